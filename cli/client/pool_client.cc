@@ -1,0 +1,101 @@
+#include "cli/client/pool_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/notification.h"
+#include "common/status_macros.h"
+
+namespace penstock::cli {
+
+std::string Answer::Text(const std::string& name) const {
+  const auto it = parameters.find(name);
+  if (it == parameters.end()) return "";
+  const auto* text = std::get_if<std::string>(&it->second);
+  return text == nullptr ? "" : *text;
+}
+
+double Answer::Number(const std::string& name, double otherwise) const {
+  const auto it = parameters.find(name);
+  if (it == parameters.end()) return otherwise;
+  if (const auto* number = std::get_if<double>(&it->second)) return *number;
+  if (const auto* number = std::get_if<int64_t>(&it->second)) return static_cast<double>(*number);
+  return otherwise;
+}
+
+const Tensor* Answer::Output(absl::string_view name) const {
+  for (const Tensor& output : outputs) {
+    if (output.name == name) return &output;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<Answer> DecodeAnswer(const InferReply& reply) {
+  PENSTOCK_RETURN_IF_ERROR(reply.status);
+  PENSTOCK_ASSIGN_OR_RETURN(const InferResponseHeader header, ScanInferResponse(reply.body));
+  Answer answer;
+  PENSTOCK_ASSIGN_OR_RETURN(answer.outputs, DecodeOutputs(reply.body, header));
+  for (const Parameter& parameter : header.parameters) {
+    answer.parameters[parameter.name] = parameter.value;
+  }
+  return answer;
+}
+
+absl::StatusOr<std::unique_ptr<PoolClient>> PoolClient::Create(const ClientOptions& options) {
+  auto client = std::unique_ptr<PoolClient>(new PoolClient());
+  if (!options.api_key_file.empty()) {
+    std::ifstream file(options.api_key_file);
+    if (!file) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--api_key_file: cannot read ", options.api_key_file));
+    }
+    std::string key{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    absl::StripAsciiWhitespace(&key);
+    client->metadata_.emplace_back("authorization", absl::StrCat("Bearer ", key));
+  }
+  config::v1::Endpoint endpoint;
+  endpoint.set_address(options.target);
+  endpoint.set_ca_file(options.ca_file);
+  PENSTOCK_ASSIGN_OR_RETURN(client->target_, GrpcInferTarget::Create(endpoint, client->queues_));
+  client->routing_ = v1::Routing::NewStub(client->target_->channel());
+  return client;
+}
+
+absl::Status PoolClient::WaitUntilHealthy(absl::Duration patience) {
+  const absl::Time until = absl::Now() + patience;
+  while (!target_->healthy()) {
+    if (absl::Now() >= until) {
+      return absl::UnavailableError(absl::StrCat(target_->address(), " does not serve; waited ",
+                                                 absl::FormatDuration(patience)));
+    }
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Answer> PoolClient::Infer(const InferRequest& request, absl::Duration timeout) {
+  CallOptions options;
+  options.deadline = absl::Now() + timeout;
+  options.metadata = metadata_;
+  InferReply reply;
+  Notification answered;
+  target_->ModelInfer(EncodeInferRequest(request), std::move(options), [&](InferReply got) {
+    reply = std::move(got);
+    answered.Notify();
+  });
+  answered.Wait();
+  return DecodeAnswer(reply);
+}
+
+void PoolClient::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  for (const auto& [key, value] : metadata_) context.AddMetadata(key, value);
+}
+
+}  // namespace penstock::cli

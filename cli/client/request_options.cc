@@ -1,0 +1,266 @@
+#include "cli/client/request_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/net/oip_control_client.h"
+#include "common/notification.h"
+#include "common/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace penstock::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status Bad(absl::string_view input, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("--input ", input, ": ", what));
+}
+
+// Product of all dimensions but the first, where -1 counts as 1.
+int64_t RowElements(const inference::ModelMetadataResponse::TensorMetadata& metadata) {
+  int64_t elements = 1;
+  for (int i = 1; i < metadata.shape_size(); ++i) elements *= std::max<int64_t>(1, metadata.shape(i));
+  return elements;
+}
+
+// The contract's shape with its first variable dimension taking what `elements` leaves.
+std::vector<int64_t> FitShape(const inference::ModelMetadataResponse::TensorMetadata& metadata,
+                              int64_t elements) {
+  std::vector<int64_t> shape(metadata.shape().begin(), metadata.shape().end());
+  int64_t fixed = 1;
+  int variable = -1;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] >= 0) {
+      fixed *= shape[i];
+    } else if (variable < 0) {
+      variable = static_cast<int>(i);
+    } else {
+      shape[i] = 1;
+    }
+  }
+  if (variable >= 0) shape[static_cast<size_t>(variable)] = fixed > 0 ? elements / fixed : 0;
+  return shape;
+}
+
+template <typename T>
+void AppendRaw(T value, std::string& raw) {
+  raw.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+absl::Status AppendElement(const Json& value, DataType type, std::string& raw) {
+  const bool is_number = value.is_number() || value.is_boolean();
+  if (type == DataType::kBytes) {
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    AppendRaw(static_cast<uint32_t>(text.size()), raw);
+    raw += text;
+    return absl::OkStatus();
+  }
+  if (!is_number) return absl::InvalidArgumentError(absl::StrCat("wanted a number, got ", value.dump()));
+  const double number = value.is_boolean() ? value.get<bool>() : value.get<double>();
+  switch (type) {
+    case DataType::kBool: AppendRaw(static_cast<uint8_t>(number != 0), raw); break;
+    case DataType::kUint8: AppendRaw(static_cast<uint8_t>(number), raw); break;
+    case DataType::kUint16: AppendRaw(static_cast<uint16_t>(number), raw); break;
+    case DataType::kUint32: AppendRaw(static_cast<uint32_t>(number), raw); break;
+    case DataType::kUint64: AppendRaw(value.get<uint64_t>(), raw); break;
+    case DataType::kInt8: AppendRaw(static_cast<int8_t>(number), raw); break;
+    case DataType::kInt16: AppendRaw(static_cast<int16_t>(number), raw); break;
+    case DataType::kInt32: AppendRaw(static_cast<int32_t>(number), raw); break;
+    case DataType::kInt64: AppendRaw(value.get<int64_t>(), raw); break;
+    case DataType::kFp32: AppendRaw(static_cast<float>(number), raw); break;
+    case DataType::kFp64: AppendRaw(number, raw); break;
+    case DataType::kFp16:
+    case DataType::kBf16:
+      return absl::InvalidArgumentError("FP16 and BF16 come from a file only");
+    case DataType::kBytes: break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AppendValues(const Json& value, DataType type, int64_t& elements, std::string& raw) {
+  if (value.is_array()) {
+    for (const Json& element : value) {
+      PENSTOCK_RETURN_IF_ERROR(AppendValues(element, type, elements, raw));
+    }
+    return absl::OkStatus();
+  }
+  ++elements;
+  return AppendElement(value, type, raw);
+}
+
+absl::StatusOr<Tensor> FromFile(const std::string& input, std::string path,
+                                const inference::ModelMetadataResponse::TensorMetadata& metadata,
+                                DataType type) {
+  const size_t element = ElementSize(type);
+  if (element == 0) return Bad(input, "BYTES do not come from a raw file");
+  int64_t row = -1;
+  if (const size_t hash = path.rfind('#'); hash != std::string::npos) {
+    if (!absl::SimpleAtoi(path.substr(hash + 1), &row) || row < 0) {
+      return Bad(input, "wanted @FILE#ROW with a row from 0");
+    }
+    path.resize(hash);
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Bad(input, absl::StrCat("cannot read ", path));
+  std::string raw{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const size_t row_bytes = static_cast<size_t>(RowElements(metadata)) * element;
+  if (raw.size() % row_bytes != 0) {
+    return Bad(input, absl::StrCat("wanted rows of ", row_bytes, " bytes, got ", raw.size()));
+  }
+  if (row >= 0) {
+    if (static_cast<size_t>(row) >= raw.size() / row_bytes) {
+      return Bad(input, absl::StrCat("row ", row, " of ", raw.size() / row_bytes));
+    }
+    raw = raw.substr(static_cast<size_t>(row) * row_bytes, row_bytes);
+  }
+  Tensor tensor;
+  tensor.name = metadata.name();
+  tensor.datatype = type;
+  tensor.shape = FitShape(metadata, static_cast<int64_t>(raw.size() / element));
+  tensor.data = Bytes(std::move(raw));
+  return tensor;
+}
+
+absl::StatusOr<Tensor> ParseInput(const std::string& input,
+                                  const inference::ModelMetadataResponse& contract) {
+  const size_t equals = input.find('=');
+  if (equals == std::string::npos) return Bad(input, "wanted NAME=VALUE");
+  const std::string name = input.substr(0, equals);
+  const std::string value = input.substr(equals + 1);
+  for (const auto& metadata : contract.inputs()) {
+    if (metadata.name() != name) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(const DataType type, ParseDataType(metadata.datatype()));
+    if (!value.empty() && value[0] == '@') return FromFile(input, value.substr(1), metadata, type);
+    Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+    if (json.is_discarded()) {
+      if (type != DataType::kBytes) return Bad(input, "wanted JSON or @FILE");
+      json = value;
+    }
+    Tensor tensor;
+    tensor.name = name;
+    tensor.datatype = type;
+    int64_t elements = 0;
+    std::string raw;
+    PENSTOCK_RETURN_IF_ERROR(AppendValues(json, type, elements, raw));
+    tensor.shape = FitShape(metadata, elements);
+    tensor.data = Bytes(std::move(raw));
+    return tensor;
+  }
+  std::string known;
+  for (const auto& metadata : contract.inputs()) absl::StrAppend(&known, " ", metadata.name());
+  return Bad(input, absl::StrCat("the pool has no input ", name, "; it has", known));
+}
+
+void AddNumber(const std::optional<double>& value, const char* name, InferRequest& request) {
+  if (value.has_value()) request.parameters.push_back({name, *value});
+}
+
+void AddText(const std::string& value, const char* name, InferRequest& request) {
+  if (!value.empty()) request.parameters.push_back({name, value});
+}
+
+}  // namespace
+
+void AddClientOptions(CLI::App& command, ClientOptions& options) {
+  command.add_option("--target", options.target, "HOST:PORT or unix:PATH of a gateway or router")
+      ->capture_default_str();
+  command.add_option("--api_key_file", options.api_key_file, "file with the API key");
+  command.add_option("--ca_file", options.ca_file, "PEM of the CA that signed the server; unset: plaintext");
+}
+
+void AddRequestOptions(CLI::App& command, RequestOptions& options) {
+  AddClientOptions(command, options.client);
+  command.add_option("--pool", options.pool, "pool to ask (its OIP model name)")->required();
+  command.add_option("--input", options.inputs,
+                     "NAME=VALUE: JSON, @FILE of raw values, or @FILE#ROW; repeat for several inputs")
+      ->required();
+  command.add_option("--latency_budget_ms", options.latency_budget_ms, "latency budget");
+  command.add_option("--energy_budget_j", options.energy_budget_j, "limit on the predicted joules");
+  command.add_option("--min_quality", options.min_quality, "predicted quality to reach, 0 to 1");
+  command.add_option("--objective", options.objective, "quality, energy or latency");
+  command.add_option("--experts", options.experts, "forced choice, comma-separated");
+  command.add_option("--class", options.application_class, "application class");
+  command.add_option("--timeout_s", options.timeout_s, "gRPC deadline, seconds")->capture_default_str();
+}
+
+absl::StatusOr<inference::ModelMetadataResponse> FetchMetadata(PoolClient& client,
+                                                               const std::string& pool) {
+  inference::ModelMetadataRequest request;
+  request.set_name(pool);
+  CallOptions options;
+  options.metadata = client.metadata();
+  options.deadline = absl::Now() + absl::Seconds(10);
+  absl::StatusOr<inference::ModelMetadataResponse> metadata;
+  Notification answered;
+  OipControlClient control(client.target().channel());
+  control.ModelMetadata(request, std::move(options),
+                        [&](absl::StatusOr<inference::ModelMetadataResponse> got) {
+                          metadata = std::move(got);
+                          answered.Notify();
+                        });
+  answered.Wait();
+  return metadata;
+}
+
+absl::StatusOr<InferRequest> BuildRequest(const RequestOptions& options,
+                                          const inference::ModelMetadataResponse& metadata) {
+  InferRequest request;
+  request.model_name = options.pool;
+  for (const std::string& input : options.inputs) {
+    PENSTOCK_ASSIGN_OR_RETURN(Tensor tensor, ParseInput(input, metadata));
+    request.inputs.push_back(std::move(tensor));
+  }
+  AddNumber(options.latency_budget_ms, "penstock_latency_budget_ms", request);
+  AddNumber(options.energy_budget_j, "penstock_energy_budget_j", request);
+  AddNumber(options.min_quality, "penstock_min_quality", request);
+  AddText(options.objective, "penstock_objective", request);
+  AddText(options.experts, "penstock_experts", request);
+  AddText(options.application_class, "penstock_class", request);
+  return request;
+}
+
+std::string ShowValues(const Tensor& tensor, size_t most) {
+  std::string text = "[";
+  size_t count = 0;
+  if (tensor.datatype == DataType::kBytes) {
+    const auto strings = ToStrings(tensor);
+    if (!strings.ok()) return std::string(strings.status().message());
+    count = strings->size();
+    for (size_t i = 0; i < std::min(most, count); ++i) {
+      absl::StrAppend(&text, i == 0 ? "" : ", ", Json((*strings)[i]).dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+  } else {
+    const auto floats = ToFloats(tensor);
+    if (!floats.ok()) return std::string(floats.status().message());
+    count = floats->size();
+    for (size_t i = 0; i < std::min(most, count); ++i) {
+      absl::StrAppendFormat(&text, "%s%.6g", i == 0 ? "" : ", ", (*floats)[i]);
+    }
+  }
+  return absl::StrCat(text, count > most ? ", ..." : "", "]");
+}
+
+std::string ShowParameter(const ParameterValue& value) {
+  struct Show {
+    std::string operator()(std::monostate) const { return ""; }
+    std::string operator()(bool v) const { return v ? "true" : "false"; }
+    std::string operator()(int64_t v) const { return absl::StrCat(v); }
+    std::string operator()(uint64_t v) const { return absl::StrCat(v); }
+    std::string operator()(double v) const { return absl::StrFormat("%.6g", v); }
+    std::string operator()(const std::string& v) const { return v; }
+  };
+  return std::visit(Show{}, value);
+}
+
+}  // namespace penstock::cli

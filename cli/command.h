@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+
+#include "absl/status/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace penstock::cli {
+
+// A subcommand of `penstock`: adds itself and its options to the application, and leaves in `run` what
+// to do once it was chosen. `run` prints its own results; an error is printed by main().
+using Run = std::function<absl::Status()>;
+using RegisterCommand = void (*)(CLI::App& app, Run& run);
+
+void RegisterServe(CLI::App& app, Run& run);
+void RegisterTrain(CLI::App& app, Run& run);
+void RegisterInfer(CLI::App& app, Run& run);
+void RegisterLoad(CLI::App& app, Run& run);
+void RegisterExplain(CLI::App& app, Run& run);
+void RegisterStatus(CLI::App& app, Run& run);
+void RegisterEvaluate(CLI::App& app, Run& run);
+
+}  // namespace penstock::cli

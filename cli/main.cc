@@ -1,0 +1,40 @@
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+
+#include "cli/command.h"
+#include "common/net/grpc_status.h"
+#include "common/net/service_main.h"
+
+namespace {
+
+constexpr char kDescription[] =
+    "Routes inference requests to the expert that answers best within latency and energy budgets.\n\n"
+    "  penstock serve --config platform.yaml       gateway, router and experts in one process\n"
+    "  penstock infer --pool digits --input image=@images.f32#0\n"
+    "  penstock status                             what is asked, and what it costs\n\n"
+    "Each command has its own --help.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  penstock::InitProcess("penstock");
+  CLI::App app(kDescription, "penstock");
+  app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
+  app.require_subcommand(1);
+  penstock::cli::Run run;
+  for (const penstock::cli::RegisterCommand command :
+       {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterInfer,
+        penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
+        penstock::cli::RegisterEvaluate}) {
+    command(app, run);
+  }
+  CLI11_PARSE(app, argc, argv);
+  const absl::Status status = run();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "error: %s: %s\n",
+               std::string(penstock::StatusCodeName(status.code())).c_str(),
+               std::string(status.message()).c_str());
+  return 1;
+}

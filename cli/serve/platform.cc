@@ -1,0 +1,125 @@
+#include "cli/serve/platform.h"
+
+#include <grpcpp/channel.h>
+#include <prometheus/registry.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/status_macros.h"
+
+namespace penstock::cli {
+namespace {
+
+absl::Status In(const char* section, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(section, ".", status.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<Roles> Roles::Parse(const std::string& text) {
+  Roles roles{false, false, false};
+  for (const absl::string_view word : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    if (word == "gateway") {
+      roles.gateway = true;
+    } else if (word == "router") {
+      roles.router = true;
+    } else if (word == "expert") {
+      roles.expert = true;
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--roles: wanted gateway, router or expert, got ", word));
+    }
+  }
+  if (!roles.gateway && !roles.router && !roles.expert) {
+    return absl::InvalidArgumentError("--roles: names no service");
+  }
+  return roles;
+}
+
+absl::Status Platform::Validate(const config::v1::Platform& config, const Roles& roles) {
+  if (roles.expert) {
+    PENSTOCK_RETURN_IF_ERROR(In("expert", expert::ExpertService::Validate(config.expert())));
+  }
+  if (roles.router) {
+    PENSTOCK_RETURN_IF_ERROR(
+        In("router", router::RouterService::Validate(config.router(), roles.expert)));
+  }
+  if (roles.gateway) {
+    PENSTOCK_RETURN_IF_ERROR(
+        In("gateway", gateway::GatewayService::Validate(config.gateway(), roles.router)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Platform::ServeMetrics(const std::string& configured, const std::string& otherwise,
+                                    std::shared_ptr<prometheus::Registry> registry) {
+  PENSTOCK_ASSIGN_OR_RETURN(
+      std::unique_ptr<MetricsServer> server,
+      MetricsServer::Start(configured.empty() ? otherwise : configured, std::move(registry)));
+  metrics_.push_back(std::move(server));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Platform& config,
+                                                          const Roles& roles, const Clock& clock) {
+  PENSTOCK_RETURN_IF_ERROR(Validate(config, roles));
+  auto platform = std::unique_ptr<Platform>(new Platform());
+  if (roles.expert) {
+    expert::ExpertService::Options options;
+    options.registry = std::make_shared<prometheus::Registry>();
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.expert().server().metrics(),
+                                                    "127.0.0.1:8202", options.registry));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        platform->expert_,
+        expert::ExpertService::Create(config.expert(), clock, std::move(options)));
+    PENSTOCK_RETURN_IF_ERROR(platform->expert_->Start());
+  }
+  if (roles.router) {
+    router::RouterService::Options options;
+    options.registry = std::make_shared<prometheus::Registry>();
+    if (platform->expert_ != nullptr) {
+      options.in_process_expert = platform->expert_->InProcessChannel();
+    }
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.router().server().metrics(),
+                                                    "127.0.0.1:8102", options.registry));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        platform->router_,
+        router::RouterService::Create(config.router(), clock, std::move(options)));
+    PENSTOCK_RETURN_IF_ERROR(platform->router_->Start());
+  }
+  if (roles.gateway) {
+    gateway::GatewayService::Options options;
+    options.registry = std::make_shared<prometheus::Registry>();
+    if (platform->router_ != nullptr) {
+      options.in_process_router = platform->router_->InProcessChannel();
+    }
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.gateway().server().metrics(),
+                                                    "127.0.0.1:8002", options.registry));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        platform->gateway_,
+        gateway::GatewayService::Create(config.gateway(), clock, std::move(options)));
+    PENSTOCK_RETURN_IF_ERROR(platform->gateway_->Start());
+  }
+  return platform;
+}
+
+void Platform::Drain() {
+  if (gateway_ != nullptr) gateway_->Drain();
+  if (router_ != nullptr) router_->Drain();
+  if (expert_ != nullptr) expert_->Drain();
+}
+
+bool Platform::WaitUntilReady(absl::Duration timeout) const {
+  if (router_ != nullptr && !router_->WaitUntilReady(timeout)) return false;
+  return gateway_ == nullptr || gateway_->WaitUntilReady(timeout);
+}
+
+const std::string& Platform::address() const {
+  if (gateway_ != nullptr) return gateway_->address();
+  return router_ != nullptr ? router_->address() : expert_->address();
+}
+
+}  // namespace penstock::cli

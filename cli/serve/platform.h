@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/metrics/metrics_server.h"
+#include "common/time/clock.h"
+#include "expert_service/expert_service.h"
+#include "gateway/gateway_service.h"
+#include "penstock/config/v1/platform.pb.h"
+#include "router_service/router_service.h"
+
+namespace penstock::cli {
+
+// Which services a process runs.
+struct Roles {
+  bool gateway = true;
+  bool router = true;
+  bool expert = true;
+
+  // "gateway,router"; INVALID_ARGUMENT for other words or none.
+  static absl::StatusOr<Roles> Parse(const std::string& text);
+};
+
+// Several services in one process, each with its own server, meeting over in-process channels.
+class Platform {
+ public:
+  static absl::Status Validate(const config::v1::Platform& config, const Roles& roles);
+  // Starts the experts, then the router, then the gateway. `clock` outlives the platform.
+  static absl::StatusOr<std::unique_ptr<Platform>> Start(const config::v1::Platform& config,
+                                                         const Roles& roles, const Clock& clock);
+  // The gateway leaves first, the experts last, so that what was accepted is answered.
+  void Drain();
+
+  // False when `timeout` passed before every service was ready.
+  bool WaitUntilReady(absl::Duration timeout) const;
+  // Of the outermost service.
+  const std::string& address() const;
+  const std::string& metrics_address() const { return metrics_.back()->address(); }
+
+ private:
+  Platform() = default;
+  // Serves a registry where the configuration says, or at the service's default.
+  absl::Status ServeMetrics(const std::string& configured, const std::string& otherwise,
+                            std::shared_ptr<prometheus::Registry> registry);
+
+  std::vector<std::unique_ptr<MetricsServer>> metrics_;
+  std::unique_ptr<expert::ExpertService> expert_;
+  std::unique_ptr<router::RouterService> router_;
+  std::unique_ptr<gateway::GatewayService> gateway_;
+};
+
+}  // namespace penstock::cli

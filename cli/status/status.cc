@@ -1,0 +1,129 @@
+#include <CLI/CLI.hpp>
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/grpcpp.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/client/pool_client.h"
+#include "cli/client/request_options.h"
+#include "cli/command.h"
+#include "cli/output/table.h"
+#include "common/net/grpc_status.h"
+#include "common/status_macros.h"
+
+namespace penstock::cli {
+namespace {
+
+struct StatusOptions {
+  ClientOptions client;
+  double interval_s = 1;
+  bool once = false;
+  bool json = false;
+};
+
+constexpr absl::Duration kTimeout = absl::Seconds(5);
+// Home, and clear to the end of the screen.
+constexpr char kRedraw[] = "\033[H\033[J";
+
+struct Snapshot {
+  v1::ListPoolsResponse pools;
+  v1::ListExpertsResponse experts;
+};
+
+absl::StatusOr<Snapshot> Fetch(PoolClient& client) {
+  Snapshot snapshot;
+  grpc::ClientContext pools;
+  client.Prepare(pools, kTimeout);
+  PENSTOCK_RETURN_IF_ERROR(FromGrpcStatus(client.routing().ListPools(&pools, {}, &snapshot.pools)));
+  grpc::ClientContext experts;
+  client.Prepare(experts, kTimeout);
+  PENSTOCK_RETURN_IF_ERROR(
+      FromGrpcStatus(client.routing().ListExperts(&experts, {}, &snapshot.experts)));
+  return snapshot;
+}
+
+std::string Fixed(double value) { return absl::StrFormat("%.2f", value); }
+std::string Millijoules(double joules) { return absl::StrFormat("%.3f", 1000 * joules); }
+
+std::string Text(const Snapshot& snapshot) {
+  Table pools({"pool", "ready", "in flight", "requests", "failures", "p50 ms", "p99 ms",
+               "mJ/request", "price/J"});
+  for (const v1::PoolStatus& pool : snapshot.pools.pools()) {
+    const double requests = static_cast<double>(std::max<uint64_t>(1, pool.requests()));
+    pools.AddRow({pool.name(), pool.ready() ? "yes" : "no", absl::StrCat(pool.in_flight()),
+                  absl::StrCat(pool.requests()), absl::StrCat(pool.failures()),
+                  Fixed(pool.p50_ms()), Fixed(pool.p99_ms()),
+                  Millijoules(pool.energy_j() / requests),
+                  absl::StrFormat("%.3g", pool.price_per_joule())});
+  }
+  Table experts({"pool/expert", "replica", "healthy", "in flight", "requests", "failures",
+                 "p50 ms", "p99 ms", "mJ/request", "share %"});
+  for (const v1::ExpertStatus& expert : snapshot.experts.experts()) {
+    const std::string name = absl::StrCat(expert.pool(), "/", expert.name());
+    if (!expert.admitted()) experts.AddRow({name, absl::StrCat("left out: ", expert.left_out_because())});
+    for (const v1::ReplicaStatus& replica : expert.replicas()) {
+      experts.AddRow({name, replica.address(), replica.healthy() ? "yes" : "no",
+                      absl::StrCat(replica.in_flight()), absl::StrCat(replica.requests()),
+                      absl::StrCat(replica.failures()), Fixed(replica.p50_ms()),
+                      Fixed(replica.p99_ms()), Millijoules(expert.energy_j_mean()),
+                      absl::StrFormat("%.1f", 100 * expert.share())});
+    }
+  }
+  return absl::StrCat(pools.ToString(), "\n", experts.ToString());
+}
+
+absl::StatusOr<std::string> Json(const Snapshot& snapshot) {
+  google::protobuf::util::JsonPrintOptions format;
+  format.preserve_proto_field_names = true;
+  format.always_print_primitive_fields = true;
+  std::string pools, experts;
+  if (!google::protobuf::util::MessageToJsonString(snapshot.pools, &pools, format).ok() ||
+      !google::protobuf::util::MessageToJsonString(snapshot.experts, &experts, format).ok()) {
+    return absl::InternalError("the status has no JSON form");
+  }
+  // Two objects of one field each, as one.
+  pools.pop_back();
+  return absl::StrCat(pools, ",", experts.substr(1), "\n");
+}
+
+absl::Status RunStatus(const StatusOptions& options) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client,
+                            PoolClient::Create(options.client));
+  const bool live = !options.once && !options.json && isatty(STDOUT_FILENO) == 1;
+  for (;;) {
+    PENSTOCK_ASSIGN_OR_RETURN(const Snapshot snapshot, Fetch(*client));
+    if (options.json) {
+      PENSTOCK_ASSIGN_OR_RETURN(const std::string json, Json(snapshot));
+      std::printf("%s", json.c_str());
+    } else {
+      std::printf("%s%s", live ? kRedraw : "", Text(snapshot).c_str());
+    }
+    std::fflush(stdout);
+    if (!live) return absl::OkStatus();
+    std::this_thread::sleep_for(std::chrono::duration<double>(options.interval_s));
+  }
+}
+
+}  // namespace
+
+void RegisterStatus(CLI::App& app, Run& run) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "status",
+      "Pools, experts and replicas: in flight, latency, joules, shares; live on a terminal");
+  AddClientOptions(command, options->client);
+  command.add_option("--interval_s", options->interval_s, "seconds between redraws")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  command.add_flag("--once", options->once, "print once");
+  command.add_flag("--json", options->json, "print JSON, once");
+  command.callback([options, &run] { run = [options] { return RunStatus(*options); }; });
+}
+
+}  // namespace penstock::cli

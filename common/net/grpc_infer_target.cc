@@ -1,0 +1,166 @@
+#include "common/net/grpc_infer_target.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/net/callback_threads.h"
+#include "common/net/completion_queues.h"
+#include "common/net/grpc_bytes.h"
+#include "common/net/grpc_metadata.h"
+#include "common/net/grpc_status.h"
+#include "common/net/health_watch.h"
+#include "common/net/tls.h"
+#include "common/status_macros.h"
+
+namespace penstock {
+namespace {
+
+const std::string& InferMethod() {
+  static const auto& method = *new std::string("/inference.GRPCInferenceService/ModelInfer");
+  return method;
+}
+
+class ClientCall final : public OutgoingCall, public PendingCall, public QueueEvent {
+ public:
+  ClientCall(std::shared_ptr<CompletionQueues> queues, absl::AnyInvocable<void(InferReply)> done)
+      : queues_(std::move(queues)), lane_(queues_->Pick()), done_(std::move(done)) {}
+
+  static std::shared_ptr<OutgoingCall> Start(std::shared_ptr<CompletionQueues> queues,
+                                             grpc::GenericStub& stub, const Bytes& request,
+                                             const CallOptions& options,
+                                             absl::AnyInvocable<void(InferReply)> done) {
+    auto call = std::make_shared<ClientCall>(std::move(queues), std::move(done));
+    call->StartOn(stub, request, options, call);
+    return call;
+  }
+
+  void Cancel() override { context_.TryCancel(); }
+  void CancelPending() override { context_.TryCancel(); }
+
+ private:
+  void StartOn(grpc::GenericStub& stub, const Bytes& request, const CallOptions& options,
+               std::shared_ptr<ClientCall> self) {
+    const CompletionQueues::Start start(*queues_, lane_);
+    if (!start) {
+      done_(InferReply{absl::UnavailableError("this process is shutting down"), {}, {}});
+      return;
+    }
+    if (options.deadline != absl::InfiniteFuture()) {
+      context_.set_deadline(absl::ToChronoTime(options.deadline));
+    }
+    ForSendable(options.metadata, [this](const std::string& key, const std::string& value) {
+      context_.AddMetadata(key, value);
+    });
+    reader_ = stub.PrepareUnaryCall(&context_, InferMethod(), ToByteBuffer(request),
+                                    queues_->queue(lane_));
+    self_ = std::move(self);  // until OnEvent
+    queues_->Link(lane_, *this);
+    reader_->StartCall();
+    reader_->Finish(&response_, &status_, static_cast<QueueEvent*>(this));
+  }
+
+  void OnEvent(bool /*ok*/) override {
+    queues_->Unlink(lane_, *this);
+    const std::shared_ptr<ClientCall> self = std::move(self_);
+    InferReply reply;
+    reply.status = FromGrpcStatus(status_);
+    if (status_.ok()) reply.body = FromByteBuffer(response_);
+    response_.Clear();
+    reply.trailers = FromGrpcMetadata(context_.GetServerTrailingMetadata());
+    // What the callback holds goes when it has run, even if the caller keeps the OutgoingCall.
+    absl::AnyInvocable<void(InferReply)> done = std::move(done_);
+    done(std::move(reply));
+  }
+
+  const std::shared_ptr<CompletionQueues> queues_;
+  const size_t lane_;
+  absl::AnyInvocable<void(InferReply)> done_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer response_;
+  grpc::Status status_;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader_;
+  std::shared_ptr<ClientCall> self_;
+};
+
+grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
+  grpc::ChannelArguments arguments;
+  const int limit = static_cast<int>(
+      std::min<uint64_t>(max_message_bytes, std::numeric_limits<int>::max()));
+  arguments.SetMaxReceiveMessageSize(limit);
+  arguments.SetMaxSendMessageSize(limit);
+  // Retries are ours: they go to another replica, and are charged.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  // Servers of other people count pings under five minutes as abuse. With keepalive on, a peer that
+  // acknowledges nothing for the time-out is given up too (TCP_USER_TIMEOUT).
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 310'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // how long a connect may take
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::Endpoint& endpoint,
+                                                           uint64_t max_message_bytes) {
+  KeepCallbackThreads();  // stubs of the callback API will be made on it
+  if (endpoint.address().empty()) return absl::InvalidArgumentError("address is empty");
+  if (absl::StartsWith(endpoint.address(), "inprocess:")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "address is \"", endpoint.address(), "\", which is known inside `penstock serve` only"));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
+                            MakeChannelCredentials(endpoint));
+  return grpc::CreateCustomChannel(endpoint.address(), credentials,
+                                   TargetArguments(max_message_bytes));
+}
+
+struct GrpcInferTarget::State {
+  std::shared_ptr<grpc::Channel> channel;
+  std::string address;
+  std::shared_ptr<CompletionQueues> queues;
+  grpc::GenericStub stub;
+  std::shared_ptr<HealthWatch> health;
+};
+
+absl::StatusOr<std::shared_ptr<GrpcInferTarget>> GrpcInferTarget::Create(
+    const config::v1::Endpoint& endpoint, ClientQueues& queues, InferTargetOptions options) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel,
+                            MakeChannel(endpoint, options.max_message_bytes));
+  return Over(std::move(channel), endpoint.address(), queues, std::move(options));
+}
+
+std::shared_ptr<GrpcInferTarget> GrpcInferTarget::Over(std::shared_ptr<grpc::Channel> channel,
+                                                       std::string address, ClientQueues& queues,
+                                                       InferTargetOptions options) {
+  auto health = std::make_shared<HealthWatch>(channel, std::move(options.on_health));
+  health->Start();
+  return std::shared_ptr<GrpcInferTarget>(new GrpcInferTarget(
+      std::make_unique<State>(State{channel, std::move(address), queues.queues(),
+                                    grpc::GenericStub(channel), std::move(health)})));
+}
+
+GrpcInferTarget::GrpcInferTarget(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+GrpcInferTarget::~GrpcInferTarget() { state_->health->Stop(); }
+
+std::shared_ptr<OutgoingCall> GrpcInferTarget::ModelInfer(
+    Bytes request, CallOptions options, absl::AnyInvocable<void(InferReply)> done) {
+  return ClientCall::Start(state_->queues, state_->stub, request, options, std::move(done));
+}
+
+bool GrpcInferTarget::healthy() const { return state_->health->healthy(); }
+absl::string_view GrpcInferTarget::address() const { return state_->address; }
+const std::shared_ptr<grpc::Channel>& GrpcInferTarget::channel() const { return state_->channel; }
+
+}  // namespace penstock

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/net/client_queues.h"
+#include "common/net/infer_call.h"
+#include "penstock/config/v1/server.pb.h"
+
+namespace grpc {
+class Channel;
+}  // namespace grpc
+
+namespace penstock {
+
+constexpr uint64_t kDefaultMaxMessageBytes = 64 << 20;
+
+// A channel with Penstock's settings: own connection, no retries, no compression, no look-up of a
+// service configuration. Files of certificates are watched. INVALID_ARGUMENT names the field.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
+    const config::v1::Endpoint& endpoint, uint64_t max_message_bytes = kDefaultMaxMessageBytes);
+
+struct InferTargetOptions {
+  uint64_t max_message_bytes = kDefaultMaxMessageBytes;
+  // Runs on a thread of gRPC whenever healthy() changes. Must not block.
+  absl::AnyInvocable<void(bool healthy)> on_health;
+};
+
+// ModelInfer over a channel, as raw bytes. Watches grpc.health.v1 of the whole server in the
+// background, reconnecting; a server that has Check only is asked every second, and one without the
+// service is healthy while it answers. Starts unhealthy. Calls may be made whatever the health is.
+class GrpcInferTarget final : public InferTarget {
+ public:
+  static absl::StatusOr<std::shared_ptr<GrpcInferTarget>> Create(
+      const config::v1::Endpoint& endpoint, ClientQueues& queues, InferTargetOptions options = {});
+  // Over a channel that exists, for example OipServer::InProcessChannel.
+  static std::shared_ptr<GrpcInferTarget> Over(std::shared_ptr<grpc::Channel> channel,
+                                               std::string address, ClientQueues& queues,
+                                               InferTargetOptions options = {});
+  // Calls under way go on. `on_health` does not run after this returns.
+  ~GrpcInferTarget() override;
+
+  std::shared_ptr<OutgoingCall> ModelInfer(Bytes request, CallOptions options,
+                                           absl::AnyInvocable<void(InferReply)> done) override;
+  bool healthy() const override;
+  absl::string_view address() const override;
+
+  // For stubs of other services (penstock.v1.Routing, ExpertControl) and OipControlClient.
+  const std::shared_ptr<grpc::Channel>& channel() const;
+
+ private:
+  struct State;
+  explicit GrpcInferTarget(std::unique_ptr<State> state);
+
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace penstock

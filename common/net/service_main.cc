@@ -1,0 +1,126 @@
+#include "common/net/service_main.h"
+
+#include <grpc/support/log.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <pthread.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/config/yaml_config.h"
+
+namespace penstock {
+namespace {
+
+void LogFromGrpc(gpr_log_func_args* args) {
+  const auto level =
+      args->severity == GPR_LOG_SEVERITY_ERROR ? spdlog::level::warn : spdlog::level::debug;
+  spdlog::log(level, "event=grpc text=\"{}\"", args->message);
+}
+
+// Sets `server.ready_file` of any service's configuration; false where there is none.
+bool SetReadyFile(google::protobuf::Message& config, const std::string& path) {
+  const auto* server = config.GetDescriptor()->FindFieldByName("server");
+  if (server == nullptr || server->message_type() == nullptr) return false;
+  const auto* field = server->message_type()->FindFieldByName("ready_file");
+  if (field == nullptr) return false;
+  google::protobuf::Message* message = config.GetReflection()->MutableMessage(&config, server);
+  message->GetReflection()->SetString(message, field, path);
+  return true;
+}
+
+}  // namespace
+
+void InitProcess(absl::string_view service) {
+  auto logger = std::make_shared<spdlog::logger>(
+      std::string(service), std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%fZ level=%l service=%n %v",
+                      spdlog::pattern_time_type::utc);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(&LogFromGrpc);
+  // The system's Abseil checks every lock for deadlocks, a tenth of a call's cost.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+SignalWaiter::SignalWaiter() {
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGTERM);
+  sigaddset(&signals_, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+}
+
+int SignalWaiter::Wait() {
+  int signal = 0;
+  sigwait(&signals_, &signal);
+  return signal;
+}
+
+std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view name,
+                                     absl::string_view description,
+                                     google::protobuf::Message& config,
+                                     const std::function<absl::Status()>& validate) {
+  CLI::App app{std::string(description), std::string(name)};
+  std::string config_file, ready_file;
+  bool validate_only = false;
+  app.add_option("--config", config_file,
+                 absl::StrCat("YAML file of message ", config.GetDescriptor()->full_name(),
+                              " (see docs/configuration.md); without it every field has its default"))
+      ->type_name("FILE");
+  app.add_flag("--validate_config", validate_only,
+               "check the configuration, say what is wrong, and exit");
+  app.add_option("--ready_file", ready_file,
+                 "write the line `ready grpc=HOST:PORT http=HOST:PORT metrics=HOST:PORT` here once "
+                 "calls are accepted; it is printed on stdout too")
+      ->type_name("FILE");
+  app.set_version_flag("--version", absl::StrCat(name, " ", PENSTOCK_VERSION));
+  app.footer("SIGTERM or SIGINT drains: health says NOT_SERVING, calls under way are answered.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  absl::Status status;
+  if (!config_file.empty()) status = ReadYamlFile(config_file, config);
+  if (status.ok() && validate) status = validate();
+  if (!status.ok()) {
+    std::cerr << name << ": " << status.message() << "\n";
+    return 2;
+  }
+  if (validate_only) {
+    std::cout << (config_file.empty() ? "defaults" : config_file) << ": ok\n";
+    return 0;
+  }
+  if (!ready_file.empty() && !SetReadyFile(config, ready_file)) {
+    std::cerr << name << ": --ready_file: this configuration has no server.ready_file\n";
+    return 2;
+  }
+  return std::nullopt;
+}
+
+absl::Status AnnounceReady(absl::string_view grpc, absl::string_view http,
+                           absl::string_view metrics, const std::string& ready_file) {
+  const std::string line =
+      absl::StrCat("ready grpc=", grpc, " http=", http, " metrics=", metrics, "\n");
+  if (!ready_file.empty()) {
+    // Renamed into place: who sees the file sees the whole line.
+    const std::string temporary = ready_file + ".tmp";
+    std::ofstream file(temporary, std::ios::trunc);
+    file << line;
+    file.close();
+    if (!file || std::rename(temporary.c_str(), ready_file.c_str()) != 0) {
+      return absl::InvalidArgumentError(absl::StrCat("server.ready_file: cannot write ", ready_file));
+    }
+  }
+  std::fputs(line.c_str(), stdout);
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace penstock

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <csignal>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
+
+namespace penstock {
+
+// What every service's main() does the same way.
+
+// Logging to stderr, one `key=value` line an event (spdlog's default logger), and process-wide
+// settings. First in main().
+void InitProcess(absl::string_view service);
+
+// SIGTERM and SIGINT as a call that returns. Construct before any thread is started: threads inherit
+// the blocked signals.
+class SignalWaiter {
+ public:
+  SignalWaiter();
+  // The signal that came.
+  int Wait();
+
+ private:
+  sigset_t signals_;
+};
+
+// --config FILE, --validate_config, --ready_file, --version, --help. Fills `config` and returns nothing
+// when the service is to run, else the exit code; messages are printed. `validate` checks what the
+// schema cannot say and may be empty. The configuration's `server.ready_file` takes --ready_file.
+std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view name,
+                                     absl::string_view description, google::protobuf::Message& config,
+                                     const std::function<absl::Status()>& validate = {});
+
+// Prints `ready grpc=... http=... metrics=...` on stdout and writes it to `ready_file` unless that is
+// empty. "-" stands for what is not served.
+absl::Status AnnounceReady(absl::string_view grpc, absl::string_view http, absl::string_view metrics,
+                           const std::string& ready_file);
+
+}  // namespace penstock

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/mutex.h"
+#include "common/time/clock.h"
+#include "expert_service/batching/deadline_batcher.h"
+#include "expert_service/execution/expert_events.h"
+#include "expert_service/execution/model_statistics.h"
+#include "expert_service/execution/utilization.h"
+#include "expert_service/metering/energy_meter.h"
+#include "expert_service/metering/energy_model.h"
+#include "expert_service/models/model_repository.h"
+
+namespace penstock::expert {
+
+// What became of a request.
+struct ExecutionOutcome {
+  absl::Status status;
+  std::vector<Tensor> outputs;  // as wanted
+  double joules = 0;            // active joules, as the meter tells before the window closes
+  absl::Duration queued;
+  absl::Duration computed;
+  absl::Duration retry_after;  // of RESOURCE_EXHAUSTED
+};
+
+struct ExecutionRequest final : QueuedRequest {
+  std::shared_ptr<const Model> model;
+  ModelInputs inputs;
+  std::vector<size_t> wanted;  // indexes of the contract's outputs
+  // Runs exactly once, on any thread.
+  absl::AnyInvocable<void(ExecutionOutcome)> done;
+
+ private:
+  friend class Executor;
+  bool cancelled = false;  // under the executor's mutex
+};
+
+// Worker threads that take batches over all models, the most urgent first, run them and answer.
+// Thread-safe.
+class Executor {
+ public:
+  struct Options {
+    int threads = 1;
+    int warm_up_runs = 3;
+    EnergyModel energy;
+  };
+  // Measured by WarmUp; zeros before.
+  struct Profile {
+    absl::Duration one_row;     // an execution of one row
+    absl::Duration full_batch;  // of max_rows
+  };
+  struct Load {
+    uint64_t in_flight = 0;    // waiting and running
+    uint64_t queue_depth = 0;  // waiting
+    double utilization = 0;    // of the workers, recently
+  };
+
+  Executor(Options options, const ModelRepository& models, EnergyMeter& meter, const Clock& clock,
+           ExpertEvents& events);
+  // Stops; requests that wait are answered UNAVAILABLE.
+  ~Executor();
+
+  // Runs every model alone and full, which touches all weights and teaches the latency models.
+  // Blocks; before Start.
+  absl::Status WarmUp();
+  void Start();
+  // Answers what waits with UNAVAILABLE, lets what runs finish, ends the threads.
+  void Stop();
+
+  // `request->done` may run before this returns.
+  void Submit(std::shared_ptr<ExecutionRequest> request);
+  // Answers CANCELLED if the request still waits, or is submitted later. What runs already is
+  // finished and charged.
+  void Cancel(ExecutionRequest& request);
+
+  Load load() const;
+  Profile profile(const Model& model) const;
+  ModelStatistics& statistics(const Model& model);
+  const Options& options() const { return options_; }
+
+ private:
+  struct Served {
+    Served(std::shared_ptr<const Model> served, uint64_t index);
+
+    const std::shared_ptr<const Model> model;
+    const uint64_t owner;  // in the meter's books
+    DeadlineBatcher batcher;
+    ModelStatistics statistics;
+    Profile profile;
+    bool tried = false;  // during one Pick
+  };
+  struct Picked {
+    Served* served = nullptr;
+    DeadlineBatcher::Requests batch;
+    std::vector<std::pair<std::shared_ptr<QueuedRequest>, absl::Status>> late;
+    absl::Time wait_until = absl::InfiniteFuture();
+  };
+  using Group = std::vector<ExecutionRequest*>;
+
+  Served& Of(const Model& model) const;
+  void Run();
+  Picked Pick(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Execute(Served& served, const DeadlineBatcher::Requests& batch, Arena& arena);
+  void ExecuteGroup(Served& served, const Group& group, Arena& arena);
+  std::vector<Group> Split(const Model& model, const DeadlineBatcher::Requests& batch) const;
+  absl::StatusOr<absl::Duration> TimeRun(Served& served, int64_t rows, Arena& arena);
+
+  const Options options_;
+  EnergyMeter& meter_;
+  const Clock& clock_;
+  ExpertEvents& events_;
+  std::vector<std::unique_ptr<Served>> served_;  // the vector itself is fixed
+
+  mutable Mutex mutex_;  // guards the batchers and profiles, too
+  CondVar wake_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t running_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable Utilization utilization_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace penstock::expert

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace penstock::expert {
+
+// What happens to requests, for metrics. Methods are called from many threads and must not block.
+class ExpertEvents {
+ public:
+  virtual ~ExpertEvents() = default;
+  // `model` is a served model's name, or empty where a request named none.
+  virtual void RequestAnswered(const std::string& model, absl::StatusCode code,
+                               absl::Duration latency) {}
+  virtual void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
+                             absl::Duration took) {}
+  // Told to a request in its trailers; whoever went away in the meantime is included.
+  virtual void JoulesReported(const std::string& model, double joules) {}
+};
+
+}  // namespace penstock::expert

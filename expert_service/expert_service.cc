@@ -1,0 +1,192 @@
+#include "expert_service/expert_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/metrics/process.h"
+#include "common/net/oip_server.h"
+#include "common/status_macros.h"
+#include "common/time/timers.h"
+#include "expert_service/execution/device.h"
+#include "expert_service/execution/executor.h"
+#include "expert_service/expert_metrics.h"
+#include "expert_service/metering/energy_sampler.h"
+#include "expert_service/metering/metering_factory.h"
+#include "expert_service/models/model_repository.h"
+#include "expert_service/oip/expert_control_service.h"
+#include "expert_service/oip/expert_infer_handler.h"
+#include "expert_service/oip/expert_oip_control.h"
+#include "expert_service/oip/readiness.h"
+
+namespace penstock::expert {
+namespace {
+
+constexpr int kDefaultWarmUpRuns = 3;
+constexpr int kMaxThreads = 256;
+constexpr int kMaxWarmUpRuns = 1000;
+constexpr absl::Duration kRefresh = absl::Milliseconds(200);
+// Ten readings a window: a window of ten counter steps or more is split fairly.
+constexpr int kSamplesPerWindow = 10;
+
+std::vector<std::string> NamesOf(const ModelRepository& models) {
+  std::vector<std::string> names;
+  for (const auto& model : models.models()) names.push_back(model->name());
+  return names;
+}
+
+}  // namespace
+
+// In order of construction: what comes later uses what comes before.
+struct ExpertService::Parts {
+  Parts(const config::v1::Expert& config_in, const Clock& clock_in)
+      : config(config_in), clock(clock_in), timers(clock_in) {}
+
+  void RefreshMetrics() {
+    metrics->Refresh(executor->load(), *meter, NamesOf(*models));
+    MutexLock lock(refresh_mutex);
+    if (refreshing) {
+      refresh = timers.Schedule(clock.Now() + kRefresh, [this] { RefreshMetrics(); });
+    }
+  }
+
+  const config::v1::Expert config;
+  const Clock& clock;
+  Readiness readiness;
+  Device device;
+  std::unique_ptr<ModelRepository> models;
+  std::unique_ptr<EnergyMeter> meter;
+  std::unique_ptr<ExpertMetrics> metrics;  // null: nothing is exported
+  ExpertEvents no_events;
+  std::unique_ptr<Executor> executor;
+  Mutex refresh_mutex;
+  bool refreshing ABSL_GUARDED_BY(refresh_mutex) = false;
+  Timers::Id refresh ABSL_GUARDED_BY(refresh_mutex) = 0;
+  ThreadTimers timers;
+  std::unique_ptr<EnergySampler> sampler;
+  std::unique_ptr<ExpertInferHandler> handler;
+  std::unique_ptr<ExpertOipControl> control;
+  std::unique_ptr<OipServer> server;
+  std::unique_ptr<ExpertControlService> control_service;  // after the server, whose callers it asks
+};
+
+absl::Status ExpertService::Validate(const config::v1::Expert& config) {
+  if (config.model_repository().empty()) {
+    return absl::InvalidArgumentError("model_repository is empty");
+  }
+  const config::v1::Execution& execution = config.execution();
+  if (execution.has_threads() && (execution.threads() < 1 || execution.threads() > kMaxThreads)) {
+    return absl::InvalidArgumentError(absl::StrCat("execution.threads must be in [1, ", kMaxThreads,
+                                                   "], found ", execution.threads()));
+  }
+  if (execution.warm_up_runs() > kMaxWarmUpRuns) {
+    return absl::InvalidArgumentError(absl::StrCat("execution.warm_up_runs must be in [0, ",
+                                                   kMaxWarmUpRuns, "], found ",
+                                                   execution.warm_up_runs()));
+  }
+  return CheckMetering(config.metering());
+}
+
+absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
+    const config::v1::Expert& config, const Clock& clock, Options options) {
+  PENSTOCK_RETURN_IF_ERROR(Validate(config));
+  auto parts = std::make_unique<Parts>(config, clock);
+  PENSTOCK_ASSIGN_OR_RETURN(parts->device, SelectDevice(config.execution().kernels()));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      parts->models, ModelRepository::Load(config.model_repository(),
+                                           {config.models().begin(), config.models().end()}));
+  PENSTOCK_ASSIGN_OR_RETURN(parts->meter,
+                            MakeEnergyMeter(config.metering(), parts->device.on_gpu, clock.Now()));
+  if (options.registry != nullptr) {
+    parts->metrics = std::make_unique<ExpertMetrics>(*options.registry, NamesOf(*parts->models));
+  }
+  ExpertEvents& events =
+      parts->metrics == nullptr ? parts->no_events : static_cast<ExpertEvents&>(*parts->metrics);
+
+  Executor::Options execution;
+  execution.threads = config.execution().has_threads()
+                          ? static_cast<int>(config.execution().threads())
+                          : UsableCores();
+  execution.warm_up_runs = config.execution().has_warm_up_runs()
+                               ? static_cast<int>(config.execution().warm_up_runs())
+                               : kDefaultWarmUpRuns;
+  execution.energy = MakeEnergyModel(config.metering());
+  parts->executor =
+      std::make_unique<Executor>(execution, *parts->models, *parts->meter, clock, events);
+  parts->handler = std::make_unique<ExpertInferHandler>(
+      *parts->models, *parts->executor, *parts->meter, parts->readiness, clock, events);
+  parts->control =
+      std::make_unique<ExpertOipControl>(*parts->models, *parts->executor, parts->readiness);
+
+  OipServerOptions server;
+  server.service = "expert";
+  server.config = config.server();
+  server.default_address = options.default_address;
+  server.trusted_names = {config.trusted_routers().begin(), config.trusted_routers().end()};
+  server.trust_plaintext = config.trust_plaintext();
+  server.registry = options.registry;
+  PENSTOCK_ASSIGN_OR_RETURN(parts->server, OipServer::Create(std::move(server)));
+  parts->control_service = std::make_unique<ExpertControlService>(
+      *parts->models, *parts->executor, *parts->meter, parts->device, parts->server->callers(),
+      clock, parts->timers);
+  return std::unique_ptr<ExpertService>(new ExpertService(std::move(parts)));
+}
+
+ExpertService::ExpertService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+ExpertService::~ExpertService() {
+  Parts& parts = *parts_;
+  parts.control_service->EndStreams();
+  // Drains if that was not done; then no call is left that could use what goes next.
+  parts.server.reset();
+  parts.executor->Stop();
+  MutexLock lock(parts.refresh_mutex);
+  parts.refreshing = false;
+}
+
+absl::Status ExpertService::Start() {
+  Parts& parts = *parts_;
+  PENSTOCK_RETURN_IF_ERROR(
+      parts.server->Start(*parts.handler, *parts.control, {&parts.control_service->service()}));
+  parts.sampler = std::make_unique<EnergySampler>(
+      *parts.meter, parts.clock, MeteringWindow(parts.config.metering()) / kSamplesPerWindow);
+  PENSTOCK_RETURN_IF_ERROR(parts.executor->WarmUp());
+  for (const auto& model : parts.models->models()) {
+    const Executor::Profile profile = parts.executor->profile(*model);
+    spdlog::info("model={} version={} weight_bytes={} one_row_us={:.0f} full_batch_us={:.0f}",
+                 model->name(), model->version(), model->resident_bytes(),
+                 absl::ToDoubleMicroseconds(profile.one_row),
+                 absl::ToDoubleMicroseconds(profile.full_batch));
+  }
+  parts.executor->Start();
+  if (parts.metrics != nullptr) {
+    {
+      MutexLock lock(parts.refresh_mutex);
+      parts.refreshing = true;
+    }
+    parts.RefreshMetrics();
+  }
+  spdlog::info("device=\"{}\" energy=\"{}\" threads={}", parts.device.description,
+               parts.meter->description(), parts.executor->options().threads);
+  parts.readiness.Set(Readiness::kReady);
+  parts.server->SetServing(true);
+  return absl::OkStatus();
+}
+
+void ExpertService::Drain() {
+  parts_->readiness.Set(Readiness::kDraining);
+  parts_->server->BeginDrain();
+  parts_->control_service->EndStreams();
+  parts_->server->Drain();
+}
+
+const std::string& ExpertService::address() const { return parts_->server->address(); }
+
+std::shared_ptr<grpc::Channel> ExpertService::InProcessChannel() {
+  return parts_->server->InProcessChannel();
+}
+
+ClientQueues& ExpertService::queues() { return parts_->server->queues(); }
+
+}  // namespace penstock::expert

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/time/clock.h"
+#include "penstock/config/v1/expert.pb.h"
+
+namespace grpc {
+class Channel;
+}  // namespace grpc
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock {
+class ClientQueues;
+}  // namespace penstock
+
+namespace penstock::expert {
+
+// penstock-expert without its process: models, meter, executor and server. `penstock serve` runs it
+// beside the other services and reaches it over InProcessChannel.
+class ExpertService {
+ public:
+  struct Options {
+    // Where `server.grpc` is empty. Empty too: in-process channels only.
+    std::string default_address = "127.0.0.1:8201";
+    // Null: nothing is exported.
+    std::shared_ptr<prometheus::Registry> registry;
+  };
+
+  // What can be checked without loading models or touching devices.
+  static absl::Status Validate(const config::v1::Expert& config);
+  // Loads the models; nothing listens yet. `clock` outlives the service.
+  static absl::StatusOr<std::unique_ptr<ExpertService>> Create(const config::v1::Expert& config,
+                                                               const Clock& clock, Options options);
+  // Drains without grace if that was not done.
+  ~ExpertService();
+
+  // Listens, warms the models up (requests are UNAVAILABLE meanwhile), says it is ready.
+  absl::Status Start();
+  // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
+  void Drain();
+
+  // HOST:PORT as bound, or "-".
+  const std::string& address() const;
+  // After Start; its callers are trusted.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+  ClientQueues& queues();
+
+ private:
+  struct Parts;
+  explicit ExpertService(std::unique_ptr<Parts> parts);
+
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace penstock::expert

@@ -1,0 +1,78 @@
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "expert_service/models/blocks/blocks.h"
+#include "expert_service/models/kernel_status.h"
+#include "kernels/gated_mlp/gated_mlp.h"
+
+namespace penstock::expert {
+namespace {
+
+class GatedMlpBlock final : public Block {
+ public:
+  explicit GatedMlpBlock(kernels::PackedGatedMlp weights) : weights_(std::move(weights)) {}
+
+  ValueShape Output(const ValueShape& in) const override {
+    ValueShape out = in;
+    out.dim = weights_.weights().down.out;
+    return out;
+  }
+  size_t WorkspaceBytes(const ValueShape& in) const override {
+    return kernels::GatedMlpWorkspaceBytes(weights_.weights(), in.vectors());
+  }
+  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+    kernels::GatedMlpArgs args;
+    args.w = weights_.weights();
+    args.rows = x.shape.vectors();
+    args.x = x.floats();
+    args.y = y.floats();
+    args.workspace = scratch;
+    return FromKernel("gated_mlp", kernels::GatedMlp(args));
+  }
+  double Flops(const ValueShape& in) const override {
+    return kernels::GatedMlpCost(in.vectors(), in.dim, weights_.weights().down.in,
+                                 weights_.weights().down.out)
+        .flops;
+  }
+  size_t resident_bytes() const override { return weights_.bytes(); }
+
+ private:
+  const kernels::PackedGatedMlp weights_;
+};
+
+absl::StatusOr<kernels::Activation> FromProto(config::v1::Activation activation) {
+  switch (activation) {
+    case config::v1::SWIGLU:
+      return kernels::Activation::kSwiGlu;
+    case config::v1::GEGLU_TANH:
+      return kernels::Activation::kGeGluTanh;
+    case config::v1::GEGLU_ERF:
+      return kernels::Activation::kGeGluErf;
+    case config::v1::Activation_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case config::v1::Activation_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown activation ", int{activation}));
+}
+
+}  // namespace
+
+BlockOr MakeGatedMlp(const config::v1::GatedMlp& config, BlockTensors& tensors,
+                     const ValueShape& in) {
+  PENSTOCK_RETURN_IF_ERROR(WantFloats(in));
+  PENSTOCK_ASSIGN_OR_RETURN(const kernels::Activation activation, FromProto(config.activation()));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto gate, tensors.Floats("gate", {-1, in.dim}));
+  const int64_t f = static_cast<int64_t>(gate.size()) / in.dim;
+  PENSTOCK_ASSIGN_OR_RETURN(const auto up, tensors.Floats("up", {f, in.dim}));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto down,
+                            tensors.Floats("down", {config.residual() ? in.dim : int64_t{-1}, f}));
+  const int64_t o = static_cast<int64_t>(down.size()) / f;
+  std::vector<float> norm;
+  if (config.norm()) {
+    PENSTOCK_ASSIGN_OR_RETURN(norm, tensors.Floats("norm", {in.dim}));
+  }
+  return std::make_unique<GatedMlpBlock>(kernels::PackedGatedMlp(
+      gate.data(), up.data(), down.data(), norm.empty() ? nullptr : norm.data(), in.dim, f, o,
+      activation, config.residual()));
+}
+
+}  // namespace penstock::expert

@@ -1,0 +1,187 @@
+#include "expert_service/oip/expert_control_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/mutex.h"
+#include "common/net/grpc_status.h"
+#include "common/status_macros.h"
+#include "expert_service/oip/load_watch.h"
+#include "penstock/v1/expert_control.grpc.pb.h"
+
+namespace penstock::expert {
+namespace {
+
+constexpr absl::Duration kDefaultInterval = absl::Milliseconds(100);
+constexpr absl::Duration kLeastInterval = absl::Milliseconds(10);
+
+// Cannot be cancelled before it has begun: answered in the method itself.
+grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext& context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+// A stream that is refused.
+class Refusal final : public grpc::ServerWriteReactor<v1::Load> {
+ public:
+  explicit Refusal(const grpc::Status& status) { Finish(status); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+class ExpertControlService::Service final : public v1::ExpertControl::CallbackService {
+ public:
+  Service(const ModelRepository& models, const Executor& executor, const EnergyMeter& meter,
+          const Device& device, const CallerPolicy& callers, const Clock& clock, Timers& timers)
+      : models_(models),
+        executor_(executor),
+        meter_(meter),
+        device_(device),
+        callers_(callers),
+        clock_(clock),
+        timers_(timers) {}
+
+  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
+                                     const v1::DescribeRequest* request,
+                                     v1::DescribeResponse* response) override {
+    return Reply(*context, FillDescription(*request, *response));
+  }
+
+  grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
+                                     const v1::PrefetchRequest* request,
+                                     v1::PrefetchResponse*) override {
+    return Reply(*context, CheckPrefetch(*context, *request));
+  }
+
+  grpc::ServerWriteReactor<v1::Load>* WatchLoad(grpc::CallbackServerContext*,
+                                                const v1::WatchLoadRequest* request) override {
+    absl::Duration interval = kDefaultInterval;
+    if (request->has_interval()) {
+      interval = absl::Seconds(request->interval().seconds()) +
+                 absl::Nanoseconds(request->interval().nanos());
+      if (interval < kLeastInterval) {
+        return new Refusal(ToGrpcStatus(absl::InvalidArgumentError(
+            absl::StrCat("interval: wanted at least ", absl::FormatDuration(kLeastInterval),
+                         ", got ", absl::FormatDuration(interval)))));
+      }
+    }
+    // What was booked before the stream began is not news.
+    auto booked = std::make_shared<double>(meter_.totals().corrections);
+    auto watch = std::make_shared<LoadWatch>(
+        interval, [this, booked](v1::Load& load) { FillLoad(*booked, load); }, clock_, timers_,
+        [this](LoadWatch* done) {
+          MutexLock lock(mutex_);
+          watches_.erase(done);
+        });
+    bool ended = false;
+    {
+      MutexLock lock(mutex_);
+      ended = ended_;
+      watches_.emplace(watch.get(), watch);
+    }
+    if (ended) watch->End();
+    watch->Begin();
+    return watch.get();
+  }
+
+  void EndStreams() {
+    std::vector<std::shared_ptr<LoadWatch>> open;
+    {
+      MutexLock lock(mutex_);
+      ended_ = true;
+      for (const auto& [raw, watch] : watches_) open.push_back(watch);
+    }
+    for (const auto& watch : open) watch->End();
+  }
+
+ private:
+  absl::Status FillDescription(const v1::DescribeRequest& request,
+                               v1::DescribeResponse& response) const {
+    if (request.model().empty()) {
+      for (const auto& model : models_.models()) FillModel(*model, *response.add_models());
+    } else {
+      PENSTOCK_ASSIGN_OR_RETURN(const auto model, models_.Find(request.model(), ""));
+      FillModel(*model, *response.add_models());
+    }
+    const absl::string_view method = EnergyMethodName(meter_.method());
+    response.set_device(device_.description);
+    response.set_energy_method(std::string(method));
+    response.set_idle_watts(meter_.idle_watts());
+    return absl::OkStatus();
+  }
+
+  void FillModel(const Model& model, v1::ModelDescription& description) const {
+    // Of a variable number of positions: one position.
+    const ModelWork one = model.Work(1, kNoPositions);
+    const EnergyModel& energy = executor_.options().energy;
+    description.set_name(model.name());
+    description.set_version(absl::StrCat(model.version()));
+    description.set_flops_per_row(one.flops);
+    description.set_weight_bytes(model.resident_bytes());
+    description.set_seconds_per_row(absl::ToDoubleSeconds(executor_.profile(model).one_row));
+    description.set_joules_per_row(energy.joules_per_flop * one.flops * meter_.ratio());
+    description.set_joules_per_request(energy.Joules(0, one.weight_bytes) * meter_.ratio());
+    description.add_formats("fp32");
+    description.set_max_batch_rows(static_cast<uint32_t>(model.contract().max_rows));
+  }
+
+  absl::Status CheckPrefetch(const grpc::CallbackServerContext& context,
+                             const v1::PrefetchRequest& request) const {
+    if (!MakeControlContext(context, callers_).caller.trusted) {
+      return absl::PermissionDeniedError("Prefetch is for trusted callers");
+    }
+    // Weights of all models stay in memory from start to end: what is known is there already.
+    for (const std::string& name : request.models()) {
+      PENSTOCK_RETURN_IF_ERROR(models_.Find(name, "").status());
+    }
+    return absl::OkStatus();
+  }
+
+  void FillLoad(double& booked, v1::Load& load) const {
+    const Executor::Load now = executor_.load();
+    load.set_in_flight(now.in_flight);
+    load.set_queue_depth(now.queue_depth);
+    load.set_watts(meter_.watts());
+    for (const auto& model : models_.models()) {
+      if (load.resident_models().empty() ||
+          load.resident_models(load.resident_models_size() - 1) != model->name()) {
+        load.add_resident_models(model->name());
+      }
+    }
+    const double corrections = meter_.totals().corrections;
+    load.set_energy_correction_j(corrections - booked);
+    booked = corrections;
+  }
+
+  const ModelRepository& models_;
+  const Executor& executor_;
+  const EnergyMeter& meter_;
+  const Device& device_;
+  const CallerPolicy& callers_;
+  const Clock& clock_;
+  Timers& timers_;
+  Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<LoadWatch*, std::shared_ptr<LoadWatch>> watches_ ABSL_GUARDED_BY(mutex_);
+};
+
+ExpertControlService::ExpertControlService(const ModelRepository& models, const Executor& executor,
+                                           const EnergyMeter& meter, const Device& device,
+                                           const CallerPolicy& callers, const Clock& clock,
+                                           Timers& timers)
+    : service_(std::make_unique<Service>(models, executor, meter, device, callers, clock, timers)) {
+}
+
+ExpertControlService::~ExpertControlService() = default;
+
+grpc::Service& ExpertControlService::service() { return *service_; }
+
+void ExpertControlService::EndStreams() { service_->EndStreams(); }
+
+}  // namespace penstock::expert

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "common/net/oip_control.h"
+#include "expert_service/execution/executor.h"
+#include "expert_service/models/model_repository.h"
+#include "expert_service/oip/readiness.h"
+
+namespace penstock::expert {
+
+// What the service says about its models in OIP's and Triton's words.
+class ExpertOipControl final : public OipControl {
+ public:
+  ExpertOipControl(const ModelRepository& models, Executor& executor, const Readiness& readiness)
+      : models_(models), executor_(executor), readiness_(readiness) {}
+
+  void ServerReady(const ControlContext& context, const inference::ServerReadyRequest& request,
+                   inference::ServerReadyResponse& response, ControlDone done) override;
+  void ModelReady(const ControlContext& context, const inference::ModelReadyRequest& request,
+                  inference::ModelReadyResponse& response, ControlDone done) override;
+  void ServerMetadata(const ControlContext& context,
+                      const inference::ServerMetadataRequest& request,
+                      inference::ServerMetadataResponse& response, ControlDone done) override;
+  void ModelMetadata(const ControlContext& context, const inference::ModelMetadataRequest& request,
+                     inference::ModelMetadataResponse& response, ControlDone done) override;
+  void ModelConfig(const ControlContext& context, const inference::ModelConfigRequest& request,
+                   inference::ModelConfigResponse& response, ControlDone done) override;
+  void ModelStatistics(const ControlContext& context,
+                       const inference::ModelStatisticsRequest& request,
+                       inference::ModelStatisticsResponse& response, ControlDone done) override;
+  void RepositoryIndex(const ControlContext& context,
+                       const inference::RepositoryIndexRequest& request,
+                       inference::RepositoryIndexResponse& response, ControlDone done) override;
+
+ private:
+  const ModelRepository& models_;
+  Executor& executor_;
+  const Readiness& readiness_;
+};
+
+}  // namespace penstock::expert

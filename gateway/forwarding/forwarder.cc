@@ -1,0 +1,215 @@
+#include "gateway/forwarding/forwarder.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::gateway {
+namespace {
+
+// A router that has been silent for this many 0.99 quantiles is taken for dead.
+constexpr double kSilenceFactor = 4;
+// A silence shorter than this says nothing: a scheduler's pause is as long.
+constexpr absl::Duration kShortestSilence = absl::Milliseconds(50);
+constexpr int kMaxAttempts = 2;
+// Names come from callers: beyond this many pools no new one is timed.
+constexpr size_t kMaxTimedPools = 1024;
+
+}  // namespace
+
+// One request on its way: at most two attempts, one of them current.
+class ForwardedCall final : public OutgoingCall,
+                            public std::enable_shared_from_this<ForwardedCall> {
+ public:
+  ForwardedCall(Forwarder& forwarder, absl::string_view pool, Bytes request, CallOptions options,
+                absl::AnyInvocable<void(InferReply)> done)
+      : forwarder_(forwarder),
+        pool_(pool),
+        request_(std::move(request)),
+        options_(std::move(options)),
+        done_(std::move(done)) {}
+
+  enum class Next { kStarted, kNobodyElse, kSuperseded };
+
+  // Starts the attempt after `attempt`, at a router that was not tried. The check and the claim are
+  // one step: a late answer and a silence may both want to follow the same attempt.
+  Next StartAfter(int attempt) {
+    int router = -1;
+    {
+      MutexLock lock(mutex_);
+      if (finished_ || current_ != attempt) return Next::kSuperseded;
+      router = forwarder_.Pick(tried_);
+      if (router < 0) return Next::kNobodyElse;
+      tried_.push_back(router);
+      attempt = ++current_;
+      current_call_ = nullptr;
+      started_ = forwarder_.clock_.Now();
+    }
+    Launch(attempt, router);
+    ArmSilenceTimer(attempt);
+    return Next::kStarted;
+  }
+
+  void Cancel() override {
+    std::shared_ptr<OutgoingCall> call;
+    {
+      MutexLock lock(mutex_);
+      cancelled_ = true;
+      call = current_call_;
+    }
+    if (call != nullptr) call->Cancel();
+  }
+
+  void Finish(InferReply reply) {
+    absl::AnyInvocable<void(InferReply)> done;
+    Timers::Id timer = 0;
+    {
+      MutexLock lock(mutex_);
+      if (finished_) return;
+      finished_ = true;
+      done = std::move(done_);
+      timer = timer_;
+      current_call_ = nullptr;
+    }
+    if (timer != 0) forwarder_.timers_.Cancel(timer);
+    done(std::move(reply));
+  }
+
+ private:
+  void Launch(int attempt, int router) {
+    forwarder_.in_flight_[router].fetch_add(1, std::memory_order_relaxed);
+    auto self = shared_from_this();
+    auto call = forwarder_.routers_[router]->ModelInfer(
+        request_, options_, [self, attempt, router](InferReply reply) {
+          self->forwarder_.in_flight_[router].fetch_sub(1, std::memory_order_relaxed);
+          self->OnReply(attempt, std::move(reply));
+        });
+    bool cancel = false;
+    {
+      MutexLock lock(mutex_);
+      if (current_ == attempt && !finished_) {
+        current_call_ = call;
+        cancel = cancelled_;
+      }
+    }
+    if (cancel) call->Cancel();
+  }
+
+  void ArmSilenceTimer(int attempt) {
+    if (attempt >= kMaxAttempts || forwarder_.routers_.size() < 2) return;
+    const std::optional<absl::Duration> limit = forwarder_.SilenceLimit(pool_);
+    if (!limit.has_value()) return;
+    auto self = shared_from_this();
+    MutexLock lock(mutex_);
+    if (finished_ || current_ != attempt) return;
+    timer_ = forwarder_.timers_.Schedule(started_ + *limit,
+                                         [self, attempt] { self->OnSilence(attempt); });
+  }
+
+  void OnReply(int attempt, InferReply reply) {
+    absl::Time started;
+    bool retry = false;
+    {
+      MutexLock lock(mutex_);
+      if (finished_ || attempt != current_) return;  // superseded: its answer came too late
+      started = started_;
+      const bool not_taken = absl::IsUnavailable(reply.status) ||
+                             (absl::IsCancelled(reply.status) && !cancelled_);
+      retry = not_taken && attempt < kMaxAttempts && !cancelled_;
+    }
+    if (retry) {
+      const bool unavailable = absl::IsUnavailable(reply.status);
+      const Next next = StartAfter(attempt);
+      if (next == Next::kStarted) {
+        forwarder_.observer_.Retried(unavailable ? "unavailable" : "cancelled");
+      }
+      if (next != Next::kNobodyElse) return;
+    }
+    if (reply.status.ok()) forwarder_.RecordLatency(pool_, forwarder_.clock_.Now() - started);
+    Finish(std::move(reply));
+  }
+
+  void OnSilence(int attempt) {
+    std::shared_ptr<OutgoingCall> silent;
+    {
+      MutexLock lock(mutex_);
+      if (finished_ || cancelled_ || attempt != current_) return;
+      silent = current_call_;
+    }
+    if (StartAfter(attempt) != Next::kStarted) return;  // nobody else: keep waiting
+    forwarder_.observer_.Retried("silent");
+    if (silent != nullptr) silent->Cancel();
+  }
+
+  Forwarder& forwarder_;
+  const std::string pool_;
+  const Bytes request_;
+  const CallOptions options_;
+  Mutex mutex_;
+  std::vector<int> tried_ ABSL_GUARDED_BY(mutex_);
+  absl::AnyInvocable<void(InferReply)> done_ ABSL_GUARDED_BY(mutex_);
+  int current_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<OutgoingCall> current_call_ ABSL_GUARDED_BY(mutex_);
+  absl::Time started_ ABSL_GUARDED_BY(mutex_);
+  Timers::Id timer_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+Forwarder::Forwarder(std::vector<InferTarget*> routers, const Clock& clock, Timers& timers,
+                     Observer& observer)
+    : routers_(std::move(routers)),
+      in_flight_(routers_.size()),
+      clock_(clock),
+      timers_(timers),
+      observer_(observer) {}
+
+std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes request,
+                                                 CallOptions options,
+                                                 absl::AnyInvocable<void(InferReply)> done) {
+  auto call = std::make_shared<ForwardedCall>(*this, pool, std::move(request), std::move(options),
+                                              std::move(done));
+  if (call->StartAfter(0) != ForwardedCall::Next::kStarted) {
+    InferReply reply;
+    reply.status = absl::UnavailableError("no router is healthy");
+    call->Finish(std::move(reply));
+  }
+  return call;
+}
+
+bool Forwarder::AnyHealthy() const { return Pick({}) >= 0; }
+
+int Forwarder::Pick(const std::vector<int>& tried) const {
+  int best = -1;
+  uint32_t best_load = 0;
+  for (int i = 0; i < static_cast<int>(routers_.size()); ++i) {
+    if (!routers_[i]->healthy()) continue;
+    if (std::find(tried.begin(), tried.end(), i) != tried.end()) continue;
+    const uint32_t load = in_flight_[i].load(std::memory_order_relaxed);
+    if (best < 0 || load < best_load) {
+      best = i;
+      best_load = load;
+    }
+  }
+  return best;
+}
+
+std::optional<absl::Duration> Forwarder::SilenceLimit(absl::string_view pool) const {
+  MutexLock lock(mutex_);
+  const auto it = latency_by_pool_.find(pool);
+  if (it == latency_by_pool_.end()) return std::nullopt;
+  const std::optional<absl::Duration> p99 = it->second.Quantile(0.99);
+  if (!p99.has_value()) return std::nullopt;
+  return std::max(kShortestSilence, kSilenceFactor * *p99);
+}
+
+void Forwarder::RecordLatency(absl::string_view pool, absl::Duration latency) {
+  MutexLock lock(mutex_);
+  auto it = latency_by_pool_.find(pool);
+  if (it == latency_by_pool_.end()) {
+    if (latency_by_pool_.size() >= kMaxTimedPools) return;
+    it = latency_by_pool_.emplace(pool, LatencyWindow()).first;
+  }
+  it->second.Add(latency);
+}
+
+}  // namespace penstock::gateway

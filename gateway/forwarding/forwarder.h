@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/mutex.h"
+#include "common/net/infer_call.h"
+#include "common/time/clock.h"
+#include "common/time/timers.h"
+#include "gateway/forwarding/latency_window.h"
+
+namespace penstock::gateway {
+
+class ForwardedCall;
+
+// Sends requests to the healthy router with the fewest in flight, and once more to another one where
+// the first did not take it: after UNAVAILABLE, after a CANCELLED that nobody here asked for, and
+// after a silence of four times the pool's 0.99 quantile. Thread-safe.
+class Forwarder {
+ public:
+  // What happened on the way, for metrics. Must not block.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual void Retried(absl::string_view why) = 0;  // unavailable, cancelled, silent
+  };
+
+  // `routers`: at least one; all borrowed.
+  Forwarder(std::vector<InferTarget*> routers, const Clock& clock, Timers& timers,
+            Observer& observer);
+
+  // `done` runs once, on any thread, possibly before this returns.
+  std::shared_ptr<OutgoingCall> Forward(absl::string_view pool, Bytes request, CallOptions options,
+                                        absl::AnyInvocable<void(InferReply)> done);
+
+  bool AnyHealthy() const;
+  // The healthy router with the fewest in flight that is not in `tried`; ties: the first. None: -1.
+  int Pick(const std::vector<int>& tried) const;
+
+ private:
+  friend class ForwardedCall;
+
+  std::optional<absl::Duration> SilenceLimit(absl::string_view pool) const;
+  void RecordLatency(absl::string_view pool, absl::Duration latency);
+
+  const std::vector<InferTarget*> routers_;
+  std::vector<std::atomic<uint32_t>> in_flight_;
+  const Clock& clock_;
+  Timers& timers_;
+  Observer& observer_;
+  mutable Mutex mutex_;
+  absl::flat_hash_map<std::string, LatencyWindow> latency_by_pool_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace penstock::gateway

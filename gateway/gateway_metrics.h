@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/forwarding/forwarder.h"
+#include "gateway/oip/infer_forwarding.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock::gateway {
+
+// Every metric of the gateway. Methods are events; names stand in the .cc alone.
+class GatewayMetrics final : public Forwarder::Observer, public InferForwarding::Observer {
+ public:
+  explicit GatewayMetrics(prometheus::Registry& registry);
+  ~GatewayMetrics() override;
+
+  void RequestAnswered(absl::string_view pool, absl::StatusCode code, absl::Duration latency) override;
+  void Retried(absl::string_view why) override;
+  void Waiting(uint32_t queued, uint32_t in_flight) override;
+
+ private:
+  struct Families;
+  const std::unique_ptr<Families> families_;
+};
+
+}  // namespace penstock::gateway

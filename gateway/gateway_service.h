@@ -1,0 +1,67 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/time/clock.h"
+#include "penstock/config/v1/gateway.pb.h"
+
+namespace grpc {
+class Channel;
+}  // namespace grpc
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock {
+class GrpcInferTarget;
+}  // namespace penstock
+
+namespace penstock::gateway {
+
+// penstock-gateway without its process: identity, admission, forwarding and server. `penstock serve`
+// runs it beside the other services.
+class GatewayService {
+ public:
+  struct Options {
+    // Where `server.grpc` is empty.
+    std::string default_address = "127.0.0.1:8001";
+    // Where the metrics go. Required.
+    std::shared_ptr<prometheus::Registry> registry;
+    // What "inprocess:router" and a configuration without routers mean. Null: both are refused.
+    std::shared_ptr<grpc::Channel> in_process_router;
+  };
+
+  // What can be checked without reaching a router.
+  static absl::Status Validate(const config::v1::Gateway& config, bool has_in_process_router = false);
+  // Nothing listens yet. `clock` outlives the service.
+  static absl::StatusOr<std::unique_ptr<GatewayService>> Create(const config::v1::Gateway& config,
+                                                                const Clock& clock,
+                                                                Options options);
+  // Drains if that was not done.
+  ~GatewayService();
+
+  // Listens. NOT_SERVING until a router is healthy.
+  absl::Status Start();
+  // False when `timeout` passed first.
+  bool WaitUntilReady(absl::Duration timeout) const;
+  // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
+  void Drain();
+
+  // HOST:PORT as bound.
+  const std::string& address() const;
+
+ private:
+  struct State;
+  static absl::StatusOr<std::vector<std::shared_ptr<GrpcInferTarget>>> ConnectRouters(
+      const config::v1::Gateway& config, const Options& options, State& state);
+  explicit GatewayService(std::unique_ptr<State> state);
+
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace penstock::gateway

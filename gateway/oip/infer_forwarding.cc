@@ -1,0 +1,143 @@
+#include "gateway/oip/infer_forwarding.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/mutex.h"
+#include "common/tensors/infer_message.h"
+
+namespace penstock::gateway {
+namespace {
+
+constexpr char kAuthorizationMetadata[] = "authorization";
+// Said with every refusal for want of room: by then a queue of quick requests has moved on.
+constexpr char kRetryAfterMs[] = "50";
+// W3C Trace Context, section 3.2: 55 characters in version 00.
+constexpr size_t kMaxTraceparent = 128;
+
+}  // namespace
+
+Metadata TrustedMetadata(const Principal& principal, const Metadata& from_caller,
+                         absl::string_view request_id) {
+  Metadata metadata;
+  metadata.emplace_back(kTenantMetadata, principal.tenant);
+  metadata.emplace_back(kRightsMetadata, principal.rights.ToMetadata());
+  metadata.emplace_back(kPriorityMetadata, absl::StrCat(principal.priority));
+  metadata.emplace_back(kRequestIdMetadata, std::string(request_id));
+  const absl::string_view trace = FindMetadata(from_caller, kTraceparentMetadata);
+  if (!trace.empty() && trace.size() <= kMaxTraceparent) {
+    metadata.emplace_back(kTraceparentMetadata, std::string(trace));
+  }
+  return metadata;
+}
+
+// One request from arrival to answer. Alive while the admission queue, the forwarder or the call's
+// cancel handler holds it.
+class InferForwarding::Request final : public std::enable_shared_from_this<Request> {
+ public:
+  Request(const Deps& deps, std::shared_ptr<IncomingCall> call, uint64_t sequence)
+      : deps_(deps),
+        call_(std::move(call)),
+        request_id_(absl::StrCat(deps.instance, "-", sequence)),
+        arrived_(deps.clock.Now()) {}
+
+  void Start() {
+    absl::StatusOr<Principal> principal =
+        deps_.authenticator.Authenticate(FindMetadata(call_->metadata(), kAuthorizationMetadata));
+    if (!principal.ok()) return Refuse(principal.status());
+    absl::StatusOr<std::string> pool = ScanModelName(call_->request());
+    if (!pool.ok()) return Refuse(pool.status());
+    pool_ = *std::move(pool);
+    if (!principal->rights.MayCall(pool_)) {
+      return Refuse(absl::PermissionDeniedError(
+          absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool_)));
+    }
+    principal_ = *std::move(principal);
+    auto self = shared_from_this();
+    call_->SetCancelHandler([self] { self->Cancel(); });
+    const Admission::WaiterId waiter = deps_.admission.Enter(
+        principal_.priority, call_->deadline(), [self](absl::StatusOr<Admission::Ticket> ticket) {
+          self->OnAdmitted(std::move(ticket));
+        });
+    bool cancel = false;
+    {
+      MutexLock lock(mutex_);
+      waiter_ = waiter;
+      cancel = cancelled_;
+    }
+    if (cancel) deps_.admission.Cancel(waiter);
+  }
+
+ private:
+  void OnAdmitted(absl::StatusOr<Admission::Ticket> ticket) {
+    deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
+    if (!ticket.ok()) return Refuse(ticket.status());
+    CallOptions options;
+    options.deadline = call_->deadline();
+    options.metadata = TrustedMetadata(principal_, call_->metadata(), request_id_);
+    auto self = shared_from_this();
+    auto forwarded = deps_.forwarder.Forward(
+        pool_, call_->request(), std::move(options),
+        [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](InferReply reply) {
+          self->Answer(std::move(reply));
+        });
+    bool cancel = false;
+    {
+      MutexLock lock(mutex_);
+      if (!answered_) forwarded_ = forwarded;
+      cancel = cancelled_;
+    }
+    if (cancel) forwarded->Cancel();
+  }
+
+  void Cancel() {
+    Admission::WaiterId waiter = 0;
+    std::shared_ptr<OutgoingCall> forwarded;
+    {
+      MutexLock lock(mutex_);
+      cancelled_ = true;
+      waiter = waiter_;
+      forwarded = forwarded_;
+    }
+    deps_.admission.Cancel(waiter);
+    if (forwarded != nullptr) forwarded->Cancel();
+  }
+
+  void Refuse(absl::Status status) {
+    InferReply reply;
+    if (absl::IsResourceExhausted(status)) {
+      reply.trailers.emplace_back(kRetryAfterMetadata, kRetryAfterMs);
+    }
+    reply.status = std::move(status);
+    Answer(std::move(reply));
+  }
+
+  void Answer(InferReply reply) {
+    {
+      MutexLock lock(mutex_);
+      answered_ = true;
+      forwarded_ = nullptr;  // the call and this request hold each other until here
+    }
+    deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
+    call_->Finish(std::move(reply));
+  }
+
+  const Deps& deps_;
+  const std::shared_ptr<IncomingCall> call_;
+  const std::string request_id_;
+  const absl::Time arrived_;
+  std::string pool_;
+  Principal principal_;
+  Mutex mutex_;
+  Admission::WaiterId waiter_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<OutgoingCall> forwarded_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+void InferForwarding::ModelInfer(std::shared_ptr<IncomingCall> call) {
+  const uint64_t sequence = next_request_.fetch_add(1, std::memory_order_relaxed);
+  std::make_shared<Request>(deps_, std::move(call), sequence)->Start();
+}
+
+}  // namespace penstock::gateway

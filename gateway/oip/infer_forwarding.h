@@ -1,0 +1,55 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/net/infer_call.h"
+#include "common/time/clock.h"
+#include "gateway/admission/admission.h"
+#include "gateway/forwarding/forwarder.h"
+#include "gateway/identity/authenticator.h"
+
+namespace penstock::gateway {
+
+// ModelInfer at the gateway: identity, rights, admission, forwarding. The message itself passes
+// through as it came; only the pool's name is read from it.
+class InferForwarding final : public InferHandler {
+ public:
+  // What happened, for metrics. Must not block.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    // `pool` is empty where the request did not say.
+    virtual void RequestAnswered(absl::string_view pool, absl::StatusCode code,
+                                 absl::Duration latency) = 0;
+    virtual void Waiting(uint32_t queued, uint32_t in_flight) = 0;
+  };
+
+  struct Deps {
+    const Authenticator& authenticator;
+    Admission& admission;
+    Forwarder& forwarder;
+    Observer& observer;
+    const Clock& clock;
+    // First part of request ids, unique to this process.
+    std::string instance;
+  };
+  explicit InferForwarding(Deps deps) : deps_(std::move(deps)) {}
+
+  void ModelInfer(std::shared_ptr<IncomingCall> call) override;
+
+ private:
+  class Request;
+
+  const Deps deps_;
+  std::atomic<uint64_t> next_request_{1};
+};
+
+// What a router is told about the caller: tenant, rights, priority, request id and trace, and nothing
+// that the caller itself says about them.
+Metadata TrustedMetadata(const Principal& principal, const Metadata& from_caller,
+                         absl::string_view request_id);
+
+}  // namespace penstock::gateway

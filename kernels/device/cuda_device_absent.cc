@@ -1,0 +1,7 @@
+#include "kernels/device/isa.h"
+
+namespace penstock::kernels {
+
+bool CudaDevicePresent() { return false; }
+
+}  // namespace penstock::kernels

@@ -1,0 +1,88 @@
+#pragma once
+
+// The vector operations of the SIMD files, on 16 floats. Everything is in an anonymous namespace:
+// functions compiled with AVX-512 flags must not reach the linker under a shared name.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace penstock::kernels {
+namespace {
+
+struct Simd {
+  using V = __m512;
+  static constexpr int kLanes = 16;
+
+  [[gnu::always_inline]] static V Zero() { return _mm512_setzero_ps(); }
+  [[gnu::always_inline]] static V Set(float x) { return _mm512_set1_ps(x); }
+  [[gnu::always_inline]] static V Load(const float* p) { return _mm512_loadu_ps(p); }
+  [[gnu::always_inline]] static void Store(float* p, V v) { _mm512_storeu_ps(p, v); }
+  [[gnu::always_inline]] static V Add(V a, V b) { return _mm512_add_ps(a, b); }
+  [[gnu::always_inline]] static V Sub(V a, V b) { return _mm512_sub_ps(a, b); }
+  [[gnu::always_inline]] static V Mul(V a, V b) { return _mm512_mul_ps(a, b); }
+  [[gnu::always_inline]] static V Div(V a, V b) { return _mm512_div_ps(a, b); }
+  // a * b + c, rounded once.
+  [[gnu::always_inline]] static V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+  // Max and Min return b where either is NaN.
+  [[gnu::always_inline]] static V Max(V a, V b) { return _mm512_max_ps(a, b); }
+  [[gnu::always_inline]] static V Min(V a, V b) { return _mm512_min_ps(a, b); }
+  [[gnu::always_inline]] static V Abs(V a) { return _mm512_abs_ps(a); }
+
+  [[gnu::always_inline]] static __mmask16 Mask(int64_t n) {
+    return static_cast<__mmask16>((1u << n) - 1);
+  }
+  // The first n < 16 lanes; the others are `fill`.
+  [[gnu::always_inline]] static V LoadPart(const float* p, int64_t n, V fill) {
+    return _mm512_mask_loadu_ps(fill, Mask(n), p);
+  }
+  [[gnu::always_inline]] static void StorePart(float* p, int64_t n, V v) {
+    _mm512_mask_storeu_ps(p, Mask(n), v);
+  }
+
+  // then where a < b, else otherwise (also for NaN).
+  [[gnu::always_inline]] static V IfLess(V a, V b, V then, V otherwise) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), otherwise, then);
+  }
+  // v, with NaN replaced.
+  [[gnu::always_inline]] static V IfNan(V v, V replacement) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), v, replacement);
+  }
+  // Bit i: a[i] == b[i].
+  [[gnu::always_inline]] static uint32_t EqualBits(V a, V b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+  }
+
+  [[gnu::always_inline]] static V Round(V a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // a * 2^n for integral n in [-151, 129]: in two steps, since 2^n itself may not be a normal
+  // float.
+  [[gnu::always_inline]] static V ScaleByPowerOfTwo(V a, V n) {
+    const __m512i whole = _mm512_cvtps_epi32(n);
+    const __m512i half = _mm512_srai_epi32(whole, 1);
+    const __m512i bias = _mm512_set1_epi32(127);
+    const __m512i rest = _mm512_sub_epi32(whole, half);
+    a = Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
+    return Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
+  }
+
+  [[gnu::always_inline]] static __m256 Low(V v) { return _mm512_castps512_ps256(v); }
+  [[gnu::always_inline]] static __m256 High(V v) { return _mm512_extractf32x8_ps(v, 1); }
+  // Halves, then quarters, ...: one order for every vector width.
+  [[gnu::always_inline]] static float ReduceAdd(V v) {
+    const __m256 s8 = _mm256_add_ps(Low(v), High(v));
+    const __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    const __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+  }
+  [[gnu::always_inline]] static float ReduceMax(V v) {
+    const __m256 s8 = _mm256_max_ps(Low(v), High(v));
+    const __m128 s4 = _mm_max_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    const __m128 s2 = _mm_max_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_max_ss(s2, _mm_movehdup_ps(s2)));
+  }
+};
+
+}  // namespace
+}  // namespace penstock::kernels

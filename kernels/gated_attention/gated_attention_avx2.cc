@@ -1,0 +1,13 @@
+#include "kernels/device/simd_avx2.h"
+#include "kernels/device/simd_exp.h"
+#include "kernels/gated_attention/attention_rows.h"
+#include "kernels/gated_attention/gated_attention.h"
+#include "kernels/softmax/softmax_rows.h"
+
+namespace penstock::kernels {
+
+Status GatedAttentionAvx2(const GatedAttentionArgs& args) {
+  return AttentionRows(args, LinearAvx2, RmsNormAvx2);
+}
+
+}  // namespace penstock::kernels

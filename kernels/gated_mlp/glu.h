@@ -1,0 +1,89 @@
+#pragma once
+
+// For SIMD files, after simd_exp.h: the activations of gated_mlp.h.
+
+#include <cstdint>
+
+#include "kernels/gated_mlp/gated_mlp.h"
+
+namespace penstock::kernels {
+namespace {
+
+[[gnu::always_inline]] inline Simd::V Silu(Simd::V z) { return Simd::Mul(z, Sigmoid(z)); }
+
+// z/2 (1 + tanh u) = z sigmoid(2 u).
+[[gnu::always_inline]] inline Simd::V GeluTanh(Simd::V z) {
+  const Simd::V cubic = Simd::Fma(Simd::Mul(Simd::Set(0.044715f), z), Simd::Mul(z, z), z);
+  constexpr float kTwiceRootTwoOverPi = 1.5957691216057308f;
+  return Simd::Mul(z, Sigmoid(Simd::Mul(Simd::Set(kTwiceRootTwoOverPi), cubic)));
+}
+
+// erfc(x) = t (a1 + t (a2 + ...)) exp(-x^2), t = 1 / (1 + p x), x >= 0: Abramowitz and Stegun,
+// Handbook of Mathematical Functions, 7.1.26, error at most 1.5e-7. gelu(z) = z (1 - erfc/2) for
+// z >= 0 and z erfc/2 below: no cancellation in the tail.
+[[gnu::always_inline]] inline Simd::V GeluErf(Simd::V z) {
+  const Simd::V one = Simd::Set(1.0f);
+  const Simd::V x = Simd::Mul(Simd::Abs(z), Simd::Set(0.70710678118654752f));
+  const Simd::V t = Simd::Div(one, Simd::Fma(Simd::Set(0.3275911f), x, one));
+  Simd::V p = Simd::Set(1.061405429f);
+  p = Simd::Fma(p, t, Simd::Set(-1.453152027f));
+  p = Simd::Fma(p, t, Simd::Set(1.421413741f));
+  p = Simd::Fma(p, t, Simd::Set(-0.284496736f));
+  p = Simd::Fma(p, t, Simd::Set(0.254829592f));
+  const Simd::V e = Exp(Simd::Sub(Simd::Zero(), Simd::Mul(x, x)));
+  const Simd::V half_erfc = Simd::Mul(Simd::Mul(Simd::Mul(p, t), e), Simd::Set(0.5f));
+  const Simd::V phi = Simd::IfLess(z, Simd::Zero(), half_erfc, Simd::Sub(one, half_erfc));
+  return Simd::Mul(z, phi);
+}
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline Simd::V Activate(Simd::V z) {
+  if constexpr (kActivation == Activation::kSwiGlu) return Silu(z);
+  if constexpr (kActivation == Activation::kGeGluTanh) return GeluTanh(z);
+  return GeluErf(z);
+}
+
+// h[row] = act(gate) * up, in place of gate. Rows [gate: f, up: f].
+template <Activation kActivation>
+[[gnu::noinline]] void GluRows(float* gate_up, int64_t rows, int64_t f) {
+  constexpr int kLanes = Simd::kLanes;
+  for (int64_t row = 0; row < rows; ++row) {
+    float* gate = gate_up + row * 2 * f;
+    const float* up = gate + f;
+    int64_t i = 0;
+    for (; i + kLanes <= f; i += kLanes) {
+      Simd::Store(gate + i,
+                  Simd::Mul(Activate<kActivation>(Simd::Load(gate + i)), Simd::Load(up + i)));
+    }
+    if (i < f) {
+      const Simd::V z = Simd::LoadPart(gate + i, f - i, Simd::Zero());
+      const Simd::V u = Simd::LoadPart(up + i, f - i, Simd::Zero());
+      Simd::StorePart(gate + i, f - i, Simd::Mul(Activate<kActivation>(z), u));
+    }
+  }
+}
+
+void Glu(Activation activation, float* gate_up, int64_t rows, int64_t f) {
+  switch (activation) {
+    case Activation::kSwiGlu:
+      return GluRows<Activation::kSwiGlu>(gate_up, rows, f);
+    case Activation::kGeGluTanh:
+      return GluRows<Activation::kGeGluTanh>(gate_up, rows, f);
+    case Activation::kGeGluErf:
+      return GluRows<Activation::kGeGluErf>(gate_up, rows, f);
+  }
+}
+
+// One block of rows through a gated MLP. gate_up: scratch [rows, 2 f].
+[[gnu::noinline]] Status GatedMlpBlock(const GatedMlpWeights& w, const float* x, int64_t rows,
+                                       float* gate_up, const float* residual, float* y,
+                                       Status (*linear)(const LinearArgs&)) {
+  const int64_t f = w.down.in;
+  Status status = linear({w.gate_up, rows, x, w.gate_up.in, gate_up, 2 * f, nullptr});
+  if (status.code != Code::kOk) return status;
+  Glu(w.activation, gate_up, rows, f);
+  return linear({w.down, rows, gate_up, 2 * f, y, w.down.out, residual});
+}
+
+}  // namespace
+}  // namespace penstock::kernels

@@ -1,0 +1,9 @@
+#include "kernels/device/simd_avx2.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rms_norm/rms_norm_rows.h"
+
+namespace penstock::kernels {
+
+Status RmsNormAvx2(const RmsNormArgs& args) { return RmsNormRows(args); }
+
+}  // namespace penstock::kernels

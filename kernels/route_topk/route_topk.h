@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "kernels/device/cost.h"
+#include "kernels/device/isa.h"
+#include "kernels/device/status.h"
+
+namespace penstock::kernels {
+
+enum class RouteScore : uint8_t {
+  kSoftmax,  // p_e = exp(L_e - max L) / sum_j exp(L_j - max L)
+  kSigmoid,  // p_e = 1 / (1 + exp(-L_e))
+};
+
+inline constexpr int32_t kUnusedSlot = -1;
+inline constexpr int64_t kMaxExperts = 4096;  // a row's scores live on the stack
+
+// Top-k gate. Per row: NaN logits become -inf and +inf the largest finite float; -inf and masked
+// experts are absent (neither selectable nor part of the softmax). Selected are the k largest
+// p_e + bias_e (softmax without bias: the k largest logits), equal values by lower id. Weights are
+// scale * p_e, with `renorm` scale * p_e / sum over the selected (DeepSeek-V3 technical report,
+// arXiv:2412.19437, equations 13 to 16); where that sum is below 1e-12, scale / number selected.
+// Scores are float32 by definition, with one recipe for exp and one order of the softmax sum, so
+// all CPU implementations agree bit for bit.
+// Fewer than k selectable: the rest is kUnusedSlot with weight 0. None: a degenerate row.
+struct RouteTopKArgs {
+  int64_t rows = 0;
+  int64_t experts = 0;
+  int64_t k = 0;  // 1 .. experts
+  RouteScore score = RouteScore::kSoftmax;
+  bool renorm = true;
+  float scale = 1.0f;
+  const float* logits = nullptr;       // [rows, experts]
+  const float* bias = nullptr;         // [experts], or null; NaN makes its expert unselectable
+  const uint8_t* available = nullptr;  // [experts], 0 = masked; or null
+  int32_t* ids = nullptr;              // out [rows, k], best first
+  float* weights = nullptr;            // out [rows, k]
+  int64_t* degenerate_rows = nullptr;  // added to; or null
+};
+
+struct RouteTopKImpl {
+  std::string_view name;
+  Isa isa;
+  bool (*supported)();
+  Status (*run)(const RouteTopKArgs&);
+};
+
+std::span<const RouteTopKImpl> RouteTopKImpls();
+Status RouteTopK(const RouteTopKArgs& args);
+Cost RouteTopKCost(int64_t rows, int64_t experts, int64_t k);
+Status CheckRouteTopK(const RouteTopKArgs& args);
+
+Status RouteTopKReference(const RouteTopKArgs& args);
+Status RouteTopKAvx2(const RouteTopKArgs& args);
+Status RouteTopKAvx512(const RouteTopKArgs& args);
+Status RouteTopKCuda(const RouteTopKArgs& args);
+
+}  // namespace penstock::kernels

@@ -1,0 +1,160 @@
+#pragma once
+
+// For SIMD files, after simd_exp.h.
+
+#include <cstdint>
+
+#include "kernels/route_topk/route_topk.h"
+
+namespace penstock::kernels {
+namespace {
+
+constexpr int64_t kScoreLanes = 16;  // the softmax sum runs in 16 lanes on every CPU
+constexpr int kScoreVecs = static_cast<int>(kScoreLanes) / Simd::kLanes;
+
+// One row's working set, padded with -inf to a multiple of 16.
+struct RouteRow {
+  alignas(64) float logits[kMaxExperts];
+  alignas(64) float scores[kMaxExperts];
+  alignas(64) float keys[kMaxExperts];  // what is compared; -inf = cannot be selected
+};
+
+// Returns the largest logit.
+float Sanitise(const RouteTopKArgs& args, const float* logits, int64_t padded, RouteRow* row) {
+  const Simd::V lowest = Simd::Set(-__builtin_inff()), highest = Simd::Set(__FLT_MAX__);
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    const int64_t n = args.experts - e;
+    Simd::V v = lowest;
+    if (n >= Simd::kLanes) {
+      v = Simd::Load(logits + e);
+    } else if (n > 0) {
+      v = Simd::LoadPart(logits + e, n, lowest);
+    }
+    Simd::Store(row->logits + e, Simd::Min(Simd::IfNan(v, lowest), highest));
+  }
+  if (args.available != nullptr) {
+    for (int64_t e = 0; e < args.experts; ++e) {
+      if (args.available[e] == 0) row->logits[e] = -__builtin_inff();
+    }
+  }
+  Simd::V largest = lowest;
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    largest = Simd::Max(largest, Simd::Load(row->logits + e));
+  }
+  return Simd::ReduceMax(largest);
+}
+
+void SoftmaxScores(int64_t padded, float max, RouteRow* row) {
+  Simd::V sums[kScoreVecs];
+  for (Simd::V& sum : sums) sum = Simd::Zero();
+  const Simd::V shift = Simd::Set(max);
+  for (int64_t e = 0; e < padded; e += kScoreLanes) {
+    for (int v = 0; v < kScoreVecs; ++v) {
+      const int64_t at = e + v * Simd::kLanes;
+      const Simd::V p = Exp(Simd::Sub(Simd::Load(row->logits + at), shift));
+      Simd::Store(row->scores + at, p);
+      sums[v] = Simd::Add(sums[v], p);
+    }
+  }
+  const Simd::V folded = kScoreVecs == 2 ? Simd::Add(sums[0], sums[kScoreVecs - 1]) : sums[0];
+  const Simd::V sum = Simd::Set(Simd::ReduceAdd(folded));
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    Simd::Store(row->scores + e, Simd::Div(Simd::Load(row->scores + e), sum));
+  }
+}
+
+// keys = scores + bias where the logit is finite; the logits themselves for softmax without bias.
+void SelectionKeys(const RouteTopKArgs& args, int64_t padded, RouteRow* row) {
+  const Simd::V lowest = Simd::Set(-__builtin_inff()), lowest_finite = Simd::Set(-__FLT_MAX__);
+  const bool by_logit = args.score == RouteScore::kSoftmax && args.bias == nullptr;
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    const Simd::V z = Simd::Load(row->logits + e);
+    Simd::V key = by_logit ? z : Simd::Load(row->scores + e);
+    const int64_t n = args.experts - e;
+    if (args.bias != nullptr && n >= Simd::kLanes) {
+      key = Simd::Add(key, Simd::Load(args.bias + e));
+    } else if (args.bias != nullptr && n > 0) {
+      key = Simd::Add(key, Simd::LoadPart(args.bias + e, n, lowest));
+    }
+    Simd::Store(row->keys + e, Simd::IfLess(z, lowest_finite, lowest, Simd::IfNan(key, lowest)));
+  }
+}
+
+// The first of the largest keys, or -1 where all are -inf; takes it out.
+int64_t TakeLargest(int64_t padded, float* keys) {
+  // Two chains: max has a latency of several cycles.
+  Simd::V even = Simd::Set(-__builtin_inff()), odd = even;
+  for (int64_t e = 0; e < padded; e += kScoreLanes) {
+    even = Simd::Max(even, Simd::Load(keys + e));
+    odd = Simd::Max(odd, Simd::Load(keys + e + kScoreLanes - Simd::kLanes));
+  }
+  const float max = Simd::ReduceMax(Simd::Max(even, odd));
+  if (max == -__builtin_inff()) return kUnusedSlot;
+  const Simd::V wanted = Simd::Set(max);
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    const uint32_t equal = Simd::EqualBits(Simd::Load(keys + e), wanted);
+    if (equal != 0) {
+      const int64_t id = e + __builtin_ctz(equal);
+      keys[id] = -__builtin_inff();
+      return id;
+    }
+  }
+  return kUnusedSlot;
+}
+
+void Select(const RouteTopKArgs& args, int64_t padded, RouteRow* row, int32_t* ids,
+            float* weights) {
+  float sum = 0;
+  int64_t taken = 0;
+  for (; taken < args.k; ++taken) {
+    const int64_t id = TakeLargest(padded, row->keys);
+    if (id < 0) break;
+    ids[taken] = static_cast<int32_t>(id);
+    weights[taken] = row->scores[id];
+    sum += row->scores[id];
+  }
+  for (int64_t i = 0; i < taken; ++i) {
+    if (!args.renorm) {
+      weights[i] = args.scale * weights[i];
+    } else if (sum < 1e-12f) {
+      weights[i] = args.scale / static_cast<float>(taken);
+    } else {
+      weights[i] = args.scale * (weights[i] / sum);
+    }
+  }
+  for (int64_t i = taken; i < args.k; ++i) {
+    ids[i] = kUnusedSlot;
+    weights[i] = 0;
+  }
+}
+
+Status RouteTopKRows(const RouteTopKArgs& args) {
+  const Status status = CheckRouteTopK(args);
+  if (status.code != Code::kOk) return status;
+  const int64_t padded = (args.experts + kScoreLanes - 1) / kScoreLanes * kScoreLanes;
+  RouteRow row;
+  for (int64_t t = 0; t < args.rows; ++t) {
+    const float max = Sanitise(args, args.logits + t * args.experts, padded, &row);
+    if (max == -__builtin_inff()) {
+      if (args.degenerate_rows != nullptr) ++*args.degenerate_rows;
+      for (int64_t i = 0; i < args.k; ++i) {
+        args.ids[t * args.k + i] = kUnusedSlot;
+        args.weights[t * args.k + i] = 0;
+      }
+      continue;
+    }
+    if (args.score == RouteScore::kSoftmax) {
+      SoftmaxScores(padded, max, &row);
+    } else {
+      for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+        Simd::Store(row.scores + e, Sigmoid(Simd::Load(row.logits + e)));
+      }
+    }
+    SelectionKeys(args, padded, &row);
+    Select(args, padded, &row, args.ids + t * args.k, args.weights + t * args.k);
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace penstock::kernels

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "common/mutex.h"
+#include "router_service/cost/latency_margin.h"
+#include "router_service/cost/nonnegative_least_squares.h"
+
+namespace penstock::router {
+
+// What an expert says of itself (Describe), or configuration says of it. Zero: not known.
+struct CostStart {
+  double seconds_per_request = 0;
+  double seconds_per_row = 0;
+  double joules_per_request = 0;
+  double joules_per_row = 0;
+};
+
+// Work before a request at the replica that would take it: reported queue, and this router's own
+// requests in flight there since that report.
+struct ReplicaLoad {
+  double queue_depth = 0;
+  double in_flight = 0;
+};
+
+struct CostEstimate {
+  double latency_s = 0;  // at the promised quantile, queue included
+  double expected_latency_s = 0;
+  double idle_latency_s = 0;  // at the promised quantile with nothing queued
+  double p99_latency_s = 0;   // a retry elsewhere is due after four times this
+  double energy_j = 0;        // expected
+};
+
+// What one attempt took.
+struct CostOutcome {
+  size_t expert = 0;
+  size_t application_class = 0;
+  uint64_t rows = 1;
+  ReplicaLoad load;        // as it was when the attempt was sent
+  CostEstimate predicted;  // as it was then
+  // Unset: the attempt was cancelled or lost, and says nothing. Measured by the router.
+  std::optional<double> latency_s;
+  // Unset: nothing metered (other people's servers). Prediction must not be fed back.
+  std::optional<double> energy_j;
+  // ObserveLate has counted this attempt's miss already.
+  bool late_counted = false;
+};
+
+// How long (at a quantile) and how many joules? Latency = wait + per request + per row, times
+// exp(margin); wait = a learned time per request ahead. Joules = per request + per row, active
+// joules only. Learns from outcomes; with learning off it stays at its start values, margin 1.
+// Thread-safe; Estimate takes no lock and allocates nothing.
+class CostModel {
+ public:
+  struct Options {
+    bool learning = true;
+    double promise = 0.95;  // in (0, 1)
+    size_t classes = 1;     // application classes: each expert has a margin for each
+  };
+  CostModel(Options options, std::vector<CostStart> starts);
+  ~CostModel();
+
+  size_t experts() const { return starts_; }
+  CostEstimate Estimate(size_t expert, size_t application_class, uint64_t rows,
+                        const ReplicaLoad& load) const;
+
+  // An expert's description came, or changed: its model starts again from there, its margins stay.
+  void SetStart(size_t expert, const CostStart& start);
+  void Observe(const CostOutcome& outcome);
+  // The promised quantile of an attempt has passed without an answer: counts the miss while the
+  // answer is still out. The outcome then says late_counted.
+  void ObserveLate(size_t expert, size_t application_class);
+
+ private:
+  struct Expert;
+  struct Margins;
+
+  double Theta(const Expert& expert, size_t application_class, size_t level) const;
+  void CountMiss(Expert& expert, size_t application_class, size_t level, bool miss);
+
+  const Options options_;
+  const size_t starts_;
+  std::vector<std::unique_ptr<Expert>> experts_;
+  std::unique_ptr<Margins> pool_;
+};
+
+}  // namespace penstock::router

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <optional>
+
+#include "absl/types/span.h"
+
+namespace penstock::router {
+
+// An expert that could be asked after the standing answer.
+struct EscalationOption {
+  size_t expert = 0;
+  double p_right = 0;      // P(right) given the standing answer's own confidence
+  double energy_j = 0;     // expected
+  double latency_s = 0;    // at the promised quantile
+  bool admissible = true;  // healthy, admitted, not asked yet
+};
+
+struct EscalationLimits {
+  static constexpr double kNone = std::numeric_limits<double>::infinity();
+  double value = 1;            // of one right answer
+  double price_per_joule = 0;  // sum over the budgets that apply
+  double time_left_s = kNone;
+  double request_joules_left = kNone;  // of penstock_energy_budget_j
+  double headroom_j = kNone;           // Reservation::headroom_j
+  size_t escalations_done = 0;
+  size_t max_escalations = 1;
+};
+
+struct Escalation {
+  std::optional<size_t> option;  // index into the options; unset: the answer stands
+  double gain = 0;               // value * (p_big - p_stay) - price * joules, of the option taken
+  // An option with a gain was passed over: for `penstock_degraded`.
+  bool stopped_by_budget = false;  // request cap or headroom
+  bool stopped_by_deadline = false;
+};
+
+// Escalates iff value (p_big - p_stay) > price * joules for some option that time and joules allow;
+// the one with the largest gain, ties by fewest joules, then first. The joules are paid whether or
+// not the dearer answer helps, so the gain is not divided by the chance that it does.
+Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> options,
+                            const EscalationLimits& limits);
+
+}  // namespace penstock::router

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/bytes.h"
+#include "common/mutex.h"
+#include "common/net/infer_call.h"
+#include "common/random.h"
+#include "common/time/clock.h"
+#include "common/time/timers.h"
+#include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/attempt_report.h"
+#include "router_service/dispatch/energy_tally.h"
+#include "router_service/dispatch/retry.h"
+#include "router_service/pools/pool.h"
+#include "router_service/pools/replica.h"
+
+namespace penstock::router {
+
+// One question to one expert.
+struct AskSpec {
+  size_t expert = 0;  // by configuration order
+  std::string expert_name;
+  std::string reason;  // "chosen", "escalation", "retry"
+  double weight = 1;
+  Bytes request;
+  uint64_t rows = 1;
+  size_t application_class = 0;
+  double predicted_joules = 0;
+  // What a second attempt may be predicted to take; infinite without a cap.
+  double retry_joules_left = std::numeric_limits<double>::infinity();
+  std::vector<std::shared_ptr<Replica>> replicas;
+  uint64_t seed = 0;  // of the draws of replicas
+  // INTERNAL for an answer that does not fit the contract.
+  absl::AnyInvocable<absl::Status(const Bytes& body)> check;
+};
+
+struct AskAttempt {
+  v1::Run run;
+  AttemptReport report;
+  absl::Duration latency;
+  bool answered = false;  // OK, and the answer fits
+};
+
+struct AskResult {
+  size_t expert = 0;
+  std::string expert_name;
+  std::string reason;
+  double weight = 1;
+  uint64_t rows = 1;
+  absl::Status status = absl::UnknownError("not asked");
+  Bytes body;
+  Metadata trailers;  // of the attempt that decided
+  EnergyTally energy;
+  std::vector<AskAttempt> attempts;
+};
+
+// Owns the attempts at one expert: picks a replica, asks elsewhere once where the retry rule allows it,
+// takes the first answer, and cancels what is left. An attempt that leaves no trailer is charged its
+// prediction.
+class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
+ public:
+  struct Context {
+    const Clock& clock;
+    Timers& timers;
+    std::shared_ptr<PoolRecord> record;
+    absl::Time deadline;
+    Metadata metadata;
+  };
+  using Done = absl::AnyInvocable<void(AskResult)>;
+
+  ExpertAsk(Context context, AskSpec spec, Done done);
+
+  // `done` runs once, possibly before this returns, and not after Abandon.
+  void Start();
+  // Cancels what runs and fills `result` with the attempts so far and status `why`. False: `done` has
+  // run, or is running.
+  bool Abandon(const absl::Status& why, AskResult& result);
+
+ private:
+  struct Attempt {
+    Replica* replica = nullptr;
+    std::shared_ptr<OutgoingCall> call;
+    absl::Time started;
+    Timers::Id timer = 0;  // due when the promised quantile passes, then when silence is too long
+    ReplicaLoad load;
+    CostEstimate predicted;
+    bool late = false;
+    bool ended = false;
+    AskAttempt record;
+  };
+
+  // Books an attempt at `replica`; Send then makes it, without the mutex held.
+  size_t Begin(Replica* replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Send(size_t index);
+  void OnReply(size_t index, InferReply reply);
+  void OnLate(size_t index);
+  void OnSilent(size_t index);
+  // A healthy replica that was not asked yet; null where there is none.
+  Replica* Pick() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Begins a second attempt where the rule allows one.
+  std::optional<size_t> BeginSecond(RetryQuestion question) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndAttempt(Attempt& attempt, const absl::Status& status, const Metadata& trailers)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends all that still run and moves the result out. The calls to cancel go to `cancel`.
+  AskResult Close(std::vector<std::shared_ptr<OutgoingCall>>& cancel)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Context context_;
+  Mutex mutex_;
+  AskSpec spec_ ABSL_GUARDED_BY(mutex_);
+  CounterRandom random_ ABSL_GUARDED_BY(mutex_);
+  Done done_ ABSL_GUARDED_BY(mutex_);
+  // At most two; reserved, so that references hold.
+  std::vector<Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  AskResult result_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace penstock::router

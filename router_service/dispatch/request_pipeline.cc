@@ -1,0 +1,72 @@
+#include "router_service/dispatch/request_pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "router_service/dispatch/thread_cpu.h"
+
+namespace penstock::router {
+namespace {
+
+constexpr uint32_t kDefaultMaxInFlight = 1024;
+// Where nothing was answered yet, and at least: a caller that comes back sooner finds the same queue.
+constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
+
+}  // namespace
+
+void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
+  const absl::Duration cpu_start = ThreadCpuTime();
+  const absl::Time now = rooms_.clock.Now();
+  absl::StatusOr<RouteRequest> request = ReadRouteRequest(
+      catalogue_, call->request(), call->deadline(), call->metadata(), call->caller(), now);
+  if (!request.ok()) {
+    // Only names of ours become labels.
+    const auto name = ScanModelName(call->request());
+    const bool known = name.ok() && catalogue_.Find(*name) != nullptr;
+    Refuse(*call, known ? *name : "", request.status(), now, ThreadCpuTime() - cpu_start);
+    return;
+  }
+  const Pool& pool = *request->pool;
+  const uint32_t limit =
+      pool.config.has_max_in_flight() ? pool.config.max_in_flight() : kDefaultMaxInFlight;
+  PoolStatistics& statistics = pool.record->statistics;
+  if (!statistics.Begin(limit)) {
+    const absl::Duration retry_after =
+        std::max(kShortestRetry, statistics.latencies().Quantile(0.5));
+    Refuse(*call, pool.name(),
+           ExhaustedError(absl::StrCat("pool ", pool.name(), ": ", limit, " requests are running"),
+                          retry_after),
+           now, ThreadCpuTime() - cpu_start);
+    return;
+  }
+  const uint64_t sequence = next_sequence_.fetch_add(1, std::memory_order_relaxed);
+  auto run = std::make_shared<RequestRun>(rooms_, std::move(call), *std::move(request), sequence,
+                                          ThreadCpuTime() - cpu_start);
+  run->Start();
+}
+
+void RequestPipeline::Refuse(IncomingCall& call, absl::string_view pool, absl::Status status,
+                             absl::Time arrived, absl::Duration cpu) {
+  RouteEvent event;
+  event.pool = pool;
+  event.code = status.code();
+  event.latency = rooms_.clock.Now() - arrived;
+  event.cpu = cpu;
+  rooms_.observer.RequestFinished(event);
+  InferReply reply;
+  AddRetryAfter(status, reply.trailers);
+  reply.status = std::move(status);
+  call.Finish(std::move(reply));
+}
+
+absl::StatusOr<v1::Decision> RequestPipeline::Explain(const Bytes& request, absl::Time deadline,
+                                                      const Metadata& metadata,
+                                                      const Caller& caller) const {
+  absl::StatusOr<RouteRequest> read =
+      ReadRouteRequest(catalogue_, request, deadline, metadata, caller, rooms_.clock.Now());
+  if (!read.ok()) return read.status();
+  return ExplainDecision(rooms_, *read, next_sequence_.load(std::memory_order_relaxed));
+}
+
+}  // namespace penstock::router

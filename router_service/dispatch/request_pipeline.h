@@ -1,0 +1,43 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/net/infer_call.h"
+#include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/request_run.h"
+#include "router_service/pools/pool_catalogue.h"
+
+namespace penstock::router {
+
+// A request's way: read and validate -> features -> quality and cost -> gate -> prices -> selection ->
+// reservation -> dispatch -> combine -> settle -> record. Free of gRPC. Thread-safe.
+//
+// Decisions draw from (seed, sequence): requests sent one at a time with learning off get the same
+// answers wherever the router runs.
+class RequestPipeline final : public InferHandler {
+ public:
+  // All outlive the pipeline and its requests.
+  RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms)
+      : catalogue_(catalogue), rooms_(rooms) {}
+
+  void ModelInfer(std::shared_ptr<IncomingCall> call) override;
+
+  // What ModelInfer would decide now, without running it: the decision has no id. The status of the
+  // request's own faults; what budgets and experts forbid stands in the decision.
+  absl::StatusOr<v1::Decision> Explain(const Bytes& request, absl::Time deadline,
+                                       const Metadata& metadata, const Caller& caller) const;
+
+ private:
+  void Refuse(IncomingCall& call, absl::string_view pool, absl::Status status, absl::Time arrived,
+              absl::Duration cpu);
+
+  const PoolCatalogue& catalogue_;
+  const RouteRooms rooms_;
+  std::atomic<uint64_t> next_sequence_{0};
+};
+
+}  // namespace penstock::router

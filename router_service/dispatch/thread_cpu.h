@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ctime>
+
+#include "absl/time/time.h"
+
+namespace penstock::router {
+
+// CPU that the calling thread has used.
+inline absl::Duration ThreadCpuTime() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+}  // namespace penstock::router

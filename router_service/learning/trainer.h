@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "penstock/config/v1/router.pb.h"
+#include "router_service/learning/train_report.h"
+
+namespace penstock::router {
+
+struct TrainOptions {
+  // Outcome table: JSON lines, plain or gzipped (outcome_table.h).
+  std::string outcomes_file;
+  // Raw little-endian fp32 matrix that "row" and "image_index" point into. Empty: inputs are in the
+  // table.
+  std::string inputs_file;
+  size_t input_dimension = 0;
+  // As in the pool that will serve the files. No kind set: z is the input as it stands.
+  config::v1::Features features;
+  // Experts to fit, in this order. Empty: those of the table, in order of appearance.
+  std::vector<std::string> experts;
+  // gate.safetensors, quality.safetensors and, where the table tells confidences,
+  // cascade.safetensors. Empty: nothing is written.
+  std::string output_folder;
+  uint64_t seed = 1;
+  // Share of the table that only measures, in [0.05, 0.9].
+  double heldout_share = 0.2;
+  // Price of one unit of cost in quality units, for the gate's targets. 0: the gate learns who is
+  // right.
+  double price = 0;
+  // Written into the files' metadata as it is.
+  std::string date;
+};
+
+// Fits a gate, calibrated quality heads and, where it can, the cascade's pairs, and measures them
+// on the held-out rows. The same options and bytes give the same files. Not for the request path.
+absl::StatusOr<TrainReport> Train(const TrainOptions& options);
+
+}  // namespace penstock::router

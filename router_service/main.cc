@@ -1,0 +1,57 @@
+#include <prometheus/registry.h>
+#include <spdlog/spdlog.h>
+
+#include "common/metrics/metrics_server.h"
+#include "common/net/service_main.h"
+#include "common/time/clock.h"
+#include "penstock/config/v1/router.pb.h"
+#include "router_service/router_service.h"
+
+namespace penstock::router {
+namespace {
+
+constexpr char kDefaultMetrics[] = "127.0.0.1:8102";
+
+int Fail(const absl::Status& status) {
+  spdlog::error("{}", status.ToString());
+  return 1;
+}
+
+int Main(int argc, char** argv) {
+  InitProcess("router");
+  SignalWaiter signals;
+  config::v1::Router config;
+  if (const auto code = ParseServiceFlags(
+          argc, argv, "penstock-router",
+          "Routes inference requests to the experts that answer them best within a latency budget "
+          "and an energy budget.",
+          config, [&] { return RouterService::Validate(config); })) {
+    return *code;
+  }
+
+  const RealClock clock;
+  RouterService::Options options;
+  options.registry = std::make_shared<prometheus::Registry>();
+  const auto registry = options.registry;
+  const auto service = RouterService::Create(config, clock, std::move(options));
+  if (!service.ok()) return Fail(service.status());
+  const auto metrics = MetricsServer::Start(
+      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry);
+  if (!metrics.ok()) return Fail(metrics.status());
+
+  if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
+  // Calls are accepted from here on; health says yes once every pool has a healthy expert.
+  if (const absl::Status status = AnnounceReady((*service)->address(), "-", (*metrics)->address(),
+                                                config.server().ready_file());
+      !status.ok()) {
+    return Fail(status);
+  }
+  signals.Wait();
+  (*service)->Drain();
+  return 0;
+}
+
+}  // namespace
+}  // namespace penstock::router
+
+int main(int argc, char** argv) { return penstock::router::Main(argc, argv); }

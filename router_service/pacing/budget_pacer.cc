@@ -1,0 +1,251 @@
+#include "router_service/pacing/budget_pacer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "router_service/pacing/budget_period.h"
+
+namespace penstock::router {
+namespace {
+
+using config::v1::Budget;
+
+constexpr char kRetryAfter[] = "penstock.retry_after_ms";
+
+std::string Describe(absl::string_view pool, const Budget& budget) {
+  std::string text = absl::StrCat(budget.amount(), " ", Budget::Resource_Name(budget.resource()),
+                                  " per ", Budget::Per_Name(budget.per()));
+  if (!budget.tenant().empty()) absl::StrAppend(&text, " of tenant ", budget.tenant());
+  if (!pool.empty()) absl::StrAppend(&text, " of pool ", pool);
+  return text;
+}
+
+void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
+  const int64_t nanos = absl::ToInt64Nanoseconds(from);
+  to->set_seconds(nanos / 1'000'000'000);
+  to->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+}  // namespace
+
+absl::Status ExhaustedError(absl::string_view message, absl::Duration retry_after) {
+  absl::Status status = absl::ResourceExhaustedError(message);
+  // Rounded up: a caller that waits this long must not come too early.
+  const int64_t ms = absl::ToInt64Milliseconds(absl::Ceil(retry_after, absl::Milliseconds(1)));
+  status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(std::max<int64_t>(ms, 1))));
+  return status;
+}
+
+std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
+  const auto payload = status.GetPayload(kRetryAfter);
+  int64_t ms = 0;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &ms)) return std::nullopt;
+  return absl::Milliseconds(ms);
+}
+
+BudgetPacer::BudgetPacer(const Clock& clock, WindowLedger& windows, Options options)
+    : clock_(clock), ledger_(windows), options_(options) {
+  MutexLock lock(mutex_);
+  Reindex();
+}
+
+absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget) {
+  if (!Budget::Resource_IsValid(budget.resource()) || !Budget::Per_IsValid(budget.per())) {
+    return absl::InvalidArgumentError("budget: unknown resource or period");
+  }
+  if (!std::isfinite(budget.amount()) || budget.amount() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("budget.amount is ", budget.amount(),
+                                                   ", wanted a finite number of at least 0"));
+  }
+  if (budget.resource() != Budget::JOULES && budget.per() == Budget::REQUEST) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("budget.per is REQUEST, which only JOULES can have; ",
+                     Budget::Resource_Name(budget.resource()), " need SECOND, HOUR or DAY"));
+  }
+  Key key{std::string(pool), budget.tenant(), budget.resource(), budget.per()};
+  MutexLock lock(mutex_);
+  if (budget.amount() == 0) {
+    entries_.erase(key);
+    Reindex();
+    return absl::OkStatus();
+  }
+  auto [it, added] = entries_.try_emplace(key);
+  Entry& entry = it->second;
+  entry.budget = budget;
+  if (budget.resource() != Budget::JOULES) {
+    const std::string name =
+        absl::StrCat(pool, "/", budget.tenant(), "/", Budget::Resource_Name(budget.resource()), "/",
+                     Budget::Per_Name(budget.per()));
+    entry.window = std::make_shared<WindowBudget>(clock_, ledger_, name, budget);
+  } else if (entry.joules != nullptr) {
+    entry.joules->Change(budget);
+  } else {
+    entry.joules = std::make_shared<JouleBudget>(clock_, budget, options_.learning,
+                                                 options_.start_price_per_joule);
+    entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
+  }
+  Reindex();
+  return absl::OkStatus();
+}
+
+BudgetPacer::PoolSets BudgetPacer::SetsOf(const std::string& pool) const {
+  const auto collect = [&](const std::string& tenant) {
+    auto set = std::make_shared<BudgetSet>();
+    for (const auto& [key, entry] : entries_) {
+      const auto& [of_pool, of_tenant, resource, per] = key;
+      if (!of_pool.empty() && of_pool != pool) continue;
+      if (!of_tenant.empty() && of_tenant != tenant) continue;
+      if (entry.joules != nullptr) set->joules.push_back(entry.joules);
+      if (entry.window != nullptr) {
+        set->windows.push_back(entry.window);
+        set->window_names.push_back(Describe(of_pool, entry.budget));
+      } else {
+        set->joule_names.push_back(Describe(of_pool, entry.budget));
+      }
+    }
+    return set;
+  };
+  PoolSets sets;
+  sets.everybody = collect("");
+  for (const auto& [key, entry] : entries_) {
+    const std::string& tenant = std::get<1>(key);
+    if (!tenant.empty() && sets.tenants.count(tenant) == 0) sets.tenants[tenant] = collect(tenant);
+  }
+  return sets;
+}
+
+void BudgetPacer::Reindex() {
+  auto index = std::make_shared<Index>();
+  index->others = SetsOf("");
+  for (const auto& [key, entry] : entries_) {
+    const std::string& pool = std::get<0>(key);
+    if (!pool.empty() && index->pools.count(pool) == 0) index->pools[pool] = SetsOf(pool);
+  }
+  index_ = std::move(index);
+}
+
+std::shared_ptr<const BudgetSet> BudgetPacer::Find(absl::string_view pool,
+                                                   absl::string_view tenant) const {
+  std::shared_ptr<const Index> index;
+  {
+    MutexLock lock(mutex_);
+    index = index_;
+  }
+  const auto by_pool = index->pools.find(pool);
+  const PoolSets& sets = by_pool == index->pools.end() ? index->others : by_pool->second;
+  const auto by_tenant = sets.tenants.find(tenant);
+  return by_tenant == sets.tenants.end() ? sets.everybody : by_tenant->second;
+}
+
+absl::StatusOr<Reservation> BudgetPacer::Open(absl::string_view pool, absl::string_view tenant) {
+  std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
+  Reservation reservation;
+  if (set->joules.empty() && set->windows.empty()) return reservation;
+  // A refused request leaves nothing behind, but at the budget that refused it: there it counts as
+  // one that cost nothing, so that a mean per request recovers.
+  size_t opened = 0;
+  const auto undo = [&] {
+    for (size_t i = 0; i < opened; ++i) set->joules[i]->Forget();
+    for (size_t i = 0; i < reservation.windows_.size(); ++i) {
+      set->windows[i]->GiveBack(reservation.windows_[i]);
+    }
+  };
+  for (size_t i = 0; i < set->windows.size(); ++i) {
+    WindowBudget::Hold hold;
+    if (!set->windows[i]->Take(hold)) {
+      if (set->windows[i]->hard()) {
+        undo();
+        return ExhaustedError(absl::StrCat("budget spent: ", set->window_names[i]),
+                              set->windows[i]->window_left());
+      }
+      reservation.soft_window_spent_ = true;
+    }
+    reservation.windows_.push_back(hold);
+  }
+  for (; opened < set->joules.size(); ++opened) {
+    if (set->joules[opened]->Open()) continue;
+    undo();
+    return ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[opened]),
+                          set->joules[opened]->retry_after());
+  }
+  reservation.budgets_ = std::move(set);
+  return reservation;
+}
+
+BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view tenant) const {
+  const std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
+  Quote quote;
+  quote.headroom_j = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < set->windows.size(); ++i) {
+    if (!set->windows[i]->spent_up()) continue;
+    quote.headroom_j = 0;
+    if (set->windows[i]->hard()) {
+      quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->window_names[i]),
+                                    set->windows[i]->window_left());
+    }
+  }
+  for (size_t i = 0; i < set->joules.size(); ++i) {
+    quote.price_per_joule += set->joules[i]->price();
+    quote.headroom_j = std::min(quote.headroom_j, set->joules[i]->HeadroomOfNext());
+    if (!set->joules[i]->CanOpen()) {
+      quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[i]),
+                                    set->joules[i]->retry_after());
+    }
+  }
+  quote.cheapest_only = quote.headroom_j <= 0;
+  return quote;
+}
+
+std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
+                                                absl::string_view tenant) const {
+  std::vector<v1::BudgetStatus> list;
+  MutexLock lock(mutex_);
+  for (const auto& [key, entry] : entries_) {
+    if (std::get<0>(key) != pool || std::get<1>(key) != tenant) continue;
+    v1::BudgetStatus& status = list.emplace_back();
+    status.set_pool(std::get<0>(key));
+    *status.mutable_budget() = entry.budget;
+    if (entry.joules != nullptr) {
+      status.set_spent(entry.joules->spent());
+      status.set_remaining(entry.joules->remaining());
+      status.set_price(entry.joules->price());
+      SetDuration(entry.joules->window_left(), status.mutable_window_left());
+    } else {
+      status.set_spent(entry.window->spent());
+      status.set_remaining(entry.window->remaining());
+      SetDuration(entry.window->window_left(), status.mutable_window_left());
+    }
+  }
+  return list;
+}
+
+double BudgetPacer::PricePerJoule(absl::string_view pool) const {
+  double price = 0;
+  for (const auto& budget : Find(pool, {})->joules) price += budget->price();
+  return price;
+}
+
+double BudgetPacer::IdleWatts(const std::string& pool) const {
+  const auto it = idle_watts_.find(pool);
+  if (it != idle_watts_.end()) return it->second;
+  double sum = 0;
+  if (pool.empty()) {
+    for (const auto& [name, watts] : idle_watts_) sum += watts;
+  }
+  return sum;
+}
+
+void BudgetPacer::SetIdleWatts(absl::string_view pool, double watts) {
+  MutexLock lock(mutex_);
+  idle_watts_[std::string(pool)] = watts;
+  for (const auto& [key, entry] : entries_) {
+    if (entry.joules != nullptr) entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
+  }
+}
+
+}  // namespace penstock::router

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/mutex.h"
+#include "common/time/clock.h"
+#include "penstock/config/v1/router.pb.h"
+#include "penstock/v1/routing.pb.h"
+#include "router_service/pacing/joule_budget.h"
+#include "router_service/pacing/reservation.h"
+#include "router_service/pacing/window_budget.h"
+
+namespace penstock::router {
+
+// What does a joule cost now, and may I spend? Budgets of pools, tenants and the platform; several
+// can bind one request, and their prices add up. Thread-safe. The request path takes short locks
+// only.
+class BudgetPacer {
+ public:
+  struct Options {
+    bool learning = true;  // false: prices stay at the start price; only hard budgets intervene
+    double start_price_per_joule = 0;
+  };
+  // `windows` counts requests, accelerator seconds and dollars.
+  BudgetPacer(const Clock& clock, WindowLedger& windows, Options options);
+
+  // Adds or changes; amount 0 removes. `pool` empty: across pools. A budget is named by pool,
+  // tenant, resource and period. INVALID_ARGUMENT says what is wrong. Prices learnt so far are
+  // kept.
+  absl::Status SetBudget(absl::string_view pool, const config::v1::Budget& budget);
+
+  // A request arrives. RESOURCE_EXHAUSTED with RetryAfter where a hard budget is spent.
+  absl::StatusOr<Reservation> Open(absl::string_view pool, absl::string_view tenant);
+
+  // What Open and the reservation would say, and nothing counted: for Explain.
+  struct Quote {
+    double price_per_joule = 0;
+    double headroom_j = 0;
+    bool cheapest_only = false;
+    absl::Status status;  // RESOURCE_EXHAUSTED: Open would refuse
+  };
+  Quote Peek(absl::string_view pool, absl::string_view tenant) const;
+
+  // Budgets of exactly this pool and tenant ("": across pools, everybody's), for GetBudget.
+  std::vector<v1::BudgetStatus> List(absl::string_view pool, absl::string_view tenant) const;
+  // Sum of the joule prices that bind everybody in the pool.
+  double PricePerJoule(absl::string_view pool) const;
+
+  // Watts that the pool's (empty: all) devices draw without work: a budget in joules per second
+  // steers what is left over them.
+  void SetIdleWatts(absl::string_view pool, double watts);
+
+ private:
+  using Key = std::tuple<std::string, std::string, int, int>;  // pool, tenant, resource, per
+  struct Entry {
+    config::v1::Budget budget;
+    std::shared_ptr<JouleBudget> joules;   // either
+    std::shared_ptr<WindowBudget> window;  // or
+  };
+  struct PoolSets {
+    std::shared_ptr<const BudgetSet> everybody;
+    std::map<std::string, std::shared_ptr<const BudgetSet>, std::less<>> tenants;
+  };
+  struct Index {
+    std::map<std::string, PoolSets, std::less<>> pools;
+    PoolSets others;
+  };
+
+  std::shared_ptr<const BudgetSet> Find(absl::string_view pool, absl::string_view tenant) const;
+  double IdleWatts(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Reindex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PoolSets SetsOf(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Clock& clock_;
+  WindowLedger& ledger_;
+  const Options options_;
+  mutable Mutex mutex_;
+  std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, double> idle_watts_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Index> index_ ABSL_GUARDED_BY(mutex_);
+};
+
+// How long a RESOURCE_EXHAUSTED of ours asks to wait: the trailer `retry-after-ms`.
+absl::Status ExhaustedError(absl::string_view message, absl::Duration retry_after);
+std::optional<absl::Duration> RetryAfter(const absl::Status& status);
+
+}  // namespace penstock::router

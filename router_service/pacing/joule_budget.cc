@@ -1,0 +1,299 @@
+#include "router_service/pacing/joule_budget.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "router_service/pacing/budget_period.h"
+
+namespace penstock::router {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// W, in requests' worth and in seconds' worth of the budget.
+constexpr double kFeedbackRequests = 200;
+constexpr double kFeedbackSeconds = 120;
+constexpr double kFeedbackClamp = 3;
+// credit_0: where the feedback holds the credit, and how fast it gets there.
+constexpr double kReserveShare = 0.03;
+constexpr double kReserveRequests = 40;
+constexpr double kReserveSeconds = 24;
+// Credit that a time without spending leaves behind.
+constexpr double kDepth = 600;
+constexpr double kLeastAuthority = 0.02;
+constexpr size_t kSolveEvery = 16;
+constexpr double kLevelStep = 0.1;
+// Smallest level, in quality units for a target's worth of joules.
+constexpr double kLeastLevel = 1e-4;
+constexpr double kRateSeconds = 300;
+constexpr double kBiasForget = 0.995;
+// The cost model is believed for this many requests' worth before its bias is.
+constexpr double kBiasPrior = 10;
+constexpr size_t kLastRequests = 512;
+
+}  // namespace
+
+JouleBudget::JouleBudget(const Clock& clock, const config::v1::Budget& budget, bool learning,
+                         double start_price)
+    : clock_(clock),
+      window_length_(PeriodLength(budget.per())),
+      learning_(learning),
+      hard_(budget.hard()),
+      price_(start_price) {
+  MutexLock lock(mutex_);
+  Start(budget);
+}
+
+void JouleBudget::Start(const config::v1::Budget& budget) {
+  amount_ = budget.amount();
+  hard_.store(budget.hard(), std::memory_order_relaxed);
+  started_ = accrued_ = clock_.Now();
+  arrivals_ = 0;
+  recent_arrivals_ = 0;
+  credit_ = 0;
+  if (!per_request()) {
+    watts_ = std::max(0.0, amount_ / absl::ToDoubleSeconds(window_length_) - idle_watts_);
+    credit_ = watts_;  // of one second: a first request need not wait
+    window_ = BudgetWindow::At(started_, window_length_);
+  }
+}
+
+void JouleBudget::Change(const config::v1::Budget& budget) {
+  MutexLock lock(mutex_);
+  const double spent = window_spent_;
+  Start(budget);
+  window_spent_ = spent;
+  if (learning_ && level_.recorded() > 0) {
+    const double target = Target();
+    Adopt(PriceLevel::Solve(level_.tables(), target, std::exp(log_level_)), target, 1);
+  }
+  UpdatePrice();
+}
+
+void JouleBudget::SetIdleWatts(double watts) {
+  MutexLock lock(mutex_);
+  if (window_length_ != absl::Seconds(1)) return;
+  Accrue();
+  idle_watts_ = watts;
+  watts_ = std::max(0.0, amount_ - idle_watts_);
+}
+
+void JouleBudget::RollWindow(absl::Time now) {
+  if (now < window_.end()) return;
+  window_ = BudgetWindow::At(now, window_length_);
+  // What went over a hard budget's window is taken from the next.
+  window_spent_ = hard() ? std::max(0.0, window_spent_ - amount_) : 0;
+}
+
+void JouleBudget::Accrue() {
+  const absl::Time now = clock_.Now();
+  const double seconds = absl::ToDoubleSeconds(now - accrued_);
+  if (seconds > 0) {
+    recent_arrivals_ *= std::exp(-seconds / kRateSeconds);
+    accrued_ = now;
+    const double limit = kDepth * watts_;
+    if (credit_ < limit) credit_ = std::min(limit, credit_ + watts_ * seconds);
+  }
+  if (!per_request()) RollWindow(now);
+}
+
+double JouleBudget::ArrivalRate() const {
+  // Of a process that began at started_, the fading window holds this much time.
+  const double elapsed = std::max(1.0, absl::ToDoubleSeconds(accrued_ - started_));
+  const double seconds = kRateSeconds * -std::expm1(-elapsed / kRateSeconds);
+  return std::max(recent_arrivals_, 1.0) / seconds;
+}
+
+double JouleBudget::Target() const {
+  const double rho = per_request() ? amount_ : watts_ / ArrivalRate();
+  if (!(predicted_sum_ > 0)) return rho;
+  const double prior = kBiasPrior * predicted_sum_ / std::max(settled_count_, 1.0);
+  const double bias = (settled_sum_ + prior) / (predicted_sum_ + prior);
+  return rho / std::clamp(bias, 0.2, 5.0);
+}
+
+double JouleBudget::WindowLeft() const {
+  // Seconds are for power: the credit alone limits them, so that a request may take more than one
+  // second's joules.
+  if (!hard() || window_length_ <= absl::Seconds(1)) return kInfinity;
+  return amount_ - window_spent_ - held_;
+}
+
+bool JouleBudget::MayOpen() const {
+  if (!hard()) return true;
+  if (window_length_ > absl::Seconds(1)) return WindowLeft() > 0;
+  return credit_ - held_ > 0;
+}
+
+bool JouleBudget::Open() {
+  MutexLock lock(mutex_);
+  Accrue();
+  ++arrivals_;
+  ++recent_arrivals_;
+  if (per_request() && credit_ < kDepth * amount_) {
+    credit_ = std::min(kDepth * amount_, credit_ + amount_);
+  }
+  UpdatePrice();
+  return MayOpen();
+}
+
+bool JouleBudget::CanOpen() {
+  MutexLock lock(mutex_);
+  Accrue();
+  if (per_request()) return !hard() || credit_ + amount_ - held_ > 0;
+  return MayOpen();
+}
+
+void JouleBudget::Forget() {
+  MutexLock lock(mutex_);
+  if (arrivals_ > 0) --arrivals_;
+  recent_arrivals_ = std::max(0.0, recent_arrivals_ - 1);
+  if (per_request()) credit_ -= amount_;
+  UpdatePrice();
+}
+
+double JouleBudget::HeadroomLocked(double arriving) const {
+  if (!learning_ && !hard()) return kInfinity;
+  return std::max(0.0, std::min(credit_ + arriving - held_, WindowLeft()));
+}
+
+double JouleBudget::Headroom() {
+  MutexLock lock(mutex_);
+  Accrue();
+  return HeadroomLocked(0);
+}
+
+double JouleBudget::HeadroomOfNext() {
+  MutexLock lock(mutex_);
+  Accrue();
+  return HeadroomLocked(per_request() ? amount_ : 0);
+}
+
+void JouleBudget::Hold(double energy_j) {
+  MutexLock lock(mutex_);
+  Accrue();
+  held_ += energy_j;
+  UpdatePrice();
+}
+
+bool JouleBudget::TryHold(double energy_j) {
+  MutexLock lock(mutex_);
+  Accrue();
+  if (HeadroomLocked(0) < energy_j) return false;
+  held_ += energy_j;
+  UpdatePrice();
+  return true;
+}
+
+void JouleBudget::GiveBack(double held_j) {
+  MutexLock lock(mutex_);
+  held_ = std::max(0.0, held_ - held_j);
+  UpdatePrice();
+}
+
+void JouleBudget::Settle(double held_j, double energy_j) {
+  MutexLock lock(mutex_);
+  Accrue();
+  held_ = std::max(0.0, held_ - held_j);
+  credit_ -= energy_j;
+  window_spent_ += energy_j;
+  predicted_sum_ = kBiasForget * predicted_sum_ + held_j;
+  settled_sum_ = kBiasForget * settled_sum_ + energy_j;
+  settled_count_ = kBiasForget * settled_count_ + 1;
+  if (last_.size() < kLastRequests) {
+    last_.push_back(energy_j);
+  } else {
+    last_[last_next_] = energy_j;
+  }
+  last_next_ = (last_next_ + 1) % kLastRequests;
+  UpdatePrice();
+}
+
+void JouleBudget::Record(const DecisionTable& table) {
+  double target = 0;
+  double hint = 0;
+  size_t recorded = 0;
+  {
+    MutexLock lock(mutex_);
+    level_.Record(table);
+    recorded = level_.recorded();
+    const bool due = recorded <= kSolveEvery || recorded - solved_at_ >= kSolveEvery;
+    if (!learning_ || !due || solving_) return;
+    solving_ = true;
+    solved_at_ = recorded;
+    scratch_.assign(level_.tables().begin(), level_.tables().end());
+    target = Target();
+    hint = has_level_ ? std::exp(log_level_) : 0;
+  }
+  const PriceLevel::Solution solution = PriceLevel::Solve(scratch_, target, hint);
+  MutexLock lock(mutex_);
+  // The first levels are guesses from few decisions: each counts for as much as its 16 are of all.
+  const double step = std::max(kLevelStep, static_cast<double>(kSolveEvery) / recorded);
+  Adopt(solution, target, std::min(1.0, step));
+  solving_ = false;
+  UpdatePrice();
+}
+
+void JouleBudget::Adopt(const PriceLevel::Solution& solution, double target, double step) {
+  slack_ = solution.slack;
+  if (!(target > 0)) return;
+  const double level = std::log(std::max(solution.price, kLeastLevel / target));
+  log_level_ = has_level_ ? log_level_ + step * (level - log_level_) : level;
+  has_level_ = true;
+  authority_ = std::clamp((target - solution.floor_j) / target, kLeastAuthority, 1.0);
+}
+
+void JouleBudget::UpdatePrice() {
+  if (!learning_ || !has_level_) return;
+  const double available = credit_ - held_;
+  if (slack_ && available > 0) {
+    price_.store(0, std::memory_order_relaxed);
+    return;
+  }
+  double unit = amount_;
+  double width = kFeedbackRequests;
+  double reserve = std::min(kReserveRequests, kReserveShare * static_cast<double>(arrivals_));
+  if (!per_request()) {
+    unit = watts_;
+    width = kFeedbackSeconds;
+    reserve = std::min(kReserveSeconds, kReserveShare * absl::ToDoubleSeconds(accrued_ - started_));
+  }
+  unit *= authority_;
+  const double off = unit > 0 ? (available - reserve * unit) / (width * unit) : -kFeedbackClamp;
+  price_.store(std::exp(log_level_ - std::clamp(off, -kFeedbackClamp, kFeedbackClamp)),
+               std::memory_order_relaxed);
+}
+
+double JouleBudget::spent() {
+  MutexLock lock(mutex_);
+  Accrue();
+  if (!per_request()) return window_spent_;
+  double sum = 0;
+  for (const double energy : last_) sum += energy;
+  return last_.empty() ? 0 : sum / static_cast<double>(last_.size());
+}
+
+double JouleBudget::remaining() {
+  MutexLock lock(mutex_);
+  Accrue();
+  return std::max(0.0, per_request() ? credit_ - held_ : amount_ - window_spent_ - held_);
+}
+
+absl::Duration JouleBudget::window_left() {
+  MutexLock lock(mutex_);
+  if (per_request()) return absl::ZeroDuration();
+  Accrue();
+  return window_.end() - accrued_;
+}
+
+absl::Duration JouleBudget::retry_after() {
+  MutexLock lock(mutex_);
+  Accrue();
+  if (window_length_ > absl::Seconds(1)) return window_.end() - accrued_;
+  const double missing = std::max(0.0, held_ - credit_);
+  const double watts = per_request() ? amount_ * ArrivalRate() : watts_;
+  const double seconds = watts > 0 ? missing / watts : 60;
+  return std::clamp(absl::Seconds(seconds), absl::Milliseconds(10), absl::Minutes(1));
+}
+
+}  // namespace penstock::router

@@ -1,0 +1,111 @@
+#include "router_service/pacing/reservation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace penstock::router {
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+  if (this != &other) {
+    Release();
+    budgets_ = std::move(other.budgets_);
+    windows_ = std::move(other.windows_);
+    held_j_ = other.held_j_;
+    first_hold_j_ = other.first_hold_j_;
+    soft_window_spent_ = other.soft_window_spent_;
+  }
+  return *this;
+}
+
+Reservation::~Reservation() { Release(); }
+
+void Reservation::Release() {
+  if (budgets_ == nullptr) return;
+  for (const auto& budget : budgets_->joules) {
+    budget->GiveBack(held_j_);
+    budget->Forget();
+  }
+  for (size_t i = 0; i < windows_.size(); ++i) budgets_->windows[i]->GiveBack(windows_[i]);
+  budgets_ = nullptr;
+}
+
+double Reservation::price_per_joule() const {
+  double price = 0;
+  if (budgets_ == nullptr) return price;
+  for (const auto& budget : budgets_->joules) price += budget->price();
+  return price;
+}
+
+double Reservation::headroom_j() const {
+  double headroom = std::numeric_limits<double>::infinity();
+  if (budgets_ == nullptr) return headroom;
+  if (soft_window_spent_) return 0;
+  for (const auto& budget : budgets_->joules) headroom = std::min(headroom, budget->Headroom());
+  return headroom;
+}
+
+bool Reservation::cheapest_only() const { return headroom_j() <= 0; }
+
+void Reservation::Hold(double energy_j) {
+  if (budgets_ == nullptr || !(energy_j > 0)) return;
+  for (const auto& budget : budgets_->joules) budget->Hold(energy_j);
+  if (held_j_ == 0) first_hold_j_ = energy_j;
+  held_j_ += energy_j;
+}
+
+bool Reservation::TryHold(double energy_j) {
+  if (budgets_ == nullptr || !(energy_j > 0)) return true;
+  if (soft_window_spent_) return false;
+  const auto& joules = budgets_->joules;
+  for (size_t i = 0; i < joules.size(); ++i) {
+    if (joules[i]->TryHold(energy_j)) continue;
+    while (i-- > 0) joules[i]->GiveBack(energy_j);
+    return false;
+  }
+  if (held_j_ == 0) first_hold_j_ = energy_j;
+  held_j_ += energy_j;
+  return true;
+}
+
+void Reservation::Metered(double energy_j) {
+  if (budgets_ == nullptr || !(energy_j > held_j_)) return;
+  if (!(first_hold_j_ > 0)) {
+    Hold(energy_j);
+    return;
+  }
+  const double step = first_hold_j_ / 2;
+  const double steps = std::ceil((energy_j - held_j_) / step);
+  Hold(steps * step);
+}
+
+void Reservation::RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k,
+                                 bool follow_up) {
+  if (budgets_ == nullptr) return;
+  const double total = price_per_joule();
+  for (const auto& budget : budgets_->joules) {
+    const double others = std::max(0.0, total - budget->price());
+    budget->Record(DecisionTable(sunk_j, options, k, others, follow_up));
+  }
+}
+
+void Reservation::Settle(const Usage& usage) {
+  if (budgets_ == nullptr) return;
+  for (const auto& budget : budgets_->joules) budget->Settle(held_j_, usage.energy_j);
+  for (const auto& budget : budgets_->windows) {
+    switch (budget->resource()) {
+      case config::v1::Budget::ACCELERATOR_SECONDS:
+        budget->Spend(usage.accelerator_seconds);
+        break;
+      case config::v1::Budget::DOLLARS:
+        budget->Spend(usage.dollars);
+        break;
+      default:  // requests were counted when they came
+        break;
+    }
+  }
+  budgets_ = nullptr;
+}
+
+}  // namespace penstock::router

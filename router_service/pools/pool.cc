@@ -1,0 +1,235 @@
+#include "router_service/pools/pool.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/status_macros.h"
+#include "common/tensors/datatype.h"
+#include "router_service/combining/row_scatter.h"
+
+namespace penstock::router {
+namespace {
+
+absl::Status Bad(const config::v1::Pool& pool, absl::string_view detail) {
+  return absl::InvalidArgumentError(absl::StrCat("pool ", pool.name(), ": ", detail));
+}
+
+absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_expert) {
+  if (pool.experts().empty()) return Bad(pool, "experts: wanted at least one");
+  std::set<std::string> names;
+  for (const config::v1::PoolExpert& expert : pool.experts()) {
+    if (expert.name().empty()) return Bad(pool, "experts: name is empty");
+    if (expert.name().find(',') != std::string::npos) {
+      return Bad(pool, absl::StrCat("expert ", expert.name(), ": a name has no comma"));
+    }
+    if (!names.insert(expert.name()).second) {
+      return Bad(pool, absl::StrCat("expert ", expert.name(), " is there twice"));
+    }
+    if (expert.has_quality() && !(expert.quality() >= 0 && expert.quality() <= 1)) {
+      return Bad(pool, absl::StrCat("expert ", expert.name(), ": quality is ", expert.quality(),
+                                    ", wanted [0, 1]"));
+    }
+    if (!(expert.joules_per_row() >= 0) || !(expert.latency_ms() >= 0)) {
+      return Bad(pool, absl::StrCat("expert ", expert.name(),
+                                    ": joules_per_row and latency_ms are not negative"));
+    }
+    if (expert.replicas().empty() && !has_in_process_expert) {
+      return Bad(pool, absl::StrCat("expert ", expert.name(),
+                                    ": replicas: wanted at least one, because no expert service "
+                                    "runs in this process"));
+    }
+    for (const config::v1::Endpoint& replica : expert.replicas()) {
+      if (replica.address().empty()) {
+        return Bad(pool, absl::StrCat("expert ", expert.name(), ": replicas: address is empty"));
+      }
+      if (replica.address() == kInProcessExpert && !has_in_process_expert) {
+        return Bad(pool, absl::StrCat("expert ", expert.name(), ": replicas: ", kInProcessExpert,
+                                      ": no expert service runs in this process"));
+      }
+    }
+  }
+  if (!pool.cascade().first().empty()) {
+    if (names.count(pool.cascade().first()) == 0) {
+      return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(), ", experts are ",
+                                    absl::StrJoin(names, ", ")));
+    }
+    if (pool.cascade().file().empty()) return Bad(pool, "cascade.file is empty");
+    if (pool.granularity() == config::v1::Pool::ROW) {
+      return Bad(pool, "cascade: wanted granularity REQUEST");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateClasses(const config::v1::Pool& pool) {
+  for (const auto& [name, item] : pool.classes()) {
+    const std::string& objective = item.objective();
+    if (!objective.empty() && objective != "quality" && objective != "energy" &&
+        objective != "latency") {
+      return Bad(pool, absl::StrCat("classes.", name, ".objective is ", objective,
+                                    ", wanted quality, energy or latency"));
+    }
+    if (!(item.latency_budget_ms() >= 0) || !(item.energy_budget_j() >= 0)) {
+      return Bad(pool, absl::StrCat("classes.", name, ": budgets are not negative"));
+    }
+    if (!(item.min_quality() >= 0 && item.min_quality() <= 1)) {
+      return Bad(pool, absl::StrCat("classes.", name, ".min_quality: wanted [0, 1]"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateTensors(const config::v1::Pool& pool) {
+  if (pool.inputs().empty() != pool.outputs().empty()) {
+    return Bad(pool, "inputs and outputs: wanted both or neither");
+  }
+  for (const auto* specs : {&pool.inputs(), &pool.outputs()}) {
+    std::set<std::string> names;
+    for (const config::v1::TensorSpec& spec : *specs) {
+      if (spec.name().empty() || !names.insert(spec.name()).second) {
+        return Bad(pool, absl::StrCat("tensor name \"", spec.name(), "\" is empty or there twice"));
+      }
+      if (absl::Status status = ParseDataType(spec.datatype()).status(); !status.ok()) {
+        return Bad(pool, absl::StrCat("tensor ", spec.name(), ": ", status.message()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<config::v1::TensorSpec> SpecsOf(const PoolContract& contract) {
+  std::vector<config::v1::TensorSpec> specs;
+  for (const PoolContract::Tensor& tensor : contract.inputs) {
+    config::v1::TensorSpec& spec = specs.emplace_back();
+    spec.set_name(tensor.name);
+    spec.set_datatype(tensor.datatype);
+    for (const int64_t size : tensor.shape) spec.add_shape(size);
+  }
+  return specs;
+}
+
+}  // namespace
+
+bool PoolExpert::healthy() const {
+  return std::any_of(replicas.begin(), replicas.end(),
+                     [](const std::shared_ptr<Replica>& replica) { return replica->healthy(); });
+}
+
+bool Pool::ready() const {
+  return rooms != nullptr &&
+         std::any_of(experts.begin(), experts.end(), [](const PoolExpert& expert) {
+           return expert.admitted && expert.healthy();
+         });
+}
+
+std::string Pool::NotReadyBecause() const {
+  if (!unusable_because.empty()) return unusable_because;
+  std::string out;
+  for (const PoolExpert& expert : experts) {
+    absl::StrAppend(&out, out.empty() ? "" : "; ", "expert ", expert.name, ": ",
+                    expert.admitted ? "no healthy replica" : expert.left_out_because);
+  }
+  return out;
+}
+
+std::optional<size_t> Pool::FindExpert(absl::string_view expert) const {
+  for (size_t i = 0; i < expert_names.size(); ++i) {
+    if (expert_names[i] == expert) return i;
+  }
+  return std::nullopt;
+}
+
+int64_t Pool::max_rows() const {
+  int64_t most = 0;
+  for (const PoolExpert& expert : experts) {
+    if (!expert.admitted) continue;
+    if (expert.max_rows == 0) return 0;
+    most = std::max(most, expert.max_rows);
+  }
+  return most;
+}
+
+absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expert) {
+  if (pool.name().empty()) return absl::InvalidArgumentError("pools: name is empty");
+  PENSTOCK_RETURN_IF_ERROR(ValidateExperts(pool, has_in_process_expert));
+  PENSTOCK_RETURN_IF_ERROR(ValidateClasses(pool));
+  PENSTOCK_RETURN_IF_ERROR(ValidateTensors(pool));
+  const config::v1::Selection& selection = pool.selection();
+  if (selection.has_max_experts() &&
+      (selection.max_experts() < 1 || selection.max_experts() > 16)) {
+    return Bad(pool, absl::StrCat("selection.max_experts is ", selection.max_experts(),
+                                  ", wanted [1, 16]"));
+  }
+  if (selection.has_latency_quantile() &&
+      !(selection.latency_quantile() > 0 && selection.latency_quantile() < 1)) {
+    return Bad(pool, "selection.latency_quantile: wanted (0, 1)");
+  }
+  if (selection.has_value() && !(selection.value() > 0)) {
+    return Bad(pool, "selection.value: wanted > 0");
+  }
+  if (pool.cascade().has_max_escalations() &&
+      (pool.cascade().max_escalations() < 1 || pool.cascade().max_escalations() > 8)) {
+    return Bad(pool, "cascade.max_escalations: wanted [1, 8]");
+  }
+  if (pool.has_max_in_flight() && (pool.max_in_flight() < 1 || pool.max_in_flight() > 1'000'000)) {
+    return Bad(pool, "max_in_flight: wanted [1, 1000000]");
+  }
+  if (pool.granularity() == config::v1::Pool::ROW) {
+    if (absl::Status status = CheckRowCombiner(pool.combiner()); !status.ok()) {
+      return Bad(pool, status.message());
+    }
+    if (pool.has_batched() && !pool.batched()) {
+      return Bad(pool, "batched: a pool of granularity ROW has a row dimension");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
+                                                               PoolContract contract) {
+  std::vector<std::string> names;
+  for (const config::v1::PoolExpert& expert : pool.experts()) names.push_back(expert.name());
+  if (pool.granularity() == config::v1::Pool::ROW && !contract.batched) {
+    return Bad(pool, "granularity is ROW, but its tensors have no row dimension");
+  }
+  if (!pool.combined_output().empty() &&
+      contract.FindOutput(pool.combined_output()) == nullptr) {
+    return Bad(pool, absl::StrCat("combined_output is ", pool.combined_output(),
+                                  ", which is no output"));
+  }
+  auto rooms = std::make_shared<PoolRooms>();
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->features,
+                            MakeFeatureExtractor(pool.features(), SpecsOf(contract)));
+  const size_t dimension = rooms->features->dimension();
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->gate, MakeGate(pool.gate(), names, dimension));
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->quality, MakeQualityModel(pool, dimension));
+  if (!pool.cascade().first().empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(rooms->cascade, CascadeQuality::Open(pool.cascade().file(), names));
+    const size_t first = static_cast<size_t>(
+        std::find(names.begin(), names.end(), pool.cascade().first()) - names.begin());
+    if (!rooms->cascade->CanStand(first)) {
+      return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
+                                    ", but cascade.file knows nothing of its confidence"));
+    }
+  }
+  rooms->combiner = MakeCombiner(pool.combiner(), pool.combined_output());
+  rooms->contract = std::move(contract);
+  return std::shared_ptr<const PoolRooms>(std::move(rooms));
+}
+
+CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts) {
+  CostStart start;
+  if (facts != nullptr && facts->description) {
+    const v1::ModelDescription& description = *facts->description;
+    start.seconds_per_row = std::max(0.0, description.seconds_per_row());
+    start.joules_per_request = std::max(0.0, description.joules_per_request());
+    start.joules_per_row = std::max(0.0, description.joules_per_row());
+  }
+  if (start.seconds_per_row == 0) start.seconds_per_request = expert.latency_ms() / 1e3;
+  if (start.joules_per_row == 0) start.joules_per_row = expert.joules_per_row();
+  return start;
+}
+
+}  // namespace penstock::router

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "penstock/config/v1/router.pb.h"
+#include "router_service/combining/combiner.h"
+#include "router_service/cost/cost_model.h"
+#include "router_service/features/feature_extractor.h"
+#include "router_service/gating/gate.h"
+#include "router_service/pools/pool_contract.h"
+#include "router_service/pools/pool_statistics.h"
+#include "router_service/pools/replica.h"
+#include "router_service/pools/replica_connector.h"
+#include "router_service/quality/cascade_quality.h"
+#include "router_service/quality/quality_model.h"
+
+namespace penstock::router {
+
+// One expert of a pool, as a snapshot sees it.
+struct PoolExpert {
+  std::string name;
+  std::string model;    // at the replicas
+  std::string version;  // empty: the served one
+  std::vector<std::shared_ptr<Replica>> replicas;
+  std::vector<std::shared_ptr<ReplicaConnection>> connections;  // what the replicas borrow
+  bool admitted = false;
+  // Where not admitted: the difference from the pool's contract, or why nothing is known yet.
+  std::string left_out_because;
+  int64_t max_rows = 0;  // of one call; 0: no limit known
+
+  bool healthy() const;
+};
+
+// What a pool learns and counts; outlives the snapshots. Thread-safe.
+struct PoolRecord {
+  PoolRecord(size_t experts, CostModel::Options options, std::vector<CostStart> starts)
+      : statistics(experts), cost(options, std::move(starts)) {}
+  PoolStatistics statistics;
+  CostModel cost;
+};
+
+// How a pool decides, fixed once its contract is known. Immutable.
+struct PoolRooms {
+  PoolContract contract;
+  std::unique_ptr<const FeatureExtractor> features;
+  std::unique_ptr<const Gate> gate;
+  std::unique_ptr<const QualityModel> quality;
+  std::unique_ptr<const CascadeQuality> cascade;  // null: none
+  std::unique_ptr<const Combiner> combiner;
+};
+
+// One OIP model name: an immutable snapshot. The experts are in the configuration's order, admitted or
+// not.
+struct Pool {
+  static constexpr char kVersion[] = "1";
+
+  config::v1::Pool config;
+  std::vector<std::string> expert_names;
+  std::vector<PoolExpert> experts;
+  std::shared_ptr<const PoolRooms> rooms;  // null until the contract is known
+  std::string unusable_because;            // the rooms do not fit the contract that came
+  std::shared_ptr<PoolRecord> record;
+  // Class name -> index for the cost model; 0 is "none".
+  std::map<std::string, size_t> classes;
+  std::optional<size_t> cascade_first;
+
+  const std::string& name() const { return config.name(); }
+  bool by_row() const { return config.granularity() == config::v1::Pool::ROW; }
+  // Requests can be answered: at least one admitted expert is healthy.
+  bool ready() const;
+  // Why not.
+  std::string NotReadyBecause() const;
+  std::optional<size_t> FindExpert(absl::string_view expert) const;
+  // Most rows that an admitted expert takes in one call; 0: no limit known.
+  int64_t max_rows() const;
+};
+
+// Checks what needs no expert: names, ranges, files where the contract is configured.
+absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expert);
+
+// INVALID_ARGUMENT where gate, features, quality or cascade do not fit the contract.
+absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
+                                                               PoolContract contract);
+
+// What an expert is believed to cost before it was ever asked: its own word, else the configuration's.
+CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts);
+
+}  // namespace penstock::router

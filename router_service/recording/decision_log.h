@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/mutex.h"
+#include "penstock/config/v1/router.pb.h"
+#include "penstock/v1/routing.pb.h"
+#include "router_service/recording/decision_export.h"
+#include "router_service/recording/decision_id.h"
+
+namespace penstock::router {
+
+using SharedDecision = std::shared_ptr<const v1::Decision>;
+
+// One watcher's bounded queue of decisions, in order. A watcher that does not keep up loses
+// decisions, and learns how many. Thread-safe.
+class DecisionWatch {
+ public:
+  static constexpr size_t kQueue = 256;
+
+  // `ready` runs, on the thread that appends, whenever the queue stops being empty; it must not
+  // block, and may call TryNext but not Close.
+  DecisionWatch(std::string pool, absl::AnyInvocable<void()> ready);
+  // Null: nothing waits.
+  SharedDecision TryNext();
+  // Lost so far.
+  uint64_t dropped() const;
+  // When it returns no `ready` runs, and none will.
+  void Close();
+  bool closed() const;
+
+ private:
+  friend class DecisionLog;
+  // False once closed.
+  bool Offer(const SharedDecision& decision);
+
+  const std::string pool_;
+  mutable Mutex mutex_;
+  std::deque<SharedDecision> queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  Mutex ready_mutex_;
+  absl::AnyInvocable<void()> ready_ ABSL_GUARDED_BY(ready_mutex_);
+};
+
+// The last decisions of this router, by id; watchers; and a file of all of them. Thread-safe.
+// Append allocates no more than the watchers' queues and touches no file.
+class DecisionLog {
+ public:
+  // `instance`: this router's 8 hex digits. INVALID_ARGUMENT for a capacity out of range,
+  // FAILED_PRECONDITION for a file that cannot be opened.
+  static absl::StatusOr<std::unique_ptr<DecisionLog>> Create(const config::v1::DecisionLog& config,
+                                                             uint32_t instance);
+
+  // The id of decision `sequence` of this router.
+  DecisionId IdOf(uint64_t sequence) const { return {instance_, sequence}; }
+
+  // decision->id() must be an id of this router; an id appended again replaces its decision.
+  // Another router's goes to watchers and file only.
+  void Append(SharedDecision decision);
+
+  // NOT_FOUND: another router's, or no longer kept. INVALID_ARGUMENT: no id.
+  absl::StatusOr<SharedDecision> Find(absl::string_view id) const;
+  // The newest first, of `pool` (empty: all).
+  std::vector<SharedDecision> Recent(size_t count, absl::string_view pool) const;
+
+  // Attaches how good the answer was; exported as a further line of the same id, and shown to
+  // watchers. As Find; PERMISSION_DENIED where `tenant` is set and is not the decision's;
+  // INVALID_ARGUMENT outside [0, 1].
+  absl::Status Report(absl::string_view id, double quality, absl::string_view tenant = {});
+
+  // Every decision of `pool` (empty: all) from here on. Dropped or closed, it gets no more.
+  std::shared_ptr<DecisionWatch> Watch(absl::string_view pool, absl::AnyInvocable<void()> ready);
+
+  // Decisions that the file lost because the disk did not keep up.
+  uint64_t export_dropped() const;
+  // Everything appended so far is in the file.
+  void FlushExport();
+
+ private:
+  struct Kept {
+    uint64_t sequence = 0;
+    SharedDecision decision;
+  };
+
+  DecisionLog(size_t capacity, uint32_t instance, std::unique_ptr<DecisionExport> file);
+  void Publish(const SharedDecision& decision);
+
+  const size_t capacity_;
+  const uint32_t instance_;
+  const std::unique_ptr<DecisionExport> export_;  // null: no file
+  mutable Mutex mutex_;
+  std::vector<Kept> ring_ ABSL_GUARDED_BY(mutex_);
+  size_t next_ ABSL_GUARDED_BY(mutex_) = 0;                              // the oldest, once full
+  absl::flat_hash_map<uint64_t, size_t> slots_ ABSL_GUARDED_BY(mutex_);  // sequence -> ring index
+  Mutex watch_mutex_;
+  std::vector<std::weak_ptr<DecisionWatch>> watches_ ABSL_GUARDED_BY(watch_mutex_);
+};
+
+}  // namespace penstock::router

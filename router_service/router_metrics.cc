@@ -1,0 +1,103 @@
+#include "router_service/router_metrics.h"
+
+#include <map>
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+namespace penstock::router {
+namespace {
+
+using Counters = prometheus::Family<prometheus::Counter>;
+using Histograms = prometheus::Family<prometheus::Histogram>;
+
+// Powers of about 2.5 from 0.1 ms to 10 s.
+const prometheus::Histogram::BucketBoundaries kLatencyBuckets = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1,    0.25,    0.5,    1,     2.5,    5,     10};
+
+struct OfPool {
+  prometheus::Histogram& latency;
+  prometheus::Counter& joules;
+  prometheus::Counter& cpu;
+  prometheus::Counter& retries;
+  prometheus::Counter& escalations;
+};
+
+Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+}  // namespace
+
+struct RouterMetrics::State {
+  explicit State(prometheus::Registry& registry)
+      : requests(MakeCounters(registry, "penstock_router_requests_total",
+                              "Requests answered, by pool and status code.")),
+        dispatches(MakeCounters(registry, "penstock_router_dispatches_total",
+                                "Attempts at experts, by pool, expert and reason.")),
+        degraded(MakeCounters(registry, "penstock_router_degraded_total",
+                              "Answers that gave something up, by pool and reason.")),
+        latency(prometheus::BuildHistogram()
+                    .Name("penstock_router_latency_seconds")
+                    .Help("Time from a request's arrival to its answer, by pool.")
+                    .Register(registry)),
+        joules(MakeCounters(registry, "penstock_router_energy_joules_total",
+                            "Joules of the experts, reported with answers, by pool.")),
+        cpu(MakeCounters(registry, "penstock_router_overhead_cpu_seconds_total",
+                         "CPU of the routing itself, without sockets, by pool.")),
+        retries(MakeCounters(registry, "penstock_router_retries_total",
+                             "Second attempts, elsewhere, by pool.")),
+        escalations(MakeCounters(registry, "penstock_router_escalations_total",
+                                 "Dearer experts asked after a first answer, by pool.")) {}
+
+  void AddPool(const std::string& name) {
+    const prometheus::Labels label = {{"pool", name}};
+    pools.emplace(name, OfPool{latency.Add(label, kLatencyBuckets), joules.Add(label),
+                               cpu.Add(label), retries.Add(label), escalations.Add(label)});
+  }
+
+  Counters& requests;
+  Counters& dispatches;
+  Counters& degraded;
+  Histograms& latency;
+  Counters& joules;
+  Counters& cpu;
+  Counters& retries;
+  Counters& escalations;
+  std::map<std::string, OfPool> pools;  // fixed after construction
+};
+
+RouterMetrics::RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools)
+    : state_(std::make_unique<State>(registry)) {
+  for (const std::string& pool : pools) state_->AddPool(pool);
+  if (state_->pools.count("other") == 0) state_->AddPool("other");
+}
+
+RouterMetrics::~RouterMetrics() = default;
+
+void RouterMetrics::RequestFinished(const RouteEvent& event) {
+  auto found = state_->pools.find(std::string(event.pool));
+  if (found == state_->pools.end()) found = state_->pools.find("other");
+  const std::string& name = found->first;
+  OfPool& pool = found->second;
+  state_->requests.Add({{"pool", name}, {"code", absl::StatusCodeToString(event.code)}}).Increment();
+  pool.latency.Observe(absl::ToDoubleSeconds(event.latency));
+  pool.cpu.Increment(absl::ToDoubleSeconds(event.cpu));
+  if (event.decision == nullptr) return;
+  const v1::Decision& decision = *event.decision;
+  pool.joules.Increment(decision.energy_j());
+  if (!decision.degraded().empty()) {
+    state_->degraded.Add({{"pool", name}, {"reason", decision.degraded()}}).Increment();
+  }
+  for (const v1::Run& run : decision.runs()) {
+    state_->dispatches
+        .Add({{"pool", name}, {"expert", run.expert()}, {"reason", run.reason()}})
+        .Increment();
+    if (run.reason() == "retry") pool.retries.Increment();
+    if (run.reason() == "escalation") pool.escalations.Increment();
+  }
+}
+
+}  // namespace penstock::router

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "router_service/dispatch/route_observer.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock::router {
+
+// The router's Prometheus metrics; their names appear nowhere else. Thread-safe.
+class RouterMetrics final : public RouteObserver {
+ public:
+  // `pools`: the label's values; requests for other names count under "other".
+  RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools);
+  ~RouterMetrics() override;
+
+  void RequestFinished(const RouteEvent& event) override;
+
+ private:
+  struct State;
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace penstock::router

@@ -1,0 +1,253 @@
+#include "router_service/router_service.h"
+
+#include <unistd.h>
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/mutex.h"
+#include "common/net/grpc_infer_target.h"
+#include "common/net/oip_server.h"
+#include "common/random.h"
+#include "common/status_macros.h"
+#include "common/time/timers.h"
+#include "router_service/dispatch/request_pipeline.h"
+#include "router_service/oip/router_oip_control.h"
+#include "router_service/oip/routing_service.h"
+#include "router_service/pacing/budget_pacer.h"
+#include "router_service/pools/grpc_replica_connector.h"
+#include "router_service/pools/pool_catalogue.h"
+#include "router_service/recording/decision_log.h"
+#include "router_service/router_metrics.h"
+
+namespace penstock::router {
+namespace {
+
+// How soon the router notices that its pools have their experts.
+constexpr absl::Duration kReadyCheck = absl::Milliseconds(20);
+
+class NoObserver final : public RouteObserver {
+ public:
+  void RequestFinished(const RouteEvent&) override {}
+};
+
+// Never connects: to check a configuration.
+class NoConnector final : public ReplicaConnector {
+ public:
+  absl::StatusOr<std::shared_ptr<ReplicaConnection>> Connect(
+      const config::v1::Endpoint&) override {
+    return std::make_shared<NoConnection>();
+  }
+
+ private:
+  class NoConnection final : public ReplicaConnection, public InferTarget {
+   public:
+    InferTarget& target() override { return *this; }
+    void Describe(const std::string&, const std::string&, absl::Duration,
+                  absl::AnyInvocable<void(absl::StatusOr<ReplicaFacts>)>) override {}
+    std::shared_ptr<OutgoingCall> ModelInfer(Bytes, CallOptions,
+                                             absl::AnyInvocable<void(InferReply)>) override {
+      return nullptr;
+    }
+    bool healthy() const override { return false; }
+    absl::string_view address() const override { return ""; }
+  };
+};
+
+class NoTimers final : public Timers {
+ public:
+  Id Schedule(absl::Time, absl::AnyInvocable<void()>) override { return 1; }
+  bool Cancel(Id) override { return true; }
+};
+
+absl::Status SetBudgets(const config::v1::Router& config, BudgetPacer& pacer) {
+  for (const config::v1::Budget& budget : config.budgets()) {
+    PENSTOCK_RETURN_IF_ERROR(pacer.SetBudget("", budget));
+  }
+  for (const config::v1::Pool& pool : config.pools()) {
+    for (const config::v1::Budget& budget : pool.budgets()) {
+      if (absl::Status status = pacer.SetBudget(pool.name(), budget); !status.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("pool ", pool.name(), ": ", status.message()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> PoolNames(const config::v1::Router& config) {
+  std::vector<std::string> names;
+  for (const config::v1::Pool& pool : config.pools()) names.push_back(pool.name());
+  return names;
+}
+
+uint32_t DrawInstance(const Clock& clock) {
+  CounterRandom random(static_cast<uint64_t>(absl::ToUnixNanos(clock.Now())),
+                       static_cast<uint64_t>(getpid()));
+  return static_cast<uint32_t>(random.Bits());
+}
+
+}  // namespace
+
+// In order of construction: what comes later uses what comes before.
+struct RouterService::Parts {
+  Parts(const config::v1::Router& config_in, const Clock& clock_in)
+      : config(config_in), clock(clock_in), timers(clock_in) {}
+
+  BudgetPacer::Options PacerOptions() const {
+    BudgetPacer::Options options;
+    options.learning = config.learning() == config::v1::Router::ON;
+    return options;
+  }
+
+  void CheckReady() {
+    MutexLock lock(ready_mutex);
+    if (!checking) return;
+    if (catalogue->ready() && readiness.SetReady()) {
+      server->SetServing(true);
+      spdlog::info("ready pools={}", config.pools_size());
+      return;
+    }
+    ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
+  }
+
+  void StopChecking() {
+    MutexLock lock(ready_mutex);
+    checking = false;
+    if (ready_timer != 0) timers.Cancel(ready_timer);
+  }
+
+  const config::v1::Router config;
+  const Clock& clock;
+  RouterReadiness readiness;
+  NoObserver no_observer;
+  std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
+  MemoryWindowLedger ledger;
+  std::unique_ptr<BudgetPacer> pacer;
+  std::unique_ptr<DecisionLog> log;
+  Mutex ready_mutex;
+  bool checking ABSL_GUARDED_BY(ready_mutex) = true;
+  Timers::Id ready_timer ABSL_GUARDED_BY(ready_mutex) = 0;
+  ThreadTimers timers;
+  // Its threads run calls' callbacks until it is gone, so it goes before what they use, and after the
+  // connections that stand on its queues.
+  std::unique_ptr<OipServer> server;
+  std::unique_ptr<GrpcReplicaConnector> connector;
+  std::shared_ptr<PoolCatalogue> catalogue;
+  std::unique_ptr<RequestPipeline> pipeline;
+  std::unique_ptr<RouterOipControl> control;
+  std::unique_ptr<RoutingService> routing;
+};
+
+absl::Status RouterService::Validate(const config::v1::Router& config,
+                                     bool has_in_process_expert) {
+  if (config.has_watts_per_core() && !(config.watts_per_core() >= 0)) {
+    return absl::InvalidArgumentError("watts_per_core is negative");
+  }
+  if (!config.store().empty() && config.store() != "memory://") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("store is ", config.store(), ", wanted memory:// or nothing"));
+  }
+  const RealClock clock;
+  NoTimers timers;
+  NoConnector connector;
+  PENSTOCK_RETURN_IF_ERROR(
+      PoolCatalogue::Create(config, has_in_process_expert, timers, clock, connector).status());
+  MemoryWindowLedger ledger;
+  BudgetPacer pacer(clock, ledger, {});
+  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, pacer));
+  if (config.decision_log().has_capacity() && (config.decision_log().capacity() < 1 ||
+                                               config.decision_log().capacity() > 10'000'000)) {
+    return absl::InvalidArgumentError("decision_log.capacity: wanted [1, 10000000]");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
+    const config::v1::Router& config, const Clock& clock, Options options) {
+  const bool has_in_process_expert = options.in_process_expert != nullptr;
+  PENSTOCK_RETURN_IF_ERROR(Validate(config, has_in_process_expert));
+  auto parts = std::make_unique<Parts>(config, clock);
+  if (options.registry != nullptr) {
+    parts->metrics = std::make_unique<RouterMetrics>(*options.registry, PoolNames(config));
+  }
+  parts->pacer = std::make_unique<BudgetPacer>(clock, parts->ledger, parts->PacerOptions());
+  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
+  const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
+  PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance));
+
+  OipServerOptions server;
+  server.service = "router";
+  server.config = config.server();
+  server.default_address = options.default_address;
+  server.trusted_names = {config.trusted_gateways().begin(), config.trusted_gateways().end()};
+  server.trust_plaintext = config.trust_plaintext();
+  server.registry = options.registry;
+  PENSTOCK_ASSIGN_OR_RETURN(parts->server, OipServer::Create(std::move(server)));
+
+  const uint64_t max_message_bytes = config.server().has_max_message_bytes()
+                                         ? config.server().max_message_bytes()
+                                         : kDefaultMaxMessageBytes;
+  parts->connector = std::make_unique<GrpcReplicaConnector>(
+      parts->server->queues(), max_message_bytes, std::move(options.in_process_expert));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      parts->catalogue, PoolCatalogue::Create(config, has_in_process_expert, parts->timers, clock,
+                                              *parts->connector));
+  parts->catalogue->SetIdleWattsHandler([&pacer = *parts->pacer](absl::string_view pool,
+                                                                double watts) {
+    pacer.SetIdleWatts(pool, watts);
+  });
+  RouteObserver& observer = parts->metrics == nullptr
+                                ? static_cast<RouteObserver&>(parts->no_observer)
+                                : *parts->metrics;
+  parts->pipeline = std::make_unique<RequestPipeline>(
+      *parts->catalogue, RouteRooms{clock, parts->timers, *parts->pacer, *parts->log, observer,
+                                    config.seed()});
+  parts->control = std::make_unique<RouterOipControl>(*parts->catalogue, parts->readiness);
+  parts->routing =
+      std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->pacer,
+                                       *parts->log, parts->server->callers());
+  return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
+}
+
+RouterService::RouterService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+RouterService::~RouterService() {
+  Drain();
+  parts_->catalogue->Stop();
+}
+
+absl::Status RouterService::Start() {
+  Parts& parts = *parts_;
+  PENSTOCK_RETURN_IF_ERROR(
+      parts.server->Start(*parts.pipeline, *parts.control, {&parts.routing->service()}));
+  parts.catalogue->Start();
+  parts.CheckReady();
+  return absl::OkStatus();
+}
+
+bool RouterService::WaitUntilReady(absl::Duration timeout) const {
+  return parts_->readiness.was_ready().WaitWithTimeout(timeout);
+}
+
+void RouterService::Drain() {
+  parts_->StopChecking();
+  parts_->readiness.SetDraining();
+  parts_->server->BeginDrain();
+  parts_->routing->EndStreams();
+  parts_->server->Drain();
+}
+
+const std::string& RouterService::address() const { return parts_->server->address(); }
+
+std::shared_ptr<grpc::Channel> RouterService::InProcessChannel() {
+  return parts_->server->InProcessChannel();
+}
+
+uint64_t RouterService::accepted() const { return parts_->server->accepted(); }
+uint64_t RouterService::answered() const { return parts_->server->answered(); }
+
+}  // namespace penstock::router

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace penstock::router {
+
+// Why an expert could not be chosen. The name goes into Candidate.excluded.
+enum class Exclusion : uint8_t {
+  kNone,
+  kUnhealthy,      // "unhealthy": no replica serves
+  kLeftOut,        // "left out": its contract differs from the pool's
+  kPlan,           // "plan": the class does not admit it
+  kNotForced,      // "not in penstock_experts"
+  kLatencyBudget,  // "latency budget"
+  kEnergyBudget,   // "energy budget": the request's own cap
+  kBudget,         // "budget": a pool's, tenant's or the platform's joules do not cover it
+  kMinQuality,     // "min quality"
+  kNonFinite,      // "non-finite estimate"
+};
+absl::string_view ExclusionName(Exclusion exclusion);
+
+// One expert of a pool, for one request.
+struct SelectionCandidate {
+  double score = 0;    // what is maximised: P(right), or the gate's probability
+  double quality = 0;  // P(right)
+  double weight = 0;   // gate's probability; the weights of the chosen are these, normalised
+  double latency_s = 0;
+  double idle_latency_s = 0;
+  double energy_j = 0;
+  // In: kNone or why it must not run (kUnhealthy, kLeftOut, kPlan). Out: also which limit excludes
+  // it alone.
+  Exclusion excluded = Exclusion::kNone;
+};
+
+enum class Objective { kQuality, kEnergy, kLatency };
+
+struct SelectionLimits {
+  static constexpr double kNone = std::numeric_limits<double>::infinity();
+
+  size_t max_experts = 1;  // at most Selector::kMaxExperts
+  double value = 1;        // of one right answer
+  double price_per_joule = 0;
+  double latency_budget_s = kNone;  // as asked
+  double time_left_s = kNone;       // what is left of it
+  double energy_cap_j = kNone;      // of this request
+  // Joules that budgets cover. A set that takes more must not run, except the cheapest expert
+  // alone.
+  double headroom_j = kNone;
+  double min_quality = 0;
+  Objective objective = Objective::kQuality;
+  // Exactly these run; empty: the selector's choice.
+  absl::Span<const uint32_t> forced;
+  bool degrade = false;  // the pool's on_infeasible
+};
+
+// An expert alone, as an infeasible answer names it.
+struct SoloOption {
+  size_t expert = 0;
+  double latency_s = 0;
+  double energy_j = 0;
+};
+
+enum class SelectionVerdict : uint8_t {
+  kChosen,
+  kDegraded,       // chosen, less than asked
+  kNoExpert,       // nothing healthy and admitted: UNAVAILABLE
+  kInfeasible,     // not even on an idle platform: FAILED_PRECONDITION
+  kInfeasibleNow,  // queue, or time already gone: DEADLINE_EXCEEDED
+};
+
+// What `penstock_degraded` will say. kDegradedNone: nothing was given up.
+enum class Degraded : uint8_t { kNone, kBudget, kDeadline, kQuality };
+absl::string_view DegradedName(Degraded degraded);  // "", "budget", "deadline", "quality"
+
+struct SelectedExpert {
+  size_t expert = 0;
+  double weight = 0;
+};
+
+struct SelectionResult {
+  SelectionVerdict verdict = SelectionVerdict::kNoExpert;
+  Degraded degraded = Degraded::kNone;
+  std::vector<SelectedExpert> chosen;  // by descending weight, ties by lowest id
+  double objective = 0;                // sum of value * score - price * joules
+  double quality = 0;    // of the set: its best member's (a combiner promises no more than that)
+  double latency_s = 0;  // the slowest's: they run in parallel
+  double energy_j = 0;   // sum
+  bool exact = true;
+  double gap = 0;    // how much better an undiscovered set could be
+  size_t nodes = 0;  // of branch and bound
+  // Of the admitted ones, whatever the limits; for the message.
+  SoloOption cheapest, fastest;
+
+  // As new, but keeps its memory.
+  void Clear();
+};
+
+// OK for kChosen and kDegraded; else the status for the caller, with the cheapest and the fastest
+// option's figures. `names` by expert.
+absl::Status SelectionStatus(const SelectionResult& result, const SelectionLimits& limits,
+                             absl::Span<const std::string> names);
+
+}  // namespace penstock::router

@@ -1,0 +1,60 @@
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include "expert_service/expert_metrics.h"
+#include "gmock/gmock.h"
+
+namespace penstock::expert {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Text(const prometheus::Registry& registry) {
+  return prometheus::TextSerializer().Serialize(registry.Collect());
+}
+
+TEST(ExpertMetricsTest, CountsRequestsByModelAndCode) {
+  prometheus::Registry registry;
+  ExpertMetrics metrics(registry, {"a", "b"});
+  metrics.RequestAnswered("a", absl::StatusCode::kOk, absl::Milliseconds(2));
+  metrics.RequestAnswered("a", absl::StatusCode::kOk, absl::Milliseconds(2));
+  metrics.RequestAnswered("b", absl::StatusCode::kDeadlineExceeded, absl::Milliseconds(2));
+  const std::string text = Text(registry);
+  EXPECT_THAT(text, HasSubstr("penstock_expert_requests_total{code=\"OK\",model=\"a\"} 2"));
+  EXPECT_THAT(
+      text, HasSubstr("penstock_expert_requests_total{code=\"DEADLINE_EXCEEDED\",model=\"b\"} 1"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_request_duration_seconds_count{model=\"a\"} 2"));
+}
+
+TEST(ExpertMetricsTest, FoldsNamesThatClientsMadeUp) {
+  prometheus::Registry registry;
+  ExpertMetrics metrics(registry, {"a"});
+  metrics.RequestAnswered("made-up", absl::StatusCode::kNotFound, absl::Milliseconds(1));
+  EXPECT_THAT(Text(registry), HasSubstr("model=\"other\"} 1"));
+  EXPECT_THAT(Text(registry), Not(HasSubstr("made-up")));
+}
+
+TEST(ExpertMetricsTest, ShowsBatchesLoadAndJoules) {
+  prometheus::Registry registry;
+  ExpertMetrics metrics(registry, {"a"});
+  metrics.BatchExecuted("a", 3, 2, absl::Milliseconds(1));
+  metrics.JoulesReported("a", 0.25);
+  const absl::Time start = absl::FromUnixSeconds(1'000'000);
+  EnergyMeter meter({absl::Seconds(1), 10.0}, nullptr, start);
+  meter.End(meter.Begin({{0, 2}}, start), start + absl::Milliseconds(5));
+  meter.Sample(start + absl::Seconds(1));
+  metrics.Refresh({.in_flight = 5, .queue_depth = 4, .utilization = 0.5}, meter, {"a"});
+  const std::string text = Text(registry);
+  EXPECT_THAT(text, HasSubstr("penstock_expert_batch_rows_sum{model=\"a\"} 3"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_reported_joules_total{model=\"a\"} 0.25"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_active_joules_total{model=\"a\"} 2"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_idle_joules_total 10"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_watts 12"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_queue_depth 4"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_in_flight 5"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_energy_counted 0"));
+}
+
+}  // namespace
+}  // namespace penstock::expert

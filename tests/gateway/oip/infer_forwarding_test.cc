@@ -1,0 +1,143 @@
+#include "gateway/oip/infer_forwarding.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/tensors/infer_message.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_incoming_call.h"
+#include "tests/support/fake_infer_target.h"
+#include "tests/support/fake_timers.h"
+
+namespace penstock::gateway {
+namespace {
+
+struct Events final : InferForwarding::Observer, Forwarder::Observer {
+  void RequestAnswered(absl::string_view pool, absl::StatusCode code, absl::Duration) override {
+    answered.push_back(std::string(pool) + ":" + std::string(absl::StatusCodeToString(code)));
+  }
+  void Waiting(uint32_t, uint32_t) override {}
+  void Retried(absl::string_view) override {}
+  std::vector<std::string> answered;
+};
+
+Bytes RequestFor(const std::string& pool) {
+  InferRequest request;
+  request.model_name = pool;
+  return EncodeInferRequest(request);
+}
+
+class InferForwardingTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Build(/*max_in_flight=*/10, /*max_queue=*/10); }
+  void Build(uint32_t max_in_flight, uint32_t max_queue) {
+    config::v1::ApiKeys keys;
+    // SHA-256 of "abc".
+    keys.add_keys()->set_sha256("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    keys.mutable_keys(0)->set_tenant("team");
+    keys.mutable_keys(0)->add_pools("digits");
+    authenticator_ = *Authenticator::FromKeys(keys);
+    config::v1::Admission admission;
+    admission.set_max_in_flight(max_in_flight);
+    admission.set_max_queue(max_queue);
+    handler_.reset();
+    admission_ = *Admission::Create(admission, timers_);
+    handler_ = std::make_unique<InferForwarding>(InferForwarding::Deps{
+        *authenticator_, *admission_, forwarder_, events_, clock_, "instance"});
+  }
+  std::shared_ptr<FakeIncomingCall> Call(Bytes request, Metadata metadata = {
+                                                            {"authorization", "Bearer abc"}}) {
+    auto call = std::make_shared<FakeIncomingCall>(std::move(request), absl::InfiniteFuture(),
+                                                   std::move(metadata));
+    handler_->ModelInfer(call);
+    return call;
+  }
+
+  FakeClock clock_;
+  FakeTimers timers_{clock_};
+  FakeInferTarget router_{"router:1"};
+  Events events_;
+  Forwarder forwarder_{{&router_}, clock_, timers_, events_};
+  std::unique_ptr<Authenticator> authenticator_;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<InferForwarding> handler_;
+};
+
+TEST_F(InferForwardingTest, PassesTheRequestThroughAsItCame) {
+  const Bytes request = RequestFor("digits");
+  const auto call = Call(request);
+  ASSERT_EQ(router_.calls().size(), 1u);
+  EXPECT_TRUE(router_.calls()[0]->request() == request);
+  router_.calls()[0]->Reply({.status = absl::OkStatus(), .body = Bytes(std::string("answer")), .trailers = {{"x", "y"}}});
+  EXPECT_EQ(call->WaitForReply().body.ToString(), "answer");
+  EXPECT_EQ(call->WaitForReply().trailers.size(), 1u);
+}
+
+TEST_F(InferForwardingTest, TellsTheRouterWhoAsksAndNothingTheCallerSaysOfItself) {
+  Call(RequestFor("digits"), {{"authorization", "Bearer abc"},
+                              {"penstock-tenant", "somebody-else"},
+                              {"penstock-rights", "admin"},
+                              {"traceparent", "00-1-2-01"}});
+  ASSERT_EQ(router_.calls().size(), 1u);
+  const Metadata& sent = router_.calls()[0]->options().metadata;
+  EXPECT_EQ(FindMetadata(sent, "penstock-tenant"), "team");
+  EXPECT_EQ(FindMetadata(sent, "penstock-rights"), "pool=digits");
+  EXPECT_EQ(FindMetadata(sent, "traceparent"), "00-1-2-01");
+  EXPECT_EQ(FindMetadata(sent, "authorization"), "");
+}
+
+TEST_F(InferForwardingTest, RefusesStrangersBeforeAnythingIsForwarded) {
+  const auto call = Call(RequestFor("digits"), {});
+  EXPECT_TRUE(absl::IsUnauthenticated(call->WaitForReply().status));
+  EXPECT_TRUE(router_.calls().empty());
+}
+
+TEST_F(InferForwardingTest, RefusesPoolsThatTheTenantMayNotCall) {
+  const auto call = Call(RequestFor("secret"));
+  EXPECT_TRUE(absl::IsPermissionDenied(call->WaitForReply().status));
+  EXPECT_TRUE(router_.calls().empty());
+}
+
+TEST_F(InferForwardingTest, RefusesBytesThatDoNotParse) {
+  const auto call = Call(Bytes(std::string("\xff\xff\xff\xff")));
+  EXPECT_TRUE(absl::IsInvalidArgument(call->WaitForReply().status));
+}
+
+TEST_F(InferForwardingTest, SaysWhenToComeBackIfTheQueueIsFull) {
+  Build(/*max_in_flight=*/1, /*max_queue=*/0);
+  Call(RequestFor("digits"));
+  const auto refused = Call(RequestFor("digits"));
+  const InferReply reply = refused->WaitForReply();
+  EXPECT_TRUE(absl::IsResourceExhausted(reply.status));
+  EXPECT_NE(FindMetadata(reply.trailers, "retry-after-ms"), "");
+  router_.calls()[0]->Reply(absl::OkStatus());
+}
+
+TEST_F(InferForwardingTest, CancelsTheRouterWhenTheClientGoesAway) {
+  const auto call = Call(RequestFor("digits"));
+  call->Cancel();
+  EXPECT_TRUE(router_.calls()[0]->cancelled());
+  EXPECT_TRUE(absl::IsCancelled(call->WaitForReply().status));
+}
+
+TEST_F(InferForwardingTest, AWaiterThatIsCancelledIsNeverForwarded) {
+  Build(/*max_in_flight=*/1, /*max_queue=*/5);
+  Call(RequestFor("digits"));
+  const auto waiting = Call(RequestFor("digits"));
+  waiting->Cancel();
+  EXPECT_TRUE(absl::IsCancelled(waiting->WaitForReply().status));
+  router_.calls()[0]->Reply(absl::OkStatus());
+  EXPECT_EQ(router_.calls().size(), 1u);
+}
+
+TEST_F(InferForwardingTest, CountsEveryAnswerByPoolAndCode) {
+  Call(RequestFor("digits"));
+  router_.calls()[0]->Reply(absl::OkStatus());
+  EXPECT_THAT(events_.answered, ::testing::ElementsAre("digits:OK"));
+}
+
+}  // namespace
+}  // namespace penstock::gateway

@@ -1,0 +1,48 @@
+# Two promises of the SIMD objects in LIBRARY that no unit test sees:
+# 1. they offer the linker only their entry points: an inline function compiled with AVX flags could
+#    replace the plain copy and crash an older CPU;
+# 2. OPTIMISED: the tiles of `linear` keep their accumulators in registers. A spill around every
+#    fused multiply-add halves the speed.
+execute_process(COMMAND ${NM} -C --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols
+  COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" lines "${symbols}")
+set(object "")
+set(entries 0)
+foreach(line IN LISTS lines)
+  if(line MATCHES "^([a-z0-9_]+_(avx2|avx512)\\.cc\\.o):$")
+    set(object ${CMAKE_MATCH_1})
+  elseif(line MATCHES ":$")
+    set(object "")
+  elseif(object AND line MATCHES "^[0-9a-f]+ ([A-Zuv]) (.*)$")
+    if(CMAKE_MATCH_1 STREQUAL "T" AND CMAKE_MATCH_2 MATCHES "Avx(2|512)\\(")
+      math(EXPR entries "${entries} + 1")
+    else()
+      message(SEND_ERROR "${object} offers ${CMAKE_MATCH_2}")
+    endif()
+  endif()
+endforeach()
+if(entries EQUAL 0)
+  message(FATAL_ERROR "no entry point found in ${LIBRARY}")
+endif()
+
+if(OPTIMISED)
+  execute_process(COMMAND ${OBJDUMP} -d --no-show-raw-insn ${LIBRARY} OUTPUT_VARIABLE assembly
+    COMMAND_ERROR_IS_FATAL ANY)
+  string(FIND "${assembly}" "linear_avx2.cc.o" avx2)
+  string(FIND "${assembly}" "linear_avx512.cc.o" avx512)
+  if(avx2 LESS 0 OR avx512 LESS 0)
+    message(FATAL_ERROR "the objects of linear are not in ${LIBRARY}")
+  endif()
+  foreach(start IN ITEMS ${avx2} ${avx512})
+    string(SUBSTRING "${assembly}" ${start} -1 object)
+    string(FIND "${object}" "file format" next)
+    math(EXPR after "${next} + 1")
+    string(SUBSTRING "${object}" ${after} -1 rest)
+    string(FIND "${rest}" "file format" end)
+    string(SUBSTRING "${rest}" 0 ${end} object)
+    string(REGEX MATCH "vmov[au]ps +%[yz]mm[0-9]+,[0-9a-fx-]*\\(%r[sb]p\\)" spill "${object}")
+    if(spill)
+      message(SEND_ERROR "a tile of linear spills: ${spill}")
+    endif()
+  endforeach()
+endif()

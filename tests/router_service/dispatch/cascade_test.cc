@@ -1,0 +1,112 @@
+#include "router_service/dispatch/cascade.h"
+
+#include <limits>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace penstock::router {
+namespace {
+
+EscalationOption Option(size_t expert, double p_right, double energy_j, double latency_s = 0.01) {
+  return {expert, p_right, energy_j, latency_s, true};
+}
+
+EscalationLimits AtPrice(double price) {
+  EscalationLimits limits;
+  limits.price_per_joule = price;
+  return limits;
+}
+
+TEST(CascadeTest, EscalatesOnlyWhereTheGainExceedsThePrice) {
+  // v (p_big - p_stay) = .25 against a price of joules of .2 and of .25.
+  const std::vector<EscalationOption> options = {Option(3, 0.75, 2)};
+  const Escalation yes = DecideEscalation(0.5, options, AtPrice(0.1));
+  ASSERT_TRUE(yes.option.has_value());
+  EXPECT_EQ(*yes.option, 0u);
+  EXPECT_NEAR(yes.gain, 0.05, 1e-12);
+  EXPECT_FALSE(DecideEscalation(0.5, options, AtPrice(0.125)).option.has_value());
+}
+
+TEST(CascadeTest, ThePriceIsPaidWhetherOrNotItHelps) {
+  // Wrong with .5, corrected with .667 if asked, and the question costs as much as an answer is
+  // worth: p_big - p_stay = .3335 < 1.
+  EXPECT_FALSE(DecideEscalation(0.5, std::vector{Option(1, 0.8335, 1)}, AtPrice(1)).option);
+}
+
+TEST(CascadeTest, ADearerAnswerThatIsNoBetterIsNotAsked) {
+  EXPECT_FALSE(
+      DecideEscalation(0.9, std::vector{Option(1, 0.9, 0), Option(2, 0.2, 0)}, AtPrice(0)).option);
+}
+
+TEST(CascadeTest, TakesTheLargestGain) {
+  const std::vector<EscalationOption> options = {Option(1, 0.8, 5), Option(2, 0.95, 60)};
+  EXPECT_EQ(DecideEscalation(0.3, options, AtPrice(0.001)).option, 1u);
+  EXPECT_EQ(DecideEscalation(0.3, options, AtPrice(0.01)).option, 0u);
+}
+
+TEST(CascadeTest, TiesGoToFewerJoulesThenToTheFirst) {
+  EXPECT_EQ(
+      DecideEscalation(
+          0.25, std::vector{Option(1, 0.75, 4), Option(2, 0.75, 2), Option(3, 0.75, 2)}, AtPrice(0))
+          .option,
+      1u);
+}
+
+TEST(CascadeTest, TheValueOfARightAnswerScalesTheGain) {
+  EscalationLimits limits = AtPrice(0.1);
+  const std::vector<EscalationOption> options = {Option(1, 0.6, 2)};
+  EXPECT_FALSE(DecideEscalation(0.5, options, limits).option);
+  limits.value = 3;
+  EXPECT_TRUE(DecideEscalation(0.5, options, limits).option);
+}
+
+TEST(CascadeTest, TimeAndJoulesMustAllowIt) {
+  const std::vector<EscalationOption> options = {Option(1, 0.8, 5, 0.02), Option(2, 0.95, 60, 0.2)};
+  EscalationLimits limits = AtPrice(0.0001);
+  limits.time_left_s = 0.1;
+  Escalation decision = DecideEscalation(0.3, options, limits);
+  EXPECT_EQ(decision.option, 0u);
+  EXPECT_TRUE(decision.stopped_by_deadline);
+  EXPECT_FALSE(decision.stopped_by_budget);
+
+  limits = AtPrice(0.0001);
+  limits.request_joules_left = 10;
+  decision = DecideEscalation(0.3, options, limits);
+  EXPECT_EQ(decision.option, 0u);
+  EXPECT_TRUE(decision.stopped_by_budget);
+
+  limits = AtPrice(0.0001);
+  limits.headroom_j = 1;
+  decision = DecideEscalation(0.3, options, limits);
+  EXPECT_FALSE(decision.option.has_value());
+  EXPECT_TRUE(decision.stopped_by_budget);
+}
+
+TEST(CascadeTest, WhatWouldNotHaveBeenAskedAnywayIsNotStopped) {
+  EscalationLimits limits = AtPrice(1);
+  limits.headroom_j = 0;
+  EXPECT_FALSE(DecideEscalation(0.3, std::vector{Option(1, 0.8, 5)}, limits).stopped_by_budget);
+}
+
+TEST(CascadeTest, EscalationsAreLimited) {
+  EscalationLimits limits = AtPrice(0);
+  limits.max_escalations = 2;
+  limits.escalations_done = 1;
+  EXPECT_TRUE(DecideEscalation(0.3, std::vector{Option(1, 0.8, 5)}, limits).option);
+  limits.escalations_done = 2;
+  EXPECT_FALSE(DecideEscalation(0.3, std::vector{Option(1, 0.8, 5)}, limits).option);
+}
+
+TEST(CascadeTest, InadmissibleAndNonFiniteOptionsAreNotAsked) {
+  std::vector<EscalationOption> options = {Option(1, 0.9, 1),
+                                           Option(2, std::numeric_limits<double>::quiet_NaN(), 1)};
+  options[0].admissible = false;
+  EXPECT_FALSE(DecideEscalation(0.3, options, AtPrice(0)).option);
+  EXPECT_FALSE(DecideEscalation(std::numeric_limits<double>::quiet_NaN(),
+                                std::vector{Option(1, 0.9, 1)}, AtPrice(0))
+                   .option);
+}
+
+}  // namespace
+}  // namespace penstock::router
