@@ -59,3 +59,10 @@ function(penstock_fuzzer name)
   target_link_libraries(${target} PRIVATE ${ARG_DEPS})
   set_property(GLOBAL APPEND PROPERTY PENSTOCK_FUZZERS ${target})
 endfunction()
+
+# penstock_bench(name SRCS ... DEPS ...)
+#   A program of bench/<question>, penstock_bench_name in build/<preset>/bin.
+function(penstock_bench name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  penstock_binary(penstock_bench_${name} SRCS ${ARG_SRCS} DEPS ${ARG_DEPS})
+endfunction()

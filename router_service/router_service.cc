@@ -19,7 +19,7 @@
 #include "router_service/oip/router_oip_control.h"
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
-#include "router_service/pools/grpc_replica_connector.h"
+#include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
 #include "router_service/router_metrics.h"

@@ -227,12 +227,9 @@ void OipServer::Drain() {
   // The server is shut down when its connections are closed; handlers may still hold cancelled calls.
   const absl::Time give_up = absl::Now() + kCancelledCallsTimeout;
   while (answered() < accepted() && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(1));
-  const uint64_t left = accepted() - answered();
-  if (left > 0) {
-    spdlog::error("event=drained unanswered={}", left);
-  } else {
-    spdlog::info("event=drained answered={}", answered());
-  }
+  // The metrics end with the process: the last word on what was taken is here.
+  const auto level = answered() < accepted() ? spdlog::level::err : spdlog::level::info;
+  spdlog::log(level, "event=drained accepted={} answered={}", accepted(), answered());
 }
 
 OipServer::~OipServer() {

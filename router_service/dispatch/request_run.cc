@@ -19,6 +19,12 @@ void StampDecision(const RouteRooms& rooms, const RouteRequest& request, v1::Dec
   decision.set_seed(rooms.seed);
 }
 
+PlanAnswer Refused(const absl::Status& status) {
+  PlanAnswer answer;
+  answer.status = status;
+  return answer;
+}
+
 }  // namespace
 
 RequestRun::RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call,
@@ -37,9 +43,7 @@ void RequestRun::Start() {
   const absl::Status decided = Decide();
   cpu_ += ThreadCpuTime() - cpu_start;
   if (!decided.ok()) {
-    PlanAnswer answer;
-    answer.status = decided;
-    Finish(std::move(answer));
+    Finish(Refused(decided));
     return;
   }
   ExpertAsk::Context context{rooms_.clock, rooms_.timers, request_.pool->record,
@@ -128,12 +132,8 @@ void RequestRun::OnDispatched(DispatchResult result) {
       }
     }
   }
-  PlanAnswer answer;
-  if (absl::IsCancelled(result.end)) {
-    answer.status = result.end;
-  } else {
-    answer = plan_->Answer(result);
-  }
+  PlanAnswer answer =
+      absl::IsCancelled(result.end) ? Refused(result.end) : plan_->Answer(result);
   for (const auto& [ask, confidence] : answer.confidences) {
     if (answered[ask] != nullptr) answered[ask]->set_confidence(confidence);
   }

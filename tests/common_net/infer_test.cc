@@ -294,7 +294,7 @@ TEST(InferTargetTest, AServerWithoutHealthServiceIsHealthyWhileItAnswers) {
 }
 
 TEST(InferTargetTest, UnixSocketsWorkAndAreNotTrustedForIt) {
-  const std::string address = "unix:" + ::testing::TempDir() + "penstock_net_test.sock";
+  const std::string address = "unix:" + ProcessTempDir() + "penstock_net_test.sock";
   std::atomic<bool> trusted{true};
   TestServer server(
       [&](const std::shared_ptr<IncomingCall>& call) {

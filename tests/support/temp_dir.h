@@ -45,4 +45,11 @@ class TempDir {
   std::string path_;
 };
 
+// A folder of this process's own, with a trailing slash: ctest runs the cases of one binary as processes
+// side by side, so a fixed name under the common temporary folder would be shared.
+inline std::string ProcessTempDir() {
+  static const TempDir dir;
+  return dir.path() + "/";
+}
+
 }  // namespace penstock

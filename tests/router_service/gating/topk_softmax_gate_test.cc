@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::router {
 namespace {
@@ -14,7 +15,7 @@ using ::testing::HasSubstr;
 
 // Experts a: h = z0 + 2 z1 + 0.5, b: h = -z0, c: h = 10.
 std::string GateFile(const std::string& name) {
-  const std::string path = testing::TempDir() + name;
+  const std::string path = ProcessTempDir() + name;
   EXPECT_TRUE(WriteSafetensors(
                   path, {{"weight", {3, 2}, {1, 2, -1, 0, 0, 0}}, {"bias", {3}, {0.5f, 0, 10}}},
                   {{"experts", R"(["a", "b", "c"])"}})
@@ -60,7 +61,7 @@ TEST(TopkSoftmaxGate, RefusesAnotherNumberOfFeatures) {
 }
 
 TEST(TopkSoftmaxGate, RefusesWeightsThatAreNotFinite) {
-  const std::string path = testing::TempDir() + "nan.safetensors";
+  const std::string path = ProcessTempDir() + "nan.safetensors";
   ASSERT_TRUE(
       WriteSafetensors(path, {{"weight", {1, 1}, {std::nanf("")}}}, {{"experts", R"(["a"])"}})
           .ok());

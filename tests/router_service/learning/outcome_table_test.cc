@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::router {
 namespace {
@@ -15,7 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string Write(const std::string& name, const std::string& text) {
-  const std::string path = testing::TempDir() + name;
+  const std::string path = ProcessTempDir() + name;
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }
@@ -57,7 +58,7 @@ TEST(OutcomeTable, ReadsFeaturesAndOutcomes) {
 }
 
 TEST(OutcomeTable, ReadsGzip) {
-  const std::string path = testing::TempDir() + "outcomes.jsonl.gz";
+  const std::string path = ProcessTempDir() + "outcomes.jsonl.gz";
   const gzFile file = gzopen(path.c_str(), "wb");
   gzputs(file, R"({"features": [1], "experts": {"a": {"quality": 1}}})");
   gzclose(file);
@@ -200,7 +201,7 @@ TEST(OutcomeTable, RefusesAnEmptyFileAndAnExpertWithoutQuality) {
 }
 
 TEST(OutcomeTable, RefusesADamagedGzip) {
-  const std::string path = testing::TempDir() + "cut.jsonl.gz";
+  const std::string path = ProcessTempDir() + "cut.jsonl.gz";
   const gzFile file = gzopen(path.c_str(), "wb");
   for (int i = 0; i < 1000; ++i) gzprintf(file, "{\"features\": [%d]}\n", i * 7919);
   gzclose(file);

@@ -9,6 +9,7 @@
 #include "common/tensors/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 #include "router_service/gating/gate.h"
 #include "router_service/learning/table_split.h"
 #include "router_service/quality/cascade_quality.h"
@@ -23,7 +24,7 @@ using ::testing::HasSubstr;
 // left is right where z0 < 0 (95 %), right where z0 > 0 (95 %), both else half the time; large is
 // right 97 % of the time at ten times the joules. left's confidence is its true P(right), coarsely.
 std::string Synthetic(const std::string& name, int rows = 1500) {
-  const std::string path = testing::TempDir() + name;
+  const std::string path = ProcessTempDir() + name;
   std::ofstream out(path);
   for (int i = 0; i < rows; ++i) {
     CounterRandom random(77, static_cast<uint64_t>(i));
@@ -48,7 +49,7 @@ struct Trained {
 const Trained& TrainedOnce() {
   static const Trained& trained = *new Trained([] {
     Trained result;
-    result.folder = testing::TempDir() + "trained";
+    result.folder = ProcessTempDir() + "trained";
     TrainOptions options;
     options.outcomes_file = Synthetic("synthetic.jsonl");
     options.output_folder = result.folder;
@@ -160,7 +161,7 @@ TEST(Trainer, GivesTheSameFilesTwice) {
   const auto bytes = [&](const std::string& folder) {
     TrainOptions options;
     options.outcomes_file = outcomes;
-    options.output_folder = testing::TempDir() + folder;
+    options.output_folder = ProcessTempDir() + folder;
     const auto report = Train(options);
     EXPECT_TRUE(report.ok()) << report.status();
     std::string all;
@@ -203,7 +204,7 @@ TEST(Trainer, ReportsTheCascadeByShare) {
 }
 
 TEST(Trainer, WarnsOfExpertsThatAnswerAlike) {
-  const std::string path = testing::TempDir() + "alike.jsonl";
+  const std::string path = ProcessTempDir() + "alike.jsonl";
   std::ofstream out(path);
   for (int i = 0; i < 100; ++i) {
     out << absl::StrCat(R"({"id": )", i, R"(, "features": [)", i % 7,
@@ -226,7 +227,7 @@ TEST(Trainer, WorksWithoutFeatures) {
   TrainOptions options;
   options.outcomes_file = Synthetic("none.jsonl", 400);
   options.features.mutable_none();
-  options.output_folder = testing::TempDir() + "none";
+  options.output_folder = ProcessTempDir() + "none";
   const auto report = Train(options);
   ASSERT_TRUE(report.ok()) << report.status();
   config::v1::Gate config;

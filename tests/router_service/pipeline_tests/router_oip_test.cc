@@ -81,7 +81,7 @@ class OneModel final : public InferHandler, public OipControl {
   }
 };
 
-// A router over an expert in this process, spoken to over its in-process channel: no socket anywhere.
+// A router over an expert in this process, spoken to over its in-process channel.
 class RouterOip : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -106,7 +106,7 @@ pools:
                 IsOk());
     SetNoGrace(*config.mutable_server()->mutable_drain());
     RouterService::Options router_options;
-    router_options.default_address = "";
+    router_options.default_address = "127.0.0.1:0";
     router_options.in_process_expert = expert_->InProcessChannel();
     router_options.instance = 0x12345678;
     auto router = RouterService::Create(config, clock_, std::move(router_options));
@@ -323,6 +323,25 @@ TEST_F(RouterOip, WatchingNeedsTheAdminRight) {
   v1::Decision decision;
   EXPECT_FALSE(stream->Read(&decision));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(RouterOip, AStrangerIsNotAnsweredNorBelieved) {
+  const auto channel =
+      grpc::CreateChannel(router_->address(), grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  As(context, "root", {.admin = true});
+  v1::ListPoolsResponse pools;
+  EXPECT_EQ(v1::Routing::NewStub(channel)->ListPools(&context, {}, &pools).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  grpc::ClientContext forced;
+  As(forced, "acme", {.forced_experts = true});
+  inference::ModelInferRequest request = Request();
+  (*request.mutable_parameters())["penstock_experts"].set_string_param("a");
+  inference::ModelInferResponse response;
+  EXPECT_EQ(inference::GRPCInferenceService::NewStub(channel)
+                ->ModelInfer(&forced, request, &response)
+                .error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
 }
 
 TEST(RouterServiceConfig, WithoutAnExpertInTheProcessReplicasAreNeeded) {

@@ -5,6 +5,7 @@
 #include "common/tensors/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::router {
 namespace {
@@ -13,7 +14,7 @@ using ::testing::HasSubstr;
 
 // small standing: its own P(right) is p_max itself, large's is always 0.9. large cannot stand.
 std::shared_ptr<const Safetensors> File(const std::string& name) {
-  const std::string path = testing::TempDir() + name;
+  const std::string path = ProcessTempDir() + name;
   EXPECT_TRUE(
       WriteSafetensors(path,
                        {{"weight", {2, 2, 3}, {0, 1, 0, std::log(9.0f), 0, 0, 0, 0, 0, 0, 0, 0}},

@@ -5,6 +5,7 @@
 #include "common/tensors/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::router {
 namespace {
@@ -38,7 +39,7 @@ TEST(ConstantQuality, RefusesAQualityOutsideItsRange) {
 }
 
 std::string QualityFile(const std::string& name, std::vector<float> mean) {
-  const std::string path = testing::TempDir() + name;
+  const std::string path = ProcessTempDir() + name;
   EXPECT_TRUE(WriteSafetensors(path,
                                {{"weight", {2, 2}, {1, 0, 0, -1}},
                                 {"bias", {2}, {0, std::log(3.0f)}},

@@ -1,4 +1,4 @@
-#include "router_service/pools/grpc_replica_connector.h"
+#include "router_service/oip/grpc_replica_connector.h"
 
 #include <utility>
 
