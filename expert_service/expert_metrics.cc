@@ -38,6 +38,7 @@ struct ExpertMetrics::State {
     Histogram* latency;
     Histogram* batch_rows;
     Histogram* batch_seconds;
+    Counter* compute_cpu;
     Counter* reported_joules;
   };
 
@@ -58,6 +59,10 @@ struct ExpertMetrics::State {
                           .Name("penstock_expert_batch_duration_seconds")
                           .Help("Time of an execution.")
                           .Register(registry)),
+        compute_cpu(BuildCounter()
+                        .Name("penstock_expert_compute_cpu_seconds_total")
+                        .Help("CPU that workers spent inside models.")
+                        .Register(registry)),
         reported(BuildCounter()
                      .Name("penstock_expert_reported_joules_total")
                      .Help("Active joules told to requests in trailers.")
@@ -117,6 +122,7 @@ struct ExpertMetrics::State {
   Family<Histogram>& latency;
   Family<Histogram>& batch_rows;
   Family<Histogram>& batch_seconds;
+  Family<Counter>& compute_cpu;
   Family<Counter>& reported;
   Family<Counter>& active;
   Family<Counter>& unattributed;
@@ -143,6 +149,7 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<s
     state_->by_model[model] = {&state_->latency.Add({{"model", model}}, kSeconds),
                                &state_->batch_rows.Add({{"model", model}}, kRows),
                                &state_->batch_seconds.Add({{"model", model}}, kSeconds),
+                               &state_->compute_cpu.Add({{"model", model}}),
                                &state_->reported.Add({{"model", model}})};
   }
 }
@@ -166,10 +173,11 @@ void ExpertMetrics::RequestAnswered(const std::string& model, absl::StatusCode c
 }
 
 void ExpertMetrics::BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
-                                  absl::Duration took) {
+                                  absl::Duration took, absl::Duration cpu) {
   const State::OfModel& metrics = state_->by_model.at(state_->LabelOf(model));
   metrics.batch_rows->Observe(static_cast<double>(rows));
   metrics.batch_seconds->Observe(absl::ToDoubleSeconds(took));
+  metrics.compute_cpu->Increment(absl::ToDoubleSeconds(cpu));
 }
 
 void ExpertMetrics::JoulesReported(const std::string& model, double joules) {

@@ -24,7 +24,7 @@ class ExpertMetrics final : public ExpertEvents {
   void RequestAnswered(const std::string& model, absl::StatusCode code,
                        absl::Duration latency) override;
   void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
-                     absl::Duration took) override;
+                     absl::Duration took, absl::Duration cpu) override;
   void JoulesReported(const std::string& model, double joules) override;
 
   // What is read rather than counted; call it a few times a second. `models[i]` is the name of the

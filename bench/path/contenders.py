@@ -18,7 +18,7 @@ outputs: [{name: x, datatype: FP32, shape: [-1]}]
 blocks: [{identity: {}}]
 batching: {max_rows: 0}
 """
-SERVER = 'server: {grpc: "127.0.0.1:0", metrics: "off", drain: {grace: 0.1s}}'
+SERVER = 'server: {grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", drain: {grace: 0.1s}}'
 # Two experts, so that there is something to decide, and a soft budget that the decision has to price.
 POOL = """{{name: identity, experts: [
     {{name: identity_a, model: identity, quality: 0.9, replicas: [{{address: "{expert}"}}]}},

@@ -107,8 +107,12 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
 }
 
 void Platform::Drain() {
+  // Each is gone, with its in-process channels, before the server at their other end stops: gRPC 1.51
+  // crashes on a new call to an in-process server that has been shut down, and health watches call.
   if (gateway_ != nullptr) gateway_->Drain();
+  gateway_.reset();
   if (router_ != nullptr) router_->Drain();
+  router_.reset();
   if (expert_ != nullptr) expert_->Drain();
 }
 

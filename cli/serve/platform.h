@@ -32,7 +32,8 @@ class Platform {
   // Starts the experts, then the router, then the gateway. `clock` outlives the platform.
   static absl::StatusOr<std::unique_ptr<Platform>> Start(const config::v1::Platform& config,
                                                          const Roles& roles, const Clock& clock);
-  // The gateway leaves first, the experts last, so that what was accepted is answered.
+  // The gateway leaves first, the experts last, so that what was accepted is answered. Nothing serves
+  // after it.
   void Drain();
 
   // False when `timeout` passed before every service was ready.

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/time/thread_cpu.h"
 #include "common/status_macros.h"
 
 namespace penstock::expert {
@@ -219,13 +220,15 @@ void Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
 
   const absl::Time start = clock_.Now();
   const EnergyMeter::LaunchId launch = meter_.Begin(std::move(shares), start);
+  const absl::Duration cpu_start = ThreadCpuTime();
   const absl::Status status = model.Run(calls, arena);
+  const absl::Duration cpu = ThreadCpuTime() - cpu_start;
   const absl::Time end = clock_.Now();
   const std::vector<double> joules = meter_.End(launch, end);
   const absl::Duration took = end - start;
 
   served.statistics.Executed(rows, took);
-  events_.BatchExecuted(model.name(), rows, static_cast<int64_t>(group.size()), took);
+  events_.BatchExecuted(model.name(), rows, static_cast<int64_t>(group.size()), took, cpu);
   {
     MutexLock lock(mutex_);
     running_ -= group.size();

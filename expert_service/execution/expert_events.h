@@ -15,8 +15,9 @@ class ExpertEvents {
   // `model` is a served model's name, or empty where a request named none.
   virtual void RequestAnswered(const std::string& model, absl::StatusCode code,
                                absl::Duration latency) {}
+  // `cpu`: what the worker's thread spent of `took`.
   virtual void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
-                             absl::Duration took) {}
+                             absl::Duration took, absl::Duration cpu) {}
   // Told to a request in its trailers; whoever went away in the meantime is included.
   virtual void JoulesReported(const std::string& model, double joules) {}
 };

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "router_service/dispatch/thread_cpu.h"
+#include "common/time/thread_cpu.h"
 
 namespace penstock::router {
 namespace {

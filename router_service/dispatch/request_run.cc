@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/time/thread_cpu.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/time_util.h"
 #include "router_service/dispatch/expert_plan.h"
 #include "router_service/dispatch/row_plan.h"
-#include "router_service/dispatch/thread_cpu.h"
 
 namespace penstock::router {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "common/net/oip_control_client.h"
 #include "tests/common_net/net_fixture.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock {
 namespace {

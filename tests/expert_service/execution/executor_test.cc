@@ -22,7 +22,8 @@ constexpr char kDouble[] =
 // Counts batches; thread-safe.
 class CountingEvents final : public ExpertEvents {
  public:
-  void BatchExecuted(const std::string&, int64_t rows, int64_t requests, absl::Duration) override {
+  void BatchExecuted(const std::string&, int64_t rows, int64_t requests, absl::Duration,
+                     absl::Duration) override {
     MutexLock lock(mutex_);
     batches_.emplace_back(rows, requests);
   }

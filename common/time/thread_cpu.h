@@ -4,7 +4,7 @@
 
 #include "absl/time/time.h"
 
-namespace penstock::router {
+namespace penstock {
 
 // CPU that the calling thread has used.
 inline absl::Duration ThreadCpuTime() {
@@ -13,4 +13,4 @@ inline absl::Duration ThreadCpuTime() {
   return absl::DurationFromTimespec(now);
 }
 
-}  // namespace penstock::router
+}  // namespace penstock
