@@ -57,6 +57,7 @@ struct ExpertService::Parts {
   Device device;
   std::unique_ptr<ModelRepository> models;
   std::unique_ptr<EnergyMeter> meter;
+  std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<ExpertMetrics> metrics;  // null: nothing is exported
   ExpertEvents no_events;
   std::unique_ptr<Executor> executor;
@@ -99,7 +100,8 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
   PENSTOCK_ASSIGN_OR_RETURN(parts->meter,
                             MakeEnergyMeter(config.metering(), parts->device.on_gpu, clock.Now()));
   if (options.registry != nullptr) {
-    parts->metrics = std::make_unique<ExpertMetrics>(*options.registry, NamesOf(*parts->models));
+    parts->registry = options.registry;
+    parts->metrics = std::make_unique<ExpertMetrics>(*parts->registry, NamesOf(*parts->models));
   }
   ExpertEvents& events =
       parts->metrics == nullptr ? parts->no_events : static_cast<ExpertEvents&>(*parts->metrics);

@@ -124,6 +124,7 @@ struct RouterService::Parts {
   const Clock& clock;
   RouterReadiness readiness;
   NoObserver no_observer;
+  std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
   MemoryWindowLedger ledger;
   std::unique_ptr<BudgetPacer> pacer;
@@ -172,7 +173,8 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   PENSTOCK_RETURN_IF_ERROR(Validate(config, has_in_process_expert));
   auto parts = std::make_unique<Parts>(config, clock);
   if (options.registry != nullptr) {
-    parts->metrics = std::make_unique<RouterMetrics>(*options.registry, PoolNames(config));
+    parts->registry = options.registry;
+    parts->metrics = std::make_unique<RouterMetrics>(*parts->registry, PoolNames(config));
   }
   parts->pacer = std::make_unique<BudgetPacer>(clock, parts->ledger, parts->PacerOptions());
   PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));

@@ -110,9 +110,11 @@ class Contender:
                 pids += [int(child) for child in file.read().split()]
         return pids
 
+    def log(self):
+        return "\n".join(service.text()[-2000:] for service in self.services)
+
     def stop(self):
         for service in self.services:
-            service.stop()
             service.__exit__()
         for process in self.processes:
             process.terminate()

@@ -18,6 +18,10 @@ COLUMNS = ["hop", "payload_bytes", "concurrency", "p50_us", "p99_us", "cpu_us_pe
            "requests_per_second", "foreign_cores"]
 
 
+class Failed(Exception):
+    """A contender that did not answer, and what it said."""
+
+
 def comma_list(kind):
     return lambda text: [kind(item) for item in text.split(",")]
 
@@ -44,7 +48,7 @@ def measure(options, contender, others, payload, concurrency):
         command += ["--other_pids", ",".join(map(str, others))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{command}: {done.stderr}")
+        raise Failed(f"{' '.join(command)}: {done.stderr.strip()}\n{contender.log()}")
     return json.loads(done.stdout)
 
 
@@ -71,7 +75,7 @@ def print_bound(rows):
 
 def main():
     options = parse_arguments()
-    runs = {}
+    runs, failures = {}, {}
     with tempfile.TemporaryDirectory(prefix="penstock-path-") as name:
         folder = pathlib.Path(name)
         contenders = {}
@@ -88,8 +92,14 @@ def main():
                     for payload in options.payload_bytes:
                         for concurrency in options.concurrency:
                             for hop, contender in contenders.items():
+                                if hop in failures:
+                                    continue
                                 others = [] if hop == "direct" else [expert.process.pid]
-                                run = measure(options, contender, others, payload, concurrency)
+                                try:
+                                    run = measure(options, contender, others, payload, concurrency)
+                                except Failed as why:
+                                    failures[hop] = str(why)
+                                    continue
                                 runs.setdefault((payload, concurrency, hop), []).append(run)
             finally:
                 for hop, contender in contenders.items():
@@ -99,9 +109,12 @@ def main():
             for (payload, concurrency, hop), of_cell in runs.items()]
     print_table(rows, COLUMNS)
     print_bound(rows)
+    for hop, why in failures.items():
+        print(f"error: {hop} failed: {why}", file=sys.stderr)
     if options.json:
         write_report(options.json, rows, rounds=options.rounds, seconds_per_run=options.seconds)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

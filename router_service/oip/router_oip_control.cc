@@ -85,12 +85,10 @@ void RouterOipControl::ModelReady(const ControlContext& context,
                                   const inference::ModelReadyRequest& request,
                                   inference::ModelReadyResponse& response, ControlDone done) {
   const auto pool = FindPool(catalogue_, request.name(), request.version(), Identify(context));
-  if (!pool.ok()) {
-    done(pool.status());
-    return;
-  }
-  response.set_ready((*pool)->ready());
-  done(absl::OkStatus());
+  // A name that nobody serves is not ready, as Triton answers; that is no error.
+  const bool unknown = absl::IsNotFound(pool.status());
+  response.set_ready(pool.ok() && (*pool)->ready());
+  done(unknown ? absl::OkStatus() : pool.status());
 }
 
 void RouterOipControl::ServerMetadata(const ControlContext&,
