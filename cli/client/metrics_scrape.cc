@@ -26,6 +26,18 @@ struct Descriptor {
   int fd = -1;
 };
 
+// A connected socket, or -1.
+int Connect(const addrinfo& to) {
+  const int fd = socket(to.ai_family, SOCK_STREAM, 0);
+  if (fd < 0) return -1;
+  const timeval timeout{2, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  if (connect(fd, to.ai_addr, to.ai_addrlen) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
 absl::Status Unreachable(const std::string& address) {
   return absl::UnavailableError(absl::StrCat("no metrics at http://", address, "/metrics"));
 }
@@ -40,19 +52,21 @@ absl::StatusOr<std::string> ScrapeMetrics(const std::string& address) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (getaddrinfo(address.substr(0, colon).c_str(), address.substr(colon + 1).c_str(), &hints,
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);  // an IPv6 address
+  }
+  if (getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints,
                   &found) != 0) {
     return Unreachable(address);
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
+  // A name may have several addresses (localhost: IPv6 and IPv4) of which the server has one.
   Descriptor socket_;
-  socket_.fd = socket(found->ai_family, SOCK_STREAM, 0);
-  const timeval timeout{2, 0};
-  setsockopt(socket_.fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  setsockopt(socket_.fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-  if (socket_.fd < 0 || connect(socket_.fd, found->ai_addr, found->ai_addrlen) != 0) {
-    return Unreachable(address);
+  for (const addrinfo* at = found; at != nullptr && socket_.fd < 0; at = at->ai_next) {
+    socket_.fd = Connect(*at);
   }
+  if (socket_.fd < 0) return Unreachable(address);
   const std::string request =
       absl::StrCat("GET /metrics HTTP/1.0\r\nHost: ", address, "\r\nConnection: close\r\n\r\n");
   if (send(socket_.fd, request.data(), request.size(), MSG_NOSIGNAL) !=

@@ -2,11 +2,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -53,9 +53,39 @@ std::vector<int64_t> FitShape(const inference::ModelMetadataResponse::TensorMeta
   return shape;
 }
 
+// Gives the tensor its shape, which the values must fill.
+absl::Status SetShape(const std::string& input,
+                      const inference::ModelMetadataResponse::TensorMetadata& metadata,
+                      int64_t elements, Tensor& tensor) {
+  tensor.shape = FitShape(metadata, elements);
+  const absl::StatusOr<int64_t> wanted = ElementCount(tensor.shape);
+  if (wanted.ok() && *wanted == elements) return absl::OkStatus();
+  return Bad(input, absl::StrCat(
+                        "wanted values of shape ",
+                        ShapeString({metadata.shape().data(), static_cast<size_t>(metadata.shape_size())}),
+                        ", got ", elements));
+}
+
 template <typename T>
 void AppendRaw(T value, std::string& raw) {
   raw.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+template <typename T>
+absl::Status AppendInteger(const Json& value, DataType type, std::string& raw) {
+  if (value.is_boolean()) {
+    AppendRaw(static_cast<T>(value.get<bool>()), raw);
+    return absl::OkStatus();
+  }
+  const bool fits = value.is_number_unsigned()
+                        ? std::in_range<T>(value.get<uint64_t>())
+                        : value.is_number_integer() && std::in_range<T>(value.get<int64_t>());
+  if (!fits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("wanted an integer that fits ", DataTypeName(type), ", got ", value.dump()));
+  }
+  AppendRaw(value.get<T>(), raw);
+  return absl::OkStatus();
 }
 
 absl::Status AppendElement(const Json& value, DataType type, std::string& raw) {
@@ -70,14 +100,14 @@ absl::Status AppendElement(const Json& value, DataType type, std::string& raw) {
   const double number = value.is_boolean() ? value.get<bool>() : value.get<double>();
   switch (type) {
     case DataType::kBool: AppendRaw(static_cast<uint8_t>(number != 0), raw); break;
-    case DataType::kUint8: AppendRaw(static_cast<uint8_t>(number), raw); break;
-    case DataType::kUint16: AppendRaw(static_cast<uint16_t>(number), raw); break;
-    case DataType::kUint32: AppendRaw(static_cast<uint32_t>(number), raw); break;
-    case DataType::kUint64: AppendRaw(value.get<uint64_t>(), raw); break;
-    case DataType::kInt8: AppendRaw(static_cast<int8_t>(number), raw); break;
-    case DataType::kInt16: AppendRaw(static_cast<int16_t>(number), raw); break;
-    case DataType::kInt32: AppendRaw(static_cast<int32_t>(number), raw); break;
-    case DataType::kInt64: AppendRaw(value.get<int64_t>(), raw); break;
+    case DataType::kUint8: return AppendInteger<uint8_t>(value, type, raw);
+    case DataType::kUint16: return AppendInteger<uint16_t>(value, type, raw);
+    case DataType::kUint32: return AppendInteger<uint32_t>(value, type, raw);
+    case DataType::kUint64: return AppendInteger<uint64_t>(value, type, raw);
+    case DataType::kInt8: return AppendInteger<int8_t>(value, type, raw);
+    case DataType::kInt16: return AppendInteger<int16_t>(value, type, raw);
+    case DataType::kInt32: return AppendInteger<int32_t>(value, type, raw);
+    case DataType::kInt64: return AppendInteger<int64_t>(value, type, raw);
     case DataType::kFp32: AppendRaw(static_cast<float>(number), raw); break;
     case DataType::kFp64: AppendRaw(number, raw); break;
     case DataType::kFp16:
@@ -127,7 +157,8 @@ absl::StatusOr<Tensor> FromFile(const std::string& input, std::string path,
   Tensor tensor;
   tensor.name = metadata.name();
   tensor.datatype = type;
-  tensor.shape = FitShape(metadata, static_cast<int64_t>(raw.size() / element));
+  PENSTOCK_RETURN_IF_ERROR(
+      SetShape(input, metadata, static_cast<int64_t>(raw.size() / element), tensor));
   tensor.data = Bytes(std::move(raw));
   return tensor;
 }
@@ -140,7 +171,9 @@ absl::StatusOr<Tensor> ParseInput(const std::string& input,
   const std::string value = input.substr(equals + 1);
   for (const auto& metadata : contract.inputs()) {
     if (metadata.name() != name) continue;
-    PENSTOCK_ASSIGN_OR_RETURN(const DataType type, ParseDataType(metadata.datatype()));
+    const absl::StatusOr<DataType> known = ParseDataType(metadata.datatype());
+    if (!known.ok()) return Bad(input, known.status().message());
+    const DataType type = *known;
     if (!value.empty() && value[0] == '@') return FromFile(input, value.substr(1), metadata, type);
     Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
     if (json.is_discarded()) {
@@ -152,14 +185,43 @@ absl::StatusOr<Tensor> ParseInput(const std::string& input,
     tensor.datatype = type;
     int64_t elements = 0;
     std::string raw;
-    PENSTOCK_RETURN_IF_ERROR(AppendValues(json, type, elements, raw));
-    tensor.shape = FitShape(metadata, elements);
+    if (const absl::Status status = AppendValues(json, type, elements, raw); !status.ok()) {
+      return Bad(input, status.message());
+    }
+    PENSTOCK_RETURN_IF_ERROR(SetShape(input, metadata, elements, tensor));
     tensor.data = Bytes(std::move(raw));
     return tensor;
   }
   std::string known;
   for (const auto& metadata : contract.inputs()) absl::StrAppend(&known, " ", metadata.name());
   return Bad(input, absl::StrCat("the pool has no input ", name, "; it has", known));
+}
+
+// Integers in full, where fp32 would round; nothing where the datatype is none.
+template <typename T>
+std::string ShowIntegerAs(absl::string_view raw, size_t index) {
+  T value;
+  std::memcpy(&value, raw.data() + index * sizeof(T), sizeof(T));
+  return absl::StrCat(+value);
+}
+
+std::string ShowInteger(DataType type, absl::string_view raw, size_t index) {
+  switch (type) {
+    case DataType::kUint8: return ShowIntegerAs<uint8_t>(raw, index);
+    case DataType::kUint16: return ShowIntegerAs<uint16_t>(raw, index);
+    case DataType::kUint32: return ShowIntegerAs<uint32_t>(raw, index);
+    case DataType::kUint64: return ShowIntegerAs<uint64_t>(raw, index);
+    case DataType::kInt8: return ShowIntegerAs<int8_t>(raw, index);
+    case DataType::kInt16: return ShowIntegerAs<int16_t>(raw, index);
+    case DataType::kInt32: return ShowIntegerAs<int32_t>(raw, index);
+    case DataType::kInt64: return ShowIntegerAs<int64_t>(raw, index);
+    default: return "";
+  }
+}
+
+// JSON has no NaN and no infinity.
+std::string ShowFloat(float value) {
+  return std::isfinite(value) ? absl::StrFormat("%.6g", value) : "null";
 }
 
 void AddNumber(const std::optional<double>& value, const char* name, InferRequest& request) {
@@ -244,8 +306,12 @@ std::string ShowValues(const Tensor& tensor, size_t most) {
     const auto floats = ToFloats(tensor);
     if (!floats.ok()) return std::string(floats.status().message());
     count = floats->size();
+    std::string storage;
+    const absl::string_view raw = tensor.data.Flat(storage);
     for (size_t i = 0; i < std::min(most, count); ++i) {
-      absl::StrAppendFormat(&text, "%s%.6g", i == 0 ? "" : ", ", (*floats)[i]);
+      const std::string integer = ShowInteger(tensor.datatype, raw, i);
+      absl::StrAppend(&text, i == 0 ? "" : ", ",
+                      integer.empty() ? ShowFloat((*floats)[i]) : integer);
     }
   }
   return absl::StrCat(text, count > most ? ", ..." : "", "]");

@@ -25,7 +25,8 @@ absl::StatusOr<LabelledData> ReadLabelledData(const std::string& inputs_file,
   PENSTOCK_ASSIGN_OR_RETURN(const std::string inputs, ReadFile(inputs_file));
   PENSTOCK_ASSIGN_OR_RETURN(const std::string labels, ReadFile(labels_file));
   const size_t row_bytes = dimension * sizeof(float);
-  if (dimension == 0 || inputs.empty() || inputs.size() % row_bytes != 0 ||
+  // The second keeps row_bytes from wrapping round.
+  if (dimension == 0 || dimension > inputs.size() || inputs.size() % row_bytes != 0 ||
       inputs.size() / row_bytes != labels.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
         inputs_file, ": wanted ", labels.size(), " rows (as ", labels_file, " has) of ", dimension,

@@ -24,6 +24,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::array<const char*, 3> kCosts = {"joules", "flops", "seconds"};
+// The library prints and frees values recursively: hostile nesting would overflow the stack.
+constexpr int kMostNested = 32;
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
 
 std::string Shown(const Json& value) {
@@ -93,9 +95,15 @@ class Reader {
   }
 
   absl::Status ReadLine(absl::string_view text) {
+    bool too_deep = false;
+    const auto within_depth = [&too_deep](int depth, Json::parse_event_t, const Json&) {
+      too_deep |= depth > kMostNested;
+      return depth <= kMostNested;
+    };
     const Json line =
-        Json::parse(text.data(), text.data() + text.size(), /*cb=*/nullptr, /*exceptions=*/false);
+        Json::parse(text.data(), text.data() + text.size(), within_depth, /*exceptions=*/false);
     if (line.is_discarded()) return Bad("", "no JSON object");
+    if (too_deep) return Bad("", absl::StrCat("nested more than ", kMostNested, " deep"));
     if (!line.is_object()) return Bad("", absl::StrCat("wanted an object, found ", Shown(line)));
     const auto id = line.find("id");
     table_.ids.push_back(id == line.end()  ? absl::StrCat("line ", line_)

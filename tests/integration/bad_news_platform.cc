@@ -102,4 +102,8 @@ std::string Trailer(const InferReply& reply, const char* key) {
   return std::string(FindMetadata(reply.trailers, key));
 }
 
+void PrintTo(const InferReply& reply, std::ostream* out) {
+  *out << reply.status << ", retry-after-ms \"" << Trailer(reply, "retry-after-ms") << "\"";
+}
+
 }  // namespace penstock

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -54,16 +55,16 @@ class BadNewsPlatform : public testing::Test {
 
 // The first value of a trailer, "" where there is none.
 std::string Trailer(const InferReply& reply, const char* key);
+// For messages of failures.
+void PrintTo(const InferReply& reply, std::ostream* out);
 
 // InferReply with this code, a message that `message` matches, and no retry-after-ms.
 MATCHER_P2(IsRefused, code, message, "") {
-  *result_listener << arg.status.ToString();
   return arg.status.code() == code && Trailer(arg, "retry-after-ms").empty() &&
          testing::ExplainMatchResult(message, std::string(arg.status.message()), result_listener);
 }
 // RESOURCE_EXHAUSTED with retry-after-ms.
 MATCHER_P(IsExhausted, message, "") {
-  *result_listener << arg.status.ToString() << ", retry-after-ms " << Trailer(arg, "retry-after-ms");
   return absl::IsResourceExhausted(arg.status) && !Trailer(arg, "retry-after-ms").empty() &&
          std::stol(Trailer(arg, "retry-after-ms")) > 0 &&
          testing::ExplainMatchResult(message, std::string(arg.status.message()), result_listener);

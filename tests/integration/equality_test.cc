@@ -117,20 +117,25 @@ class EqualityTest : public testing::Test {
     ASSERT_TRUE(four_->WaitForExperts());
   }
 
-  // Sends every image to both, one at a time; who answered how often.
-  std::map<std::string, int> Compare(const HeldOutImages& images, const std::string& pool) {
-    std::map<std::string, int> answerers;
+  // Sends every image to both, one at a time.
+  struct Seen {
+    std::map<std::string, int> experts;  // who answered how often
+    int degraded = 0;
+  };
+  Seen Compare(const HeldOutImages& images, const std::string& pool) {
+    Seen seen;
     for (int64_t i = 0; i < images.count(); ++i) {
       const InferRequest request = images.Request(pool, i, 1);
-      const RawAnswer one = Essence(one_->Answered(request));
-      const RawAnswer four = Essence(four_->Answered(request));
-      const std::string difference = Difference(one, four);
-      EXPECT_EQ(difference, "") << "image " << i;
+      const cli::Answer one = one_->Answered(request);
+      const cli::Answer four = four_->Answered(request);
+      EXPECT_EQ(Difference(Essence(one), Essence(four)), "") << "image " << i;
+      EXPECT_EQ(one.Text("penstock_degraded"), four.Text("penstock_degraded")) << "image " << i;
       EXPECT_EQ(one.outputs.size(), 2);
-      ++answerers[one.experts];
+      ++seen.experts[one.Text("penstock_experts")];
+      if (!one.Text("penstock_degraded").empty()) ++seen.degraded;
       if (HasFailure()) break;
     }
-    return answerers;
+    return seen;
   }
 
   std::unique_ptr<Process> whole_;
@@ -143,15 +148,18 @@ TEST_F(EqualityTest, FourProcessesMixDrawnExpertsBitForBitAsOneDoes) {
   PENSTOCK_FETCH_OR_SKIP(images);
   ASSERT_EQ(images.count(), 1500);
   ASSERT_NO_FATAL_FAILURE(StartBoth());
-  // Otherwise the draw or the budget was not put to the test.
-  EXPECT_GT(Compare(images, "mixed").size(), 10);
+  const Seen seen = Compare(images, "mixed");
+  EXPECT_GT(seen.experts.size(), 10) << "hardly anything was drawn";
+  EXPECT_GT(seen.degraded, 0) << "the budget never mattered";
 }
 
 TEST_F(EqualityTest, FourProcessesEscalateBitForBitAsOneDoes) {
   PENSTOCK_FETCH_OR_SKIP(images);
   if (!HaveDigitsRouter()) GTEST_SKIP() << "examples/digits/router is not trained yet";
   ASSERT_NO_FATAL_FAILURE(StartBoth());
-  EXPECT_GT(Compare(images, "digits").size(), 1);
+  const Seen seen = Compare(images, "digits");
+  EXPECT_GT(seen.experts.size(), 2) << "nothing was escalated";
+  EXPECT_GT(seen.degraded, 0) << "the budget never mattered";
 }
 
 }  // namespace

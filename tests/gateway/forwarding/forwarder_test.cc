@@ -28,11 +28,22 @@ InferReply Ok(const std::string& body) {
 
 class ForwarderTest : public ::testing::Test {
  protected:
+  // A call that is never answered keeps itself alive, as one at a real target would.
+  void TearDown() override {
+    a_.SetHealthy(false);
+    b_.SetHealthy(false);
+    for (FakeInferTarget* target : {&a_, &b_}) {
+      for (const auto& call : target->calls()) call->Reply(absl::CancelledError("test ended"));
+    }
+  }
   std::shared_ptr<OutgoingCall> Forward() {
-    return forwarder_.Forward("pool", Bytes(std::string("request")), {}, [this](InferReply reply) {
-      EXPECT_FALSE(reply_.has_value()) << "answered twice";
-      reply_ = std::move(reply);
-    });
+    auto answered = std::make_shared<bool>(false);
+    return forwarder_.Forward("pool", Bytes(std::string("request")), {},
+                              [this, answered](InferReply reply) {
+                                EXPECT_FALSE(*answered) << "answered twice";
+                                *answered = true;
+                                reply_ = std::move(reply);
+                              });
   }
   // Enough quick answers for the pool to have a 0.99 quantile.
   void LearnLatency() {

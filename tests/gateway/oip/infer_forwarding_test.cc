@@ -33,6 +33,11 @@ Bytes RequestFor(const std::string& pool) {
 class InferForwardingTest : public ::testing::Test {
  protected:
   void SetUp() override { Build(/*max_in_flight=*/10, /*max_queue=*/10); }
+  // A call that is never answered keeps itself alive, as one at a real router would.
+  void TearDown() override {
+    router_.SetHealthy(false);
+    for (const auto& call : router_.calls()) call->Reply(absl::CancelledError("test ended"));
+  }
   void Build(uint32_t max_in_flight, uint32_t max_queue) {
     config::v1::ApiKeys keys;
     // SHA-256 of "abc".

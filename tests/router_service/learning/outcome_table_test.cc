@@ -172,7 +172,7 @@ TEST(OutcomeTable, RefusesHostileFeatures) {
   EXPECT_THAT(Problem(R"({"features": )" + std::string(100000, '[') + tail),
               HasSubstr(":1: no JSON object"));
   EXPECT_THAT(Problem(R"({"features": )" + std::string(5000, '[') + std::string(5000, ']') + tail),
-              HasSubstr("wanted a list of numbers"));
+              HasSubstr("nested more than 32 deep"));
   EXPECT_THAT(Problem(R"({"row": 3)" + tail), HasSubstr("no inputs file was given"));
 }
 
