@@ -14,7 +14,7 @@
 namespace penstock::gateway {
 namespace {
 
-// Pool names come from callers: beyond this many, new ones count as `other`.
+// Beyond this many pools, new ones count as `other`.
 constexpr size_t kMaxPools = 100;
 const prometheus::Histogram::BucketBoundaries kLatencySeconds = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
@@ -46,11 +46,12 @@ struct GatewayMetrics::Families {
                       .Register(registry)
                       .Add({})) {}
 
-  std::string PoolLabel(absl::string_view pool) {
+  // Names come from callers: only one that a router has answered for becomes a label.
+  std::string PoolLabel(absl::string_view pool, bool answered) {
     MutexLock lock(mutex);
     std::string name(pool);
     if (pools.count(name) > 0) return name;
-    if (pools.size() >= kMaxPools) return "other";
+    if (!answered || pools.size() >= kMaxPools) return "other";
     pools.insert(name);
     return name;
   }
@@ -71,9 +72,7 @@ GatewayMetrics::~GatewayMetrics() = default;
 
 void GatewayMetrics::RequestAnswered(absl::string_view pool, absl::StatusCode code,
                                      absl::Duration latency) {
-  // A name that no router knows is a caller's invention, and no label.
-  const std::string label =
-      code == absl::StatusCode::kNotFound || pool.empty() ? "other" : families_->PoolLabel(pool);
+  const std::string label = families_->PoolLabel(pool, code == absl::StatusCode::kOk);
   families_->requests.Add({{"pool", label}, {"code", std::string(StatusCodeName(code))}})
       .Increment();
   families_->latency.Add({{"pool", label}}, kLatencySeconds)

@@ -61,11 +61,12 @@ struct GatewayService::State {
   std::unique_ptr<Authenticator> authenticator;
   std::unique_ptr<Admission> admission;
   std::unique_ptr<OipServer> server;
-  std::unique_ptr<RouterSet> routers;
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<InferForwarding> infer;
   std::unique_ptr<Catalogue> catalogue;
   std::unique_ptr<RoutingProxy> routing;
+  // Gone first: their health events reach the parts above.
+  std::unique_ptr<RouterSet> routers;
 };
 
 absl::Status GatewayService::Validate(const config::v1::Gateway& config, bool has_in_process_router) {
@@ -161,7 +162,8 @@ GatewayService::~GatewayService() { Drain(); }
 
 absl::Status GatewayService::Start() {
   PENSTOCK_RETURN_IF_ERROR(
-      state_->server->Start(*state_->infer, *state_->catalogue, {state_->routing.get()}));
+      state_->server->Start(*state_->infer, *state_->catalogue, {state_->routing.get()},
+                            [routing = state_->routing.get()] { routing->EndStreams(); }));
   MutexLock lock(state_->mutex);
   state_->started = true;
   state_->server->SetServing(state_->healthy_routers > 0);

@@ -3,8 +3,8 @@
 #
 #   tests/run.sh           unit, integration and client tests on the release build; ASan+UBSan and TSan on
 #                          the gRPC-free core; every fuzz target for 20 s; the CUDA sources compiled
-#   tests/run.sh --long    adds what takes minutes: ASan+UBSan and TSan with gRPC, ten minutes of fuzzing,
-#                          the perf_analyzer sweep, and the soak
+#   tests/run.sh --long    adds what takes minutes: ASan+UBSan and TSan with gRPC, ten minutes of fuzzing a
+#                          target, the perf_analyzer sweep
 #
 # Installs what it needs (Debian packages; Python packages into virtual environments under build/).
 # What cannot be installed is skipped with its reason; under CI=true a skip fails.
@@ -49,6 +49,9 @@ build() { # preset
 mkdir -p build
 stage "packages"
 penstock_install "${PENSTOCK_BUILD_PACKAGES[@]}" "${PENSTOCK_TEST_PACKAGES[@]}"
+
+stage "the example's images"
+python3 examples/digits/fetch_data.py build/digits || skip "the images of examples/digits could not be fetched"
 
 stage "release build"
 build release

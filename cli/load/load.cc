@@ -42,7 +42,7 @@ struct RetryCount final : gateway::Forwarder::Observer {
 };
 
 nlohmann::ordered_json ResultJson(const LoadResult& result) {
-  const double answered = static_cast<double>(std::max<uint64_t>(1, result.answered));
+  const double scheduled = static_cast<double>(std::max<uint64_t>(1, result.scheduled));
   nlohmann::ordered_json json = {
       {"scheduled", result.scheduled},
       {"answered", result.answered},
@@ -57,7 +57,7 @@ nlohmann::ordered_json ResultJson(const LoadResult& result) {
       {"energy_j_mean", result.energy_known > 0
                             ? nlohmann::ordered_json(result.energy_j / result.energy_known)
                             : nlohmann::ordered_json(nullptr)},
-      {"deadline_hit_share", static_cast<double>(result.deadline_hits) / answered},
+      {"deadline_hit_share", static_cast<double>(result.deadline_hits) / scheduled},
       {"experts", result.experts}};
   return json;
 }
@@ -75,8 +75,8 @@ void Print(const LoadResult& result, bool has_budget) {
   if (result.energy_known > 0) {
     table.AddRow({"mJ/request", absl::StrFormat("%.3f", 1000 * result.energy_j / result.energy_known)});
   }
-  if (has_budget && result.answered > 0) {
-    table.AddRow({"in time %", absl::StrFormat("%.2f", 100.0 * result.deadline_hits / result.answered)});
+  if (has_budget && result.scheduled > 0) {
+    table.AddRow({"in time %", absl::StrFormat("%.2f", 100.0 * result.deadline_hits / result.scheduled)});
   }
   for (const auto& [experts, count] : result.experts) {
     table.AddRow({"by " + experts, absl::StrCat(count)});

@@ -85,21 +85,40 @@ void Admission::Remove(WaiterId id, absl::Status why) {
 }
 
 void Admission::Leave() {
-  std::optional<Waiter> next;
   {
     MutexLock lock(mutex_);
-    for (std::deque<Waiter>& line : waiting_) {
-      if (line.empty()) continue;
-      next = std::move(line.front());
-      line.pop_front();
-      --queued_;
-      break;
-    }
-    if (!next.has_value()) --in_flight_;
+    --in_flight_;
+    if (admitting_) return;
+    admitting_ = true;
   }
-  if (!next.has_value()) return;
-  if (next->timer != 0) timers_.Cancel(next->timer);
-  next->admitted(Ticket(*this));
+  AdmitWaiters();
+}
+
+// A loop, not a recursion: a request that is admitted and fails at once gives its place back inside
+// `admitted`, and a long queue of such would exhaust the stack.
+void Admission::AdmitWaiters() {
+  for (;;) {
+    std::optional<Waiter> next;
+    {
+      MutexLock lock(mutex_);
+      if (in_flight_ < max_in_flight_) {
+        for (std::deque<Waiter>& line : waiting_) {
+          if (line.empty()) continue;
+          next = std::move(line.front());
+          line.pop_front();
+          --queued_;
+          ++in_flight_;
+          break;
+        }
+      }
+      if (!next.has_value()) {
+        admitting_ = false;
+        return;
+      }
+    }
+    if (next->timer != 0) timers_.Cancel(next->timer);
+    next->admitted(Ticket(*this));
+  }
 }
 
 uint32_t Admission::in_flight() const {

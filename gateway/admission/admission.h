@@ -62,6 +62,7 @@ class Admission {
   Admission(uint32_t max_in_flight, uint32_t max_queue, Timers& timers)
       : max_in_flight_(max_in_flight), max_queue_(max_queue), timers_(timers) {}
   void Leave();
+  void AdmitWaiters();
   void Remove(WaiterId id, absl::Status why);
 
   const uint32_t max_in_flight_;
@@ -70,6 +71,8 @@ class Admission {
   mutable Mutex mutex_;
   uint32_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t queued_ ABSL_GUARDED_BY(mutex_) = 0;
+  // A thread is in AdmitWaiters: it will see whatever frees a place meanwhile.
+  bool admitting_ ABSL_GUARDED_BY(mutex_) = false;
   WaiterId next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::array<std::deque<Waiter>, kPriorities> waiting_ ABSL_GUARDED_BY(mutex_);
 };

@@ -76,11 +76,12 @@ class ForwardedCall final : public OutgoingCall,
 
  private:
   void Launch(int attempt, int router) {
-    forwarder_.in_flight_[router].fetch_add(1, std::memory_order_relaxed);
+    const auto in_flight = forwarder_.in_flight_;
+    (*in_flight)[router].fetch_add(1, std::memory_order_relaxed);
     auto self = shared_from_this();
     auto call = forwarder_.routers_[router]->ModelInfer(
-        request_, options_, [self, attempt, router](InferReply reply) {
-          self->forwarder_.in_flight_[router].fetch_sub(1, std::memory_order_relaxed);
+        request_, options_, [self, in_flight, attempt, router](InferReply reply) {
+          (*in_flight)[router].fetch_sub(1, std::memory_order_relaxed);
           self->OnReply(attempt, std::move(reply));
         });
     bool cancel = false;
@@ -107,13 +108,14 @@ class ForwardedCall final : public OutgoingCall,
 
   void OnReply(int attempt, InferReply reply) {
     absl::Time started;
+    bool not_taken = false;
     bool retry = false;
     {
       MutexLock lock(mutex_);
       if (finished_ || attempt != current_) return;  // superseded: its answer came too late
       started = started_;
-      const bool not_taken = absl::IsUnavailable(reply.status) ||
-                             (absl::IsCancelled(reply.status) && !cancelled_);
+      not_taken = absl::IsUnavailable(reply.status) ||
+                  (absl::IsCancelled(reply.status) && !cancelled_);
       retry = not_taken && attempt < kMaxAttempts && !cancelled_;
     }
     if (retry) {
@@ -123,6 +125,10 @@ class ForwardedCall final : public OutgoingCall,
         forwarder_.observer_.Retried(unavailable ? "unavailable" : "cancelled");
       }
       if (next != Next::kNobodyElse) return;
+    }
+    // A server that shuts down cancels what it has not taken; the caller asked for no such thing.
+    if (not_taken && absl::IsCancelled(reply.status)) {
+      reply.status = absl::UnavailableError("the router is leaving");
     }
     if (reply.status.ok()) forwarder_.RecordLatency(pool_, forwarder_.clock_.Now() - started);
     Finish(std::move(reply));
@@ -158,7 +164,7 @@ class ForwardedCall final : public OutgoingCall,
 Forwarder::Forwarder(std::vector<InferTarget*> routers, const Clock& clock, Timers& timers,
                      Observer& observer)
     : routers_(std::move(routers)),
-      in_flight_(routers_.size()),
+      in_flight_(std::make_shared<Counts>(routers_.size())),
       clock_(clock),
       timers_(timers),
       observer_(observer) {}
@@ -176,15 +182,13 @@ std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes r
   return call;
 }
 
-bool Forwarder::AnyHealthy() const { return Pick({}) >= 0; }
-
 int Forwarder::Pick(const std::vector<int>& tried) const {
   int best = -1;
   uint32_t best_load = 0;
   for (int i = 0; i < static_cast<int>(routers_.size()); ++i) {
     if (!routers_[i]->healthy()) continue;
     if (std::find(tried.begin(), tried.end(), i) != tried.end()) continue;
-    const uint32_t load = in_flight_[i].load(std::memory_order_relaxed);
+    const uint32_t load = (*in_flight_)[i].load(std::memory_order_relaxed);
     if (best < 0 || load < best_load) {
       best = i;
       best_load = load;

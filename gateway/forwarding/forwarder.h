@@ -41,7 +41,6 @@ class Forwarder {
   std::shared_ptr<OutgoingCall> Forward(absl::string_view pool, Bytes request, CallOptions options,
                                         absl::AnyInvocable<void(InferReply)> done);
 
-  bool AnyHealthy() const;
   // The healthy router with the fewest in flight that is not in `tried`; ties: the first. None: -1.
   int Pick(const std::vector<int>& tried) const;
 
@@ -52,7 +51,9 @@ class Forwarder {
   void RecordLatency(absl::string_view pool, absl::Duration latency);
 
   const std::vector<InferTarget*> routers_;
-  std::vector<std::atomic<uint32_t>> in_flight_;
+  // Shared with the calls: the last event of an attempt that was given up may come after all else.
+  using Counts = std::vector<std::atomic<uint32_t>>;
+  const std::shared_ptr<Counts> in_flight_;
   const Clock& clock_;
   Timers& timers_;
   Observer& observer_;

@@ -26,6 +26,14 @@ std::string Sha256(absl::string_view text) {
   return digest;
 }
 
+// Names travel in metadata, where gRPC takes printable ASCII only; a comma would start another right.
+bool CanTravel(absl::string_view name) {
+  for (const char c : name) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c)) || c == ',') return false;
+  }
+  return !name.empty();
+}
+
 bool IsHex(absl::string_view text) {
   for (const char c : text) {
     if (!absl::ascii_isxdigit(static_cast<unsigned char>(c))) return false;
@@ -65,8 +73,17 @@ absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::FromKeys(
           absl::StrCat(where, "sha256: wanted 64 hex digits, got ", key.sha256().size(),
                        " characters"));
     }
-    if (key.tenant().empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(where, "tenant: is empty"));
+    if (!CanTravel(key.tenant())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, "tenant: wanted printable ASCII without space or comma, got '",
+                       key.tenant(), "'"));
+    }
+    for (const std::string& pool : key.pools()) {
+      if (!CanTravel(pool)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, "pools: wanted printable ASCII without space or comma, got '", pool,
+                         "'"));
+      }
     }
     if (key.has_priority() && key.priority() > kLowestPriority) {
       return absl::InvalidArgumentError(
@@ -111,6 +128,16 @@ absl::StatusOr<Principal> Authenticator::Authenticate(absl::string_view authoriz
   const auto it = by_sha256_.find(Sha256(key));
   if (it == by_sha256_.end()) return absl::UnauthenticatedError("authorization: unknown key");
   return it->second;
+}
+
+absl::StatusOr<Principal> Authenticator::Admit(const Metadata& metadata,
+                                               absl::string_view pool) const {
+  absl::StatusOr<Principal> principal = Authenticate(FindMetadata(metadata, "authorization"));
+  if (principal.ok() && !pool.empty() && !principal->rights.MayCall(pool)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool));
+  }
+  return principal;
 }
 
 }  // namespace penstock::gateway

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/net/caller_rights.h"
+#include "common/net/infer_call.h"
 #include "penstock/config/v1/gateway.pb.h"
 
 namespace penstock::gateway {
@@ -28,6 +29,9 @@ class Authenticator {
   // `authorization`: the metadata of that name, `Bearer KEY`. UNAUTHENTICATED when keys are
   // configured and it is absent, malformed or unknown.
   absl::StatusOr<Principal> Authenticate(absl::string_view authorization) const;
+  // The same from a call's metadata, and whether the caller may see `pool` (empty: none in particular).
+  // PERMISSION_DENIED.
+  absl::StatusOr<Principal> Admit(const Metadata& metadata, absl::string_view pool) const;
 
  private:
   Authenticator() = default;

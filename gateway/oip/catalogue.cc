@@ -11,8 +11,10 @@
 namespace penstock::gateway {
 namespace {
 
-// Keys hold names that callers chose: past this many answers all are forgotten.
+// Keys hold names that callers chose: past this many answers all are forgotten, and longer ones are
+// never kept.
 constexpr size_t kMaxKept = 1024;
+constexpr size_t kMaxKey = 1024;
 // What a router may take to say what it knows by heart.
 constexpr absl::Duration kControlTimeout = absl::Seconds(5);
 
@@ -26,17 +28,6 @@ CallOptions OptionsFor(const Principal& principal, const ControlContext& context
 
 }  // namespace
 
-absl::StatusOr<Principal> Catalogue::Admit(const ControlContext& context,
-                                           const std::string& pool) const {
-  absl::StatusOr<Principal> principal =
-      deps_.authenticator.Authenticate(FindMetadata(context.metadata, "authorization"));
-  if (principal.ok() && !pool.empty() && !principal->rights.MayCall(pool)) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool));
-  }
-  return principal;
-}
-
 bool Catalogue::FindKept(const std::string& key, google::protobuf::Message& response) const {
   MutexLock lock(mutex_);
   const auto it = kept_.find(key);
@@ -45,6 +36,7 @@ bool Catalogue::FindKept(const std::string& key, google::protobuf::Message& resp
 }
 
 void Catalogue::Keep(const std::string& key, const google::protobuf::Message& response) {
+  if (key.size() > kMaxKey) return;
   MutexLock lock(mutex_);
   if (kept_.size() >= kMaxKept) kept_.clear();
   kept_[key] = {response.SerializeAsString(), deps_.clock.Now() + deps_.ttl};
@@ -53,7 +45,8 @@ void Catalogue::Keep(const std::string& key, const google::protobuf::Message& re
 template <typename Request, typename Response, typename Method>
 void Catalogue::Ask(const std::string& key, const ControlContext& context, const Request& request,
                     Response& response, Method method, ControlDone done) {
-  const absl::StatusOr<Principal> principal = Admit(context, request.name());
+  const absl::StatusOr<Principal> principal =
+      deps_.authenticator.Admit(context.metadata, request.name());
   if (!principal.ok()) return done(principal.status());
   if (FindKept(key, response)) return done(absl::OkStatus());
   const std::vector<const Router*> healthy = deps_.routers.Healthy();
@@ -113,7 +106,8 @@ void Catalogue::ModelConfig(const ControlContext& context,
 void Catalogue::ModelStatistics(const ControlContext& context,
                                 const inference::ModelStatisticsRequest& request,
                                 inference::ModelStatisticsResponse& response, ControlDone done) {
-  const absl::StatusOr<Principal> principal = Admit(context, request.name());
+  const absl::StatusOr<Principal> principal =
+      deps_.authenticator.Admit(context.metadata, request.name());
   if (!principal.ok()) return done(principal.status());
   const std::vector<const Router*> healthy = deps_.routers.Healthy();
   if (healthy.empty()) return done(absl::UnavailableError("no router is healthy"));
@@ -131,7 +125,7 @@ void Catalogue::ModelStatistics(const ControlContext& context,
 void Catalogue::RepositoryIndex(const ControlContext& context,
                                 const inference::RepositoryIndexRequest& request,
                                 inference::RepositoryIndexResponse& response, ControlDone done) {
-  const absl::StatusOr<Principal> principal = Admit(context, "");
+  const absl::StatusOr<Principal> principal = deps_.authenticator.Admit(context.metadata, "");
   if (!principal.ok()) return done(principal.status());
   const std::vector<const Router*> healthy = deps_.routers.Healthy();
   if (healthy.empty()) return done(absl::UnavailableError("no router is healthy"));

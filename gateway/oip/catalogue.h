@@ -58,8 +58,6 @@ class Catalogue final : public OipControl {
   template <typename Request, typename Response, typename Method>
   void Ask(const std::string& key, const ControlContext& context, const Request& request,
            Response& response, Method method, ControlDone done);
-  // The caller, if it may see `pool` (empty: any).
-  absl::StatusOr<Principal> Admit(const ControlContext& context, const std::string& pool) const;
   bool FindKept(const std::string& key, google::protobuf::Message& response) const;
   void Keep(const std::string& key, const google::protobuf::Message& response);
 

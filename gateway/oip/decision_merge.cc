@@ -67,7 +67,7 @@ void DecisionMerge::OnWriteDone(bool ok) {
     StartWrite(&queue_.front());
   } else if (open_ == 0 && !finished_) {
     finished_ = true;
-    Finish(grpc::Status::OK);
+    Finish(grpc::Status::OK);  // in a reaction of this call: OnDone comes after it
   }
 }
 
@@ -82,12 +82,34 @@ void DecisionMerge::OnCancel() {
 }
 
 void DecisionMerge::SourceEnded(const grpc::Status& status) {
-  MutexLock lock(mutex_);
-  if (--open_ > 0 || finished_ || !queue_.empty()) return;
-  finished_ = true;
-  Finish(broken_ ? grpc::Status::CANCELLED : status);
+  grpc::Status result;
+  {
+    MutexLock lock(mutex_);
+    if (--open_ > 0 || finished_ || !queue_.empty()) return;
+    finished_ = true;
+    result = broken_ ? grpc::Status::CANCELLED : status;
+  }
+  Finish(result);  // outside the lock: OnDone may delete this before Finish returns
 }
 
-void DecisionMerge::OnDone() { delete this; }
+void DecisionMerge::OnDone() {
+  merges_.Remove(this);
+  delete this;
+}
+
+void DecisionMerges::Add(DecisionMerge* merge) {
+  MutexLock lock(mutex_);
+  open_.insert(merge);
+}
+
+void DecisionMerges::Remove(DecisionMerge* merge) {
+  MutexLock lock(mutex_);
+  open_.erase(merge);
+}
+
+void DecisionMerges::EndAll() {
+  MutexLock lock(mutex_);
+  for (DecisionMerge* merge : open_) merge->OnCancel();
+}
 
 }  // namespace penstock::gateway

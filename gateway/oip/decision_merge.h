@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "common/mutex.h"
@@ -11,10 +12,25 @@
 
 namespace penstock::gateway {
 
+class DecisionMerge;
+
+// The streams that are open, so that a drain can end them. Thread-safe.
+class DecisionMerges {
+ public:
+  void Add(DecisionMerge* merge);
+  void Remove(DecisionMerge* merge);
+  void EndAll();
+
+ private:
+  Mutex mutex_;
+  std::set<DecisionMerge*> open_ ABSL_GUARDED_BY(mutex_);
+};
+
 // WatchDecisions over several routers as one stream. A client that reads too slowly misses decisions:
 // the queue keeps the oldest and drops what comes on top. Owns itself: gRPC calls OnDone last.
 class DecisionMerge final : public grpc::ServerWriteReactor<v1::Decision> {
  public:
+  explicit DecisionMerge(DecisionMerges& merges) : merges_(merges) { merges_.Add(this); }
   void Refuse(const grpc::Status& status) { Finish(status); }
   // One more router; before Started.
   void Watch(v1::Routing::Stub& stub, const v1::WatchDecisionsRequest& request,
@@ -35,6 +51,7 @@ class DecisionMerge final : public grpc::ServerWriteReactor<v1::Decision> {
   // Decisions held for a client that is slower than the routers.
   static constexpr size_t kMaxQueued = 1024;
 
+  DecisionMerges& merges_;
   Mutex mutex_;
   std::deque<v1::Decision> queue_ ABSL_GUARDED_BY(mutex_);  // front: being written
   // One for each open source and one until Started.

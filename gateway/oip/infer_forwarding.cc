@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
 #include "common/tensors/infer_message.h"
@@ -9,11 +10,18 @@
 namespace penstock::gateway {
 namespace {
 
-constexpr char kAuthorizationMetadata[] = "authorization";
 // Said with every refusal for want of room: by then a queue of quick requests has moved on.
 constexpr char kRetryAfterMs[] = "50";
 // W3C Trace Context, section 3.2: 55 characters in version 00.
 constexpr size_t kMaxTraceparent = 128;
+
+// What a header value may be. gRPC aborts the process of whoever sends another one on.
+bool IsPrintable(absl::string_view text) {
+  for (const char c : text) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -25,7 +33,7 @@ Metadata TrustedMetadata(const Principal& principal, const Metadata& from_caller
   metadata.emplace_back(kPriorityMetadata, absl::StrCat(principal.priority));
   metadata.emplace_back(kRequestIdMetadata, std::string(request_id));
   const absl::string_view trace = FindMetadata(from_caller, kTraceparentMetadata);
-  if (!trace.empty() && trace.size() <= kMaxTraceparent) {
+  if (!trace.empty() && trace.size() <= kMaxTraceparent && IsPrintable(trace)) {
     metadata.emplace_back(kTraceparentMetadata, std::string(trace));
   }
   return metadata;
@@ -42,16 +50,14 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
         arrived_(deps.clock.Now()) {}
 
   void Start() {
-    absl::StatusOr<Principal> principal =
-        deps_.authenticator.Authenticate(FindMetadata(call_->metadata(), kAuthorizationMetadata));
+    // Who asks comes before what: a stranger learns nothing of how bytes are read.
+    absl::StatusOr<Principal> principal = deps_.authenticator.Admit(call_->metadata(), "");
     if (!principal.ok()) return Refuse(principal.status());
     absl::StatusOr<std::string> pool = ScanModelName(call_->request());
     if (!pool.ok()) return Refuse(pool.status());
     pool_ = *std::move(pool);
-    if (!principal->rights.MayCall(pool_)) {
-      return Refuse(absl::PermissionDeniedError(
-          absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool_)));
-    }
+    principal = deps_.authenticator.Admit(call_->metadata(), pool_);
+    if (!principal.ok()) return Refuse(principal.status());
     principal_ = *std::move(principal);
     auto self = shared_from_this();
     call_->SetCancelHandler([self] { self->Cancel(); });
@@ -118,6 +124,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
       answered_ = true;
       forwarded_ = nullptr;  // the call and this request hold each other until here
     }
+    deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
     deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
     call_->Finish(std::move(reply));
   }

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
 #include "common/net/grpc_status.h"
-#include "gateway/oip/decision_merge.h"
 #include "gateway/oip/infer_forwarding.h"
 
 namespace penstock::gateway {
@@ -33,16 +32,16 @@ std::shared_ptr<grpc::ClientContext> ContextFor(const Principal& principal,
 
 absl::StatusOr<Principal> Admit(const Authenticator& authenticator, const ControlContext& context,
                                 const std::string& pool, bool needs_admin) {
-  absl::StatusOr<Principal> principal =
-      authenticator.Authenticate(FindMetadata(context.metadata, "authorization"));
-  if (!principal.ok()) return principal;
-  if (!pool.empty() && !principal->rights.MayCall(pool)) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool));
-  }
-  if (needs_admin && !principal->rights.admin) {
+  absl::StatusOr<Principal> principal = authenticator.Admit(context.metadata, pool);
+  if (!principal.ok() || !needs_admin) return principal;
+  if (!principal->rights.admin) {
     return absl::PermissionDeniedError(
         absl::StrCat("tenant ", principal->tenant, " lacks the admin right"));
+  }
+  // No pool means all pools.
+  if (pool.empty() && !principal->rights.pools.empty()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("tenant ", principal->tenant, " administers some pools: name one"));
   }
   return principal;
 }
@@ -53,19 +52,22 @@ grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const abs
   return reactor;
 }
 
-// One call sent to several routers; answers OK as soon as all have answered and one said OK, with the
-// first such answer.
+// Whether a call to several routers holds when one of them did it, or only when all did.
+enum class Needs { kOne, kAll };
+
+// One call sent to several routers; answers when all have answered, with the first answer that is OK.
 template <typename Response>
 struct Gather {
   Mutex mutex;
   size_t awaited ABSL_GUARDED_BY(mutex);
   bool any ABSL_GUARDED_BY(mutex) = false;
   grpc::Status first_error ABSL_GUARDED_BY(mutex);
+  const Needs needs;
   Response* response;
   grpc::ServerUnaryReactor* reactor;
 
-  Gather(size_t count, Response* out, grpc::ServerUnaryReactor* to)
-      : awaited(count), response(out), reactor(to) {}
+  Gather(size_t count, Needs what, Response* out, grpc::ServerUnaryReactor* to)
+      : awaited(count), needs(what), response(out), reactor(to) {}
 
   void Add(const grpc::Status& status, Response& part) {
     grpc::Status result;
@@ -78,7 +80,8 @@ struct Gather {
         first_error = status;
       }
       if (--awaited > 0) return;
-      result = any ? grpc::Status::OK : first_error;
+      const bool held = needs == Needs::kOne ? any : first_error.ok();
+      result = held ? grpc::Status::OK : first_error;
     }
     reactor->Finish(result);
   }
@@ -87,12 +90,13 @@ struct Gather {
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Send(const std::vector<const Router*>& routers,
                                const Principal& principal, const ControlContext& from,
-                               absl::Time deadline, grpc::CallbackServerContext* context,
+                               absl::Time deadline, Needs needs,
+                               grpc::CallbackServerContext* context,
                                const Request* request, Response* response,
                                Rpc<Request, Response> rpc) {
   if (routers.empty()) return Refuse(context, absl::UnavailableError("no router is healthy"));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto gather = std::make_shared<Gather<Response>>(routers.size(), response, reactor);
+  auto gather = std::make_shared<Gather<Response>>(routers.size(), needs, response, reactor);
   for (const Router* router : routers) {
     auto out = ContextFor(principal, from);
     out->set_deadline(absl::ToChronoTime(deadline));
@@ -113,7 +117,7 @@ std::vector<const Router*> FirstOf(std::vector<const Router*> routers) {
 
 // Each RPC differs in whose pool it names, whether it needs the admin right, and whether one router or
 // every router is asked.
-#define PENSTOCK_PROXY(Name, pool, needs_admin, routers)                                         \
+#define PENSTOCK_PROXY(Name, pool, needs_admin, routers, needs)                                         \
   grpc::ServerUnaryReactor* RoutingProxy::Name(grpc::CallbackServerContext* context,             \
                                                const v1::Name##Request* request,                 \
                                                v1::Name##Response* response) {                   \
@@ -122,16 +126,17 @@ std::vector<const Router*> FirstOf(std::vector<const Router*> routers) {
     if (!principal.ok()) return Refuse(context, principal.status());                             \
     const absl::Time deadline = std::min(from.deadline, deps_.clock.Now() + kControlTimeout);    \
     return Send<v1::Name##Request, v1::Name##Response>(routers, *principal, from, deadline,      \
-                                                       context, request, response,               \
+                                                       needs, context, request, response,        \
                                                        &v1::Routing::Stub::async::Name);         \
   }
 
-PENSTOCK_PROXY(Explain, request->request().model_name(), false, FirstOf(deps_.routers.Healthy()))
-PENSTOCK_PROXY(Report, "", false, deps_.routers.Healthy())
-PENSTOCK_PROXY(ListPools, "", false, FirstOf(deps_.routers.Healthy()))
-PENSTOCK_PROXY(ListExperts, request->pool(), false, FirstOf(deps_.routers.Healthy()))
-PENSTOCK_PROXY(GetBudget, request->pool(), false, FirstOf(deps_.routers.Healthy()))
-PENSTOCK_PROXY(SetBudget, request->pool(), true, deps_.routers.Healthy())
+PENSTOCK_PROXY(Explain, request->request().model_name(), false, FirstOf(deps_.routers.Healthy()),
+               Needs::kOne)
+PENSTOCK_PROXY(Report, "", false, deps_.routers.Healthy(), Needs::kOne)
+PENSTOCK_PROXY(ListPools, "", false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
+PENSTOCK_PROXY(ListExperts, request->pool(), false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
+PENSTOCK_PROXY(GetBudget, request->pool(), false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
+PENSTOCK_PROXY(SetBudget, request->pool(), true, deps_.routers.Healthy(), Needs::kAll)
 
 #undef PENSTOCK_PROXY
 
@@ -140,7 +145,7 @@ grpc::ServerWriteReactor<v1::Decision>* RoutingProxy::WatchDecisions(
   const ControlContext from = MakeControlContext(*context, deps_.callers);
   const auto principal =
       Admit(deps_.authenticator, from, request->pool(), /*needs_admin=*/true);
-  auto* merge = new DecisionMerge();
+  auto* merge = new DecisionMerge(merges_);
   if (!principal.ok()) {
     merge->Refuse(ToGrpcStatus(principal.status()));
     return merge;

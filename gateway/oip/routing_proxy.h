@@ -4,6 +4,7 @@
 #include "common/time/clock.h"
 #include "gateway/forwarding/router_set.h"
 #include "gateway/identity/authenticator.h"
+#include "gateway/oip/decision_merge.h"
 #include "penstock/v1/routing.grpc.pb.h"
 
 namespace penstock::gateway {
@@ -19,6 +20,8 @@ class RoutingProxy final : public v1::Routing::CallbackService {
     const Clock& clock;
   };
   explicit RoutingProxy(Deps deps) : deps_(deps) {}
+  // Ends the streams that are open: the drain does not wait for their clients.
+  void EndStreams() { merges_.EndAll(); }
 
   grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
                                     const v1::ExplainRequest* request,
@@ -43,6 +46,7 @@ class RoutingProxy final : public v1::Routing::CallbackService {
 
  private:
   const Deps deps_;
+  DecisionMerges merges_;
 };
 
 }  // namespace penstock::gateway

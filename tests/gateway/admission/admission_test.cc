@@ -110,6 +110,19 @@ TEST_F(AdmissionTest, AnAdmittedWaiterForgetsItsDeadline) {
   tickets_.clear();
 }
 
+TEST_F(AdmissionTest, ALongQueueOfRequestsThatEndAtOnceNeedsNoDeepStack) {
+  const auto admission = Make(1, 200'000);
+  Enter(*admission, "running");
+  int ended = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    admission->Enter(5, absl::InfiniteFuture(),
+                     [&ended](absl::StatusOr<Admission::Ticket> ticket) { ended += ticket.ok(); });
+  }
+  Leave("running");
+  EXPECT_EQ(ended, 200'000);
+  EXPECT_EQ(admission->in_flight(), 0u);
+}
+
 TEST_F(AdmissionTest, RefusesLimitsOutOfRange) {
   config::v1::Admission config;
   config.set_max_in_flight(0);

@@ -113,6 +113,14 @@ TEST_F(ForwarderTest, AsksAnotherRouterAfterACancelThatNobodyAskedFor) {
   EXPECT_EQ(b_.calls().size(), 1u);
 }
 
+TEST_F(ForwarderTest, ACancelThatNobodyAskedForReachesTheCallerAsUnavailable) {
+  b_.SetHealthy(false);
+  Forward();
+  a_.calls()[0]->Reply(absl::CancelledError(""));
+  ASSERT_TRUE(reply_.has_value());
+  EXPECT_TRUE(absl::IsUnavailable(reply_->status));
+}
+
 TEST_F(ForwarderTest, DoesNotRetryWhatTheCallerCancelled) {
   const auto call = Forward();
   call->Cancel();

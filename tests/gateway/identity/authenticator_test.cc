@@ -65,6 +65,20 @@ TEST(AuthenticatorTest, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("keys[1].sha256: wanted 64 hex digits"));
 }
 
+TEST(AuthenticatorTest, RefusesNamesThatMetadataCannotCarry) {
+  for (const char* tenant : {"", "Z\xC3\xBCrich", "two words", "a,admin"}) {
+    config::v1::ApiKeys keys = OneKey();
+    keys.mutable_keys(0)->set_tenant(tenant);
+    EXPECT_THAT(std::string(Authenticator::FromKeys(keys).status().message()),
+                HasSubstr("keys[0].tenant"))
+        << tenant;
+  }
+  config::v1::ApiKeys keys = OneKey();
+  keys.mutable_keys(0)->set_pools(0, "a,admin");
+  EXPECT_THAT(std::string(Authenticator::FromKeys(keys).status().message()),
+              HasSubstr("keys[0].pools"));
+}
+
 TEST(AuthenticatorTest, RefusesAKeyThatStandsTwice) {
   config::v1::ApiKeys keys = OneKey();
   *keys.add_keys() = keys.keys(0);
