@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -76,6 +78,11 @@ absl::Status ExpertService::Validate(const config::v1::Expert& config) {
   if (config.model_repository().empty()) {
     return absl::InvalidArgumentError("model_repository is empty");
   }
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(config.model_repository(), ignored)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model_repository: ", config.model_repository(), " is not a directory"));
+  }
   const config::v1::Execution& execution = config.execution();
   if (execution.has_threads() && (execution.threads() < 1 || execution.threads() > kMaxThreads)) {
     return absl::InvalidArgumentError(absl::StrCat("execution.threads must be in [1, ", kMaxThreads,
@@ -140,9 +147,10 @@ ExpertService::ExpertService(std::unique_ptr<Parts> parts) : parts_(std::move(pa
 ExpertService::~ExpertService() {
   Parts& parts = *parts_;
   parts.control_service->EndStreams();
-  // Drains if that was not done; then no call is left that could use what goes next.
-  parts.server.reset();
+  // Calls that outlasted the drain are still the executor's, which answers them into the server.
+  parts.server->Drain();
   parts.executor->Stop();
+  parts.server.reset();
   MutexLock lock(parts.refresh_mutex);
   parts.refreshing = false;
 }

@@ -40,7 +40,7 @@ int Main(int argc, char** argv) {
   if (!metrics.ok()) return Fail(metrics.status());
 
   if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
-  // Calls are accepted from here on; health says yes once every pool has a healthy expert.
+  // Calls are accepted from here on; health says yes once the pools have healthy experts.
   if (const absl::Status status = AnnounceReady((*service)->address(), "-", (*metrics)->address(),
                                                 config.server().ready_file());
       !status.ok()) {

@@ -14,11 +14,13 @@
 #include "common/net/oip_server.h"
 #include "common/random.h"
 #include "common/status_macros.h"
+#include "common/store/store.h"
 #include "common/time/timers.h"
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/oip/router_oip_control.h"
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
+#include "router_service/pacing/store_window_ledger.h"
 #include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
@@ -109,6 +111,9 @@ struct RouterService::Parts {
     if (catalogue->ready() && readiness.SetReady()) {
       server->SetServing(true);
       spdlog::info("ready pools={}", config.pools_size());
+      for (const auto& pool : catalogue->All()) {
+        if (!pool->ready()) spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), pool->NotReadyBecause());
+      }
       return;
     }
     ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
@@ -126,7 +131,8 @@ struct RouterService::Parts {
   NoObserver no_observer;
   std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
-  MemoryWindowLedger ledger;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<StoreWindowLedger> ledger;
   std::unique_ptr<BudgetPacer> pacer;
   std::unique_ptr<DecisionLog> log;
   Mutex ready_mutex;
@@ -148,16 +154,13 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
   if (config.has_watts_per_core() && !(config.watts_per_core() >= 0)) {
     return absl::InvalidArgumentError("watts_per_core is negative");
   }
-  if (!config.store().empty() && config.store() != "memory://") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("store is ", config.store(), ", wanted memory:// or nothing"));
-  }
   const RealClock clock;
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, MakeStore(config.store(), clock));
   NoTimers timers;
   NoConnector connector;
   PENSTOCK_RETURN_IF_ERROR(
       PoolCatalogue::Create(config, has_in_process_expert, timers, clock, connector).status());
-  MemoryWindowLedger ledger;
+  StoreWindowLedger ledger(*store);
   BudgetPacer pacer(clock, ledger, {});
   PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, pacer));
   if (config.decision_log().has_capacity() && (config.decision_log().capacity() < 1 ||
@@ -176,7 +179,9 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
     parts->registry = options.registry;
     parts->metrics = std::make_unique<RouterMetrics>(*parts->registry, PoolNames(config));
   }
-  parts->pacer = std::make_unique<BudgetPacer>(clock, parts->ledger, parts->PacerOptions());
+  PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock));
+  parts->ledger = std::make_unique<StoreWindowLedger>(*parts->store);
+  parts->pacer = std::make_unique<BudgetPacer>(clock, *parts->ledger, parts->PacerOptions());
   PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
   const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
   PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance));

@@ -46,7 +46,7 @@ class RouterService {
   ~RouterService();
 
   // Listens and looks for the experts in the background, in whatever order services start. NOT_SERVING
-  // until every pool has a healthy expert.
+  // until every pool has a healthy expert; after 10 s, until one has.
   absl::Status Start();
   // False when `timeout` passed first.
   bool WaitUntilReady(absl::Duration timeout) const;

@@ -30,7 +30,6 @@ class LatencyModel {
   // Zero before anything was measured: then nothing is refused for want of time.
   absl::Duration Mean(int64_t size) const;
   absl::Duration Upper(int64_t size) const;
-  bool empty() const { return anchors_.empty() && window_.empty(); }
 
  private:
   struct Sample {

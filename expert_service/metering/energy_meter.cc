@@ -37,11 +37,37 @@ void EnergyMeter::Account(Launch& launch, absl::Time until) {
   const double seconds = absl::ToDoubleSeconds(until - launch.accounted_until);
   launch.accounted_until = until;
   if (seconds <= 0 || launch.shares.empty()) return;
+  launch.ran.emplace_back(window_.number, seconds);
   const double count = static_cast<double>(launch.shares.size());
   for (const EnergyShare& share : launch.shares) {
     const double part = launch.modelled > 0 ? share.modelled_joules / launch.modelled : 1 / count;
     window_.busy[share.owner] += seconds * part;
   }
+}
+
+void EnergyMeter::Spread(const Launch& launch) {
+  if (launch.ran.empty()) window_.worked += launch.modelled;  // it took no time
+  double total = 0;
+  for (const auto& [window, seconds] : launch.ran) total += seconds;
+  for (const auto& [window, seconds] : launch.ran) {
+    const double part = launch.modelled * (seconds / total);
+    if (window == window_.number) {
+      window_.worked += part;
+      continue;
+    }
+    const auto it = open_ratios_.find(window);
+    if (it == open_ratios_.end()) continue;  // closed without a counter
+    it->second.worked += part;
+    if (--it->second.running > 0) continue;
+    SetRatio(window, it->second.active, it->second.worked);
+    open_ratios_.erase(it);
+  }
+}
+
+void EnergyMeter::SetRatio(uint64_t window, double active, double worked) {
+  if (window < ratio_window_ || active <= 0 || worked <= 0) return;
+  ratio_window_ = window;
+  ratio_ = active / worked;
 }
 
 std::vector<double> EnergyMeter::End(LaunchId launch_id, absl::Time now) {
@@ -57,6 +83,7 @@ std::vector<double> EnergyMeter::End(LaunchId launch_id, absl::Time now) {
     window_.modelled_by_owner[share.owner] += share.modelled_joules;
     if (share.owner != EnergyShare::kNobody) window_.reported += told.back();
   }
+  Spread(launch);
   running_.erase(it);
   return told;
 }
@@ -81,7 +108,10 @@ void EnergyMeter::Sample(absl::Time now) {
   MutexLock lock(mutex_);
   window_.counted += joules;
   degraded_ = degraded;
-  if (degraded) ratio_ = 1;
+  if (degraded) {
+    ratio_ = 1;
+    open_ratios_.clear();
+  }
   if (now - window_.start >= options_.window) Close(now);
 }
 
@@ -109,11 +139,21 @@ void EnergyMeter::Close(absl::Time now) {
     }
     totals_.idle += idle;
     totals_.meter += energy;
-    if (active > 0 && window_.modelled > 0) ratio_ = active / window_.modelled;
+    size_t running = 0;
+    for (const auto& [id, launch] : running_) {
+      if (!launch.ran.empty() && launch.ran.back().first == window_.number) ++running;
+    }
+    if (running == 0) {
+      SetRatio(window_.number, active, window_.worked);
+    } else {
+      open_ratios_[window_.number] = {active, window_.worked, running};
+    }
     Book(joules, active);
   }
+  const uint64_t next = window_.number + 1;
   window_ = Window();
   window_.start = now;
+  window_.number = next;
 }
 
 void EnergyMeter::Book(const std::map<uint64_t, double>& joules_by_owner, double active) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -30,7 +31,7 @@ struct EnergyShare {
 //   active = E - idle, split among launches by their busy seconds within the window and within a
 //            launch by modelled joules.
 // A request is told its joules before its window closes: modelled times the counter/model ratio of
-// the last window that had work. The difference is booked as a correction at the close, so that for
+// the last window that had work and whose launches have ended. The difference is booked as a correction at the close, so that for
 // closed windows reported + corrections + unattributed + idle = meter.
 //
 // Without a counter, and while the counter is stalled, E is P_idle * dt plus the modelled joules.
@@ -73,9 +74,12 @@ class EnergyMeter {
     absl::Time accounted_until;
     std::vector<EnergyShare> shares;
     double modelled = 0;
+    std::vector<std::pair<uint64_t, double>> ran;  // number of a window -> seconds within it
   };
   struct Window {
     absl::Time start;
+    uint64_t number = 0;
+    double worked = 0;                             // modelled joules of ended launches, within it
     double counted = 0;                            // joules of the counter
     double reported = 0;                           // told to requests
     double modelled = 0;                           // of launches that ended
@@ -83,8 +87,20 @@ class EnergyMeter {
     std::map<uint64_t, double> modelled_by_owner;  // of launches that ended
   };
 
+  // A closed window that launches ran in which have not ended: what they were modelled to take in it
+  // is not known yet, and so neither is its ratio.
+  struct OpenRatio {
+    double active = 0;
+    double worked = 0;
+    size_t running = 0;
+  };
+
   double IdleWatts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(Launch& launch, absl::Time until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The launch ended: its modelled joules go to its windows by time.
+  void Spread(const Launch& launch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetRatio(uint64_t window, double active, double worked)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Book(const std::map<uint64_t, double>& joules_by_owner, double active)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -102,6 +118,8 @@ class EnergyMeter {
   std::optional<double> least_watts_ ABSL_GUARDED_BY(mutex_);
   double watts_ ABSL_GUARDED_BY(mutex_) = 0;
   double ratio_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t ratio_window_ ABSL_GUARDED_BY(mutex_) = 0;  // whose ratio it is
+  std::map<uint64_t, OpenRatio> open_ratios_ ABSL_GUARDED_BY(mutex_);  // by number of a window
   bool degraded_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -223,7 +223,10 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
   if (record.report.joules) {
     joules = *record.report.joules;
     method = record.report.method;
-    outcome.energy_j = joules;
+    // What a refusal took says nothing about what an answer takes.
+    if (status.ok() || record.report.compute.value_or(absl::ZeroDuration()) > absl::ZeroDuration()) {
+      outcome.energy_j = joules;
+    }
   }
   outcome.expert = spec_.expert;
   outcome.application_class = spec_.application_class;

@@ -106,7 +106,7 @@ absl::Status ReadOurs(const Parameter& parameter, InferParameters& out) {
     if (text == nullptr || (*text != "use" && *text != "bypass")) {
       return Wrong(parameter, "one of the strings use, bypass");
     }
-    out.bypass_cache = *text == "bypass";
+    // The gateway's cache acts on it.
   } else if (name == "penstock_explain") {
     const auto* flag = std::get_if<bool>(&parameter.value);
     if (flag == nullptr) return Wrong(parameter, "a bool");

@@ -20,7 +20,6 @@ struct InferParameters {
   std::optional<uint32_t> max_experts;
   std::string application_class;
   std::vector<std::string> forced_experts;
-  bool bypass_cache = false;
   bool explain = false;
 };
 

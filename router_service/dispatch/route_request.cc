@@ -83,9 +83,8 @@ absl::Status ApplyDeadline(RouteRequest& request, absl::Time call_deadline) {
 }
 
 absl::Status CheckRows(const RouteRequest& request) {
-  const int64_t most = request.pool->max_rows();
-  // Sub-batches of a ROW pool are cut to what their expert takes.
-  if (request.pool->by_row() || most == 0 || request.rows <= most) return absl::OkStatus();
+  const int64_t most = request.pool->row_limit();
+  if (request.rows <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("input ", request.header.inputs[0].name,
                                                  ": wanted at most ", most, " rows, got ",
                                                  request.rows));

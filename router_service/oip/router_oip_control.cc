@@ -11,8 +11,6 @@ namespace penstock::router {
 namespace {
 
 constexpr char kPlatform[] = "penstock";
-// What ModelConfig says where a batch may be of any size: sub-batches are cut to what experts take.
-constexpr int32_t kAnyBatch = 65536;
 
 using SharedPool = std::shared_ptr<const Pool>;
 
@@ -136,9 +134,7 @@ void RouterOipControl::ModelConfig(const ControlContext& context,
   config.set_platform(kPlatform);
   config.set_backend(kPlatform);
   if (contract.batched) {
-    const int64_t most = (*pool)->by_row() ? 0 : (*pool)->max_rows();
-    config.set_max_batch_size(most > 0 ? static_cast<int32_t>(std::min<int64_t>(most, kAnyBatch))
-                                       : kAnyBatch);
+    config.set_max_batch_size(static_cast<int32_t>((*pool)->row_limit()));
   }
   for (const PoolContract::Tensor& tensor : contract.inputs) Configure(tensor, *config.add_input());
   for (const PoolContract::Tensor& tensor : contract.outputs) {

@@ -6,7 +6,7 @@
 
 namespace penstock::router {
 
-// Whether the router says that it serves: from the moment when every pool has had a healthy expert, until
+// Whether the router says that it serves: from the moment when its pools were ready (PoolCatalogue::ready), until
 // the drain. One pool that loses its experts later is that pool's matter. Thread-safe.
 class RouterReadiness {
  public:

@@ -60,6 +60,7 @@ void JouleBudget::Start(const config::v1::Budget& budget) {
 
 void JouleBudget::Change(const config::v1::Budget& budget) {
   MutexLock lock(mutex_);
+  Accrue();  // what was spent in a window that is over is not the open one's
   const double spent = window_spent_;
   Start(budget);
   window_spent_ = spent;

@@ -151,6 +151,11 @@ int64_t Pool::max_rows() const {
   return most;
 }
 
+int64_t Pool::row_limit() const {
+  const int64_t most = by_row() ? 0 : max_rows();
+  return most > 0 ? std::min(most, kMostRows) : kMostRows;
+}
+
 absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expert) {
   if (pool.name().empty()) return absl::InvalidArgumentError("pools: name is empty");
   PENSTOCK_RETURN_IF_ERROR(ValidateExperts(pool, has_in_process_expert));

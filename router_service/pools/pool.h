@@ -58,6 +58,8 @@ struct PoolRooms {
 // not.
 struct Pool {
   static constexpr char kVersion[] = "1";
+  // Of one request, where its experts do not limit it: what the router holds per row stays small.
+  static constexpr int64_t kMostRows = 65536;
 
   config::v1::Pool config;
   std::vector<std::string> expert_names;
@@ -78,6 +80,8 @@ struct Pool {
   std::optional<size_t> FindExpert(absl::string_view expert) const;
   // Most rows that an admitted expert takes in one call; 0: no limit known.
   int64_t max_rows() const;
+  // Most rows that a request may have. Of a ROW pool sub-batches are cut to what their expert takes.
+  int64_t row_limit() const;
 };
 
 // Checks what needs no expert: names, ranges, files where the contract is configured.

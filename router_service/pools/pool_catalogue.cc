@@ -15,9 +15,31 @@ constexpr absl::Duration kAskTimeout = absl::Seconds(2);
 // for long is asked every two seconds.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(2);
+// How long pools wait for each other before those that are ready serve alone.
+constexpr absl::Duration kPatience = absl::Seconds(10);
 
 absl::Duration PauseAfter(size_t attempts) {
   return std::min(kLongestPause, kFirstPause * (1 << std::min<size_t>(attempts, 6)));
+}
+
+absl::Status CheckCount(const std::string& path, bool said, uint32_t got, int experts) {
+  if (!said || (got >= 1 && got <= static_cast<uint32_t>(experts))) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": wanted 1 to ", experts, ", got ", got));
+}
+
+// How many experts a request may have, against how many there are. A contract that only the experts know
+// does not put it off.
+absl::Status CheckCounts(const std::string& path, const config::v1::Pool& pool) {
+  const int experts = pool.experts_size();
+  const config::v1::Selection& selection = pool.selection();
+  const config::v1::TopkSoftmax& topk = pool.gate().topk_softmax();
+  const config::v1::RandomGate& random = pool.gate().random();
+  PENSTOCK_RETURN_IF_ERROR(CheckCount(path + ".selection.max_experts", selection.has_max_experts(),
+                                      selection.max_experts(), experts));
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckCount(path + ".gate.topk_softmax.k", topk.has_k(), topk.k(), experts));
+  return CheckCount(path + ".gate.random.k", random.has_k(), random.k(), experts);
 }
 
 }  // namespace
@@ -36,6 +58,7 @@ absl::StatusOr<std::shared_ptr<PoolCatalogue>> PoolCatalogue::Create(
       return absl::InvalidArgumentError(absl::StrCat("pools: ", pool.name(), " is there twice"));
     }
     PENSTOCK_RETURN_IF_ERROR(ValidatePool(pool, has_in_process_expert));
+    PENSTOCK_RETURN_IF_ERROR(CheckCounts(absl::StrCat("pools[", names.size() - 1, "]"), pool));
     PENSTOCK_RETURN_IF_ERROR(catalogue->Add(pool, connector));
   }
   return catalogue;
@@ -107,6 +130,7 @@ void PoolCatalogue::Start() {
   std::vector<std::pair<size_t, size_t>> all;
   {
     MutexLock lock(mutex_);
+    started_ = clock_.Now();
     for (size_t pool = 0; pool < entries_.size(); ++pool) {
       for (size_t expert = 0; expert < entries_[pool].searches.size(); ++expert) {
         all.emplace_back(pool, expert);
@@ -250,8 +274,11 @@ std::vector<std::shared_ptr<const Pool>> PoolCatalogue::All() const {
 
 bool PoolCatalogue::ready() const {
   const auto pools = All();
-  return std::all_of(pools.begin(), pools.end(),
-                     [](const std::shared_ptr<const Pool>& pool) { return pool->ready(); });
+  const auto is_ready = [](const std::shared_ptr<const Pool>& pool) { return pool->ready(); };
+  if (std::all_of(pools.begin(), pools.end(), is_ready)) return true;
+  if (std::none_of(pools.begin(), pools.end(), is_ready)) return false;
+  MutexLock lock(mutex_);
+  return clock_.Now() - started_ >= kPatience;
 }
 
 }  // namespace penstock::router

@@ -38,7 +38,8 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   std::shared_ptr<const Pool> Find(absl::string_view name) const;
   // By configuration order.
   std::vector<std::shared_ptr<const Pool>> All() const;
-  // Every pool has a healthy, admitted expert.
+  // Every pool has a healthy, admitted expert; 10 s after Start, one pool is enough, so that a pool that
+  // is down does not hold up the others.
   bool ready() const;
 
  private:
@@ -71,6 +72,7 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   // By connection: experts that share one share its device.
   std::map<const ReplicaConnection*, double> idle_watts_ ABSL_GUARDED_BY(mutex_);
   OnIdleWatts on_idle_watts_;  // fixed before Start
+  absl::Time started_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

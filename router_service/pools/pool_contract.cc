@@ -180,6 +180,12 @@ absl::StatusOr<int64_t> CheckRequest(const PoolContract& contract, const InferRe
                                                      ShapeString(input.shape)));
     }
     if (!contract.batched) continue;
+    // Rows of no bytes would make the number of rows free to claim.
+    if (std::count(input.shape.begin() + 1, input.shape.end(), 0) > 0) {
+      return absl::InvalidArgumentError(absl::StrCat("input ", input.name,
+                                                     ": wanted rows of at least 1 element, got shape ",
+                                                     ShapeString(input.shape)));
+    }
     if (rows >= 0 && input.shape[0] != rows) {
       return absl::InvalidArgumentError(absl::StrCat("input ", input.name, ": wanted ", rows,
                                                      " rows as input ", rows_of, ", got ",

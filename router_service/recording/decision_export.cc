@@ -39,14 +39,7 @@ void DecisionExport::Append(std::shared_ptr<const v1::Decision> decision) {
     return;
   }
   queue_.push_back(std::move(decision));
-  ++taken_;
   wake_.NotifyOne();
-}
-
-void DecisionExport::Flush() {
-  MutexLock lock(mutex_);
-  const uint64_t until = taken_;
-  while (done_ < until) written_.Wait(mutex_);
 }
 
 uint64_t DecisionExport::dropped() const {
@@ -62,8 +55,6 @@ void DecisionExport::Run() {
   for (;;) {
     {
       MutexLock lock(mutex_);
-      done_ += batch.size();
-      written_.NotifyAll();
       batch.clear();
       while (queue_.empty() && !stopping_) wake_.Wait(mutex_);
       if (queue_.empty()) return;

@@ -25,8 +25,6 @@ class DecisionExport {
   ~DecisionExport();
 
   void Append(std::shared_ptr<const v1::Decision> decision);
-  // Returns once everything appended before is written.
-  void Flush();
   // Dropped at a full queue, or not written by the file system.
   uint64_t dropped() const;
 
@@ -38,10 +36,7 @@ class DecisionExport {
   const size_t capacity_;
   mutable Mutex mutex_;
   CondVar wake_;
-  CondVar written_;
   std::deque<std::shared_ptr<const v1::Decision>> queue_ ABSL_GUARDED_BY(mutex_);
-  uint64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;  // into the queue
-  uint64_t done_ ABSL_GUARDED_BY(mutex_) = 0;   // out of it and written
   uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

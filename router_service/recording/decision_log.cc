@@ -177,8 +177,4 @@ std::shared_ptr<DecisionWatch> DecisionLog::Watch(absl::string_view pool,
 
 uint64_t DecisionLog::export_dropped() const { return export_ == nullptr ? 0 : export_->dropped(); }
 
-void DecisionLog::FlushExport() {
-  if (export_ != nullptr) export_->Flush();
-}
-
 }  // namespace penstock::router

@@ -83,8 +83,6 @@ class DecisionLog {
 
   // Decisions that the file lost because the disk did not keep up.
   uint64_t export_dropped() const;
-  // Everything appended so far is in the file.
-  void FlushExport();
 
  private:
   struct Kept {

@@ -68,20 +68,22 @@ void BadNewsPlatform::SetUpTestSuite() {
   auto parts = std::make_unique<Parts>();
   WriteTinyModel(parts->folder, "tiny");
   WriteSlowModel(parts->folder, "slow", 3);
-  parts->expert = Process::Start(
-      "penstock-expert", absl::Substitute("server: $0\nmodel_repository: $1\ntrust_plaintext: true\n"
-                                          "execution: {threads: 1, warm_up_runs: 1}\n",
-                                          kServer, parts->folder.path()));
+  parts->expert =
+      Process::Start("penstock-expert",
+                     absl::Substitute("server: $0\nmodel_repository: $1\ntrust_plaintext: true\n"
+                                      "execution: {threads: 1, warm_up_runs: 1}\n",
+                                      kServer, parts->folder.path()));
   if (parts->expert == nullptr) return;
-  parts->router = Process::Start(
-      "penstock-router", absl::Substitute(kRouter, kServer, parts->expert->grpc(),
-                                          parts->fake.address(), parts->other.address()));
+  parts->router = Process::Start("penstock-router",
+                                 absl::Substitute(kRouter, kServer, parts->expert->grpc(),
+                                                  parts->fake.address(), parts->other.address()));
   if (parts->router == nullptr) return;
   parts->gateway = StartGateway(
       parts->router->grpc(),
-      absl::Substitute("server: {grpc: \"127.0.0.1:0\", metrics: \"127.0.0.1:0\", drain: {grace: 0.2s}, "
-                       "max_message_bytes: $0}\nidentity: {api_keys_file: $1}\n",
-                       kMaxMessageBytes, parts->folder.Write("keys.yaml", kKeys)));
+      absl::Substitute(
+          "server: {grpc: \"127.0.0.1:0\", metrics: \"127.0.0.1:0\", drain: {grace: 0.2s}, "
+          "max_message_bytes: $0}\nidentity: {api_keys_file: $1}\n",
+          kMaxMessageBytes, parts->folder.Write("keys.yaml", kKeys)));
   if (parts->gateway == nullptr) return;
   if (!TestClient(parts->gateway->grpc(), "alice-key").WaitForExperts()) return;
   parts_ = parts.release();

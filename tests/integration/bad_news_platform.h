@@ -13,8 +13,9 @@
 
 namespace penstock {
 
-// A gateway, a router and an expert service, each a process, and two experts of the test's own, so that
-// whatever can go wrong can be made to. Cost models do not learn. Pools (x FP32 [-1, 4] -> y FP32 [-1, 2]):
+// A gateway, a router and an expert service, each a process, and two experts of the test's own, so
+// that whatever can go wrong can be made to. Cost models do not learn. Pools (x FP32 [-1, 4] -> y
+// FP32 [-1, 2]):
 //   plain    one model at the expert service
 //   slow     a model there that takes tenths of a second for kSlowRows rows; three may wait
 //   fake     `fake`, 50 ms and 1 J a row by configuration

@@ -17,7 +17,8 @@ using absl::StatusCode;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr char kServer[] = R"({grpc: "127.0.0.1:0", metrics: "off", drain: {grace: 0.2s, timeout: 20s}})";
+constexpr char kServer[] =
+    R"({grpc: "127.0.0.1:0", metrics: "off", drain: {grace: 0.2s, timeout: 20s}})";
 
 class BadNewsTest : public BadNewsPlatform {
  protected:
@@ -86,7 +87,8 @@ TEST_F(BadNewsTest, AQueueThatLeavesNoTimeIsSaidAtOnceAndNotAfterTheWork) {
   ASSERT_TRUE(Eventually([&] { return fake().held() == 4; }));
   // 50 ms when idle, 250 ms behind the four; nothing is answered while the fake holds.
   EXPECT_THAT(alice_->Call(With("fake", "penstock_latency_budget_ms", 150.0)),
-              IsRefused(StatusCode::kDeadlineExceeded, AllOf(HasSubstr("latency budget"), HasSubstr("fake"))));
+              IsRefused(StatusCode::kDeadlineExceeded,
+                        AllOf(HasSubstr("latency budget"), HasSubstr("fake"))));
   EXPECT_EQ(fake().held(), 4) << "the expert was asked";
   fake().Release();
   for (const auto& pending : ahead) EXPECT_TRUE(pending->Wait().status.ok());
@@ -123,12 +125,12 @@ TEST_F(BadNewsTest, AClientThatGoesAwayEndsWhatWaitsAtAnExpertService) {
   std::vector<std::shared_ptr<Pending>> ahead;
   for (int i = 0; i < 2; ++i) {
     ahead.push_back(alice_->Send(TinyRequest("slow", kSlowRows)));
-    ASSERT_TRUE(Eventually([&] {
-      return ExpertMetric("penstock_expert_accepted_total") == accepted + i + 1;
-    }));
+    ASSERT_TRUE(Eventually(
+        [&] { return ExpertMetric("penstock_expert_accepted_total") == accepted + i + 1; }));
   }
   const auto victim = alice_->Send(TinyRequest("slow", kSlowRows));
-  ASSERT_TRUE(Eventually([&] { return ExpertMetric("penstock_expert_accepted_total") == accepted + 3; }));
+  ASSERT_TRUE(
+      Eventually([&] { return ExpertMetric("penstock_expert_accepted_total") == accepted + 3; }));
   victim->Cancel();
   EXPECT_THAT(victim->Wait(), IsRefused(StatusCode::kCancelled, testing::_));
   EXPECT_TRUE(Eventually([&] { return SlowRequests("CANCELLED") == cancelled + 1; }));
@@ -140,8 +142,9 @@ TEST_F(BadNewsTest, AnExpertsOwnFailureIsInternalAndNamesTheExpert) {
   for (const StatusCode code : {StatusCode::kInternal, StatusCode::kUnknown, StatusCode::kNotFound,
                                 StatusCode::kUnimplemented, StatusCode::kPermissionDenied}) {
     fake().Do(FakeExpert::AnswerWith({absl::Status(code, "it broke"), {}, {}}));
-    EXPECT_THAT(alice_->Call(TinyRequest("fake")),
-                IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("it broke"))));
+    EXPECT_THAT(
+        alice_->Call(TinyRequest("fake")),
+        IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("it broke"))));
   }
 }
 
@@ -152,13 +155,16 @@ TEST_F(BadNewsTest, AWrongAnswerIsInternalAndNamesExpertAndField) {
     fake().Do(FakeExpert::AnswerWith({absl::OkStatus(), EncodeInferResponse(response), {}}));
     return alice_->Call(TinyRequest("fake"));
   };
-  EXPECT_THAT(answer_with(FloatTensor("y", {1, 3}, std::vector<float>(3))),
-              IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("output y"),
-                                                     HasSubstr("[1,2]"), HasSubstr("[1,3]"))));
-  EXPECT_THAT(answer_with(FloatTensor("y", {2, 2}, std::vector<float>(4))),
-              IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("[2,2]"))));
+  EXPECT_THAT(
+      answer_with(FloatTensor("y", {1, 3}, std::vector<float>(3))),
+      IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("output y"),
+                                             HasSubstr("[1,2]"), HasSubstr("[1,3]"))));
+  EXPECT_THAT(
+      answer_with(FloatTensor("y", {2, 2}, std::vector<float>(4))),
+      IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("[2,2]"))));
   EXPECT_THAT(answer_with(FloatTensor("w", {1, 2}, std::vector<float>(2))),
-              IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("output y is missing"))));
+              IsRefused(StatusCode::kInternal,
+                        AllOf(HasSubstr("expert fake"), HasSubstr("output y is missing"))));
   Tensor doubles = FloatTensor("y", {1, 2}, std::vector<float>(4));
   doubles.datatype = DataType::kFp64;
   EXPECT_THAT(answer_with(doubles),
@@ -169,7 +175,8 @@ TEST_F(BadNewsTest, AWrongAnswerIsInternalAndNamesExpertAndField) {
   EXPECT_THAT(answer_with(cut),
               IsRefused(StatusCode::kInternal, AllOf(HasSubstr("expert fake"), HasSubstr("y"))));
   fake().Do(FakeExpert::AnswerWith({absl::OkStatus(), Bytes("\xff\xff\xff"), {}}));
-  EXPECT_THAT(alice_->Call(TinyRequest("fake")), IsRefused(StatusCode::kInternal, HasSubstr("expert fake")));
+  EXPECT_THAT(alice_->Call(TinyRequest("fake")),
+              IsRefused(StatusCode::kInternal, HasSubstr("expert fake")));
 }
 
 TEST_F(BadNewsTest, WhereAnotherExpertCanBeAskedItAnswers) {
@@ -197,9 +204,10 @@ TEST_F(BadNewsTest, LoadingIsUnavailable) {
   // A router whose expert never comes, behind a gateway.
   const auto router = Process::Start(
       "penstock-router",
-      absl::Substitute("server: $0\ntrust_plaintext: true\npools: [{name: late, experts: [{name: late, "
-                       "replicas: [{address: \"127.0.0.1:1\"}]}]}]\n",
-                       kServer));
+      absl::Substitute(
+          "server: $0\ntrust_plaintext: true\npools: [{name: late, experts: [{name: late, "
+          "replicas: [{address: \"127.0.0.1:1\"}]}]}]\n",
+          kServer));
   ASSERT_NE(router, nullptr);
   const auto gateway = StartGateway(router->grpc(), absl::Substitute("server: $0\n", kServer));
   ASSERT_NE(gateway, nullptr);
@@ -220,7 +228,8 @@ TEST_F(BadNewsTest, LoadingIsUnavailable) {
 }
 
 TEST_F(BadNewsTest, DrainingAnswersWhatWasTakenAndIsUnavailableForTheRest) {
-  const auto leaving = StartGateway(parts_->router->grpc(), absl::Substitute("server: $0\n", kServer));
+  const auto leaving =
+      StartGateway(parts_->router->grpc(), absl::Substitute("server: $0\n", kServer));
   ASSERT_NE(leaving, nullptr);
   TestClient client(leaving->grpc());
   fake().Hold();
@@ -229,8 +238,8 @@ TEST_F(BadNewsTest, DrainingAnswersWhatWasTakenAndIsUnavailableForTheRest) {
   leaving->Terminate();
   // Within the grace calls are answered still, so that nobody is turned away before he knows.
   EXPECT_TRUE(Eventually([&] { return !client.target().healthy(); })) << "watchers are not told";
-  // A call that arrives at the very moment of the shutdown may be CANCELLED before a handler takes it;
-  // clients of ours ask elsewhere then.
+  // A call that arrives at the very moment of the shutdown may be CANCELLED before a handler takes
+  // it; clients of ours ask elsewhere then.
   InferReply reply;
   int cancelled = 0;
   EXPECT_TRUE(Eventually([&] {

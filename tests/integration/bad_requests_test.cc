@@ -1,5 +1,5 @@
-// Requests that are wrong in themselves, through the gateway over a socket: the code, and a message that
-// names the field, what was wanted and what came.
+// Requests that are wrong in themselves, through the gateway over a socket: the code, and a message
+// that names the field, what was wanted and what came.
 
 #include <grpcpp/grpcpp.h>
 
@@ -53,12 +53,15 @@ TEST_F(BadRequestsTest, AGoodRequestIsAnswered) {
 }
 
 TEST_F(BadRequestsTest, AMissingOrUnknownInputIsNamed) {
-  EXPECT_THAT(Changed([](InferRequest& request) { request.inputs.clear(); }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("missing"))));
+  EXPECT_THAT(
+      Changed([](InferRequest& request) { request.inputs.clear(); }),
+      IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("missing"))));
   EXPECT_THAT(Changed([](InferRequest& request) { request.inputs[0].name = "z"; }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("z is unknown"), HasSubstr("known are x"))));
-  EXPECT_THAT(Changed([](InferRequest& request) { request.inputs.push_back(request.inputs[0]); }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("twice"))));
+              IsRefused(StatusCode::kInvalidArgument,
+                        AllOf(HasSubstr("z is unknown"), HasSubstr("known are x"))));
+  EXPECT_THAT(
+      Changed([](InferRequest& request) { request.inputs.push_back(request.inputs[0]); }),
+      IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("twice"))));
 }
 
 TEST_F(BadRequestsTest, AWrongShapeIsNamedWithWhatWasWanted) {
@@ -70,15 +73,17 @@ TEST_F(BadRequestsTest, AWrongShapeIsNamedWithWhatWasWanted) {
   EXPECT_THAT(Changed([](InferRequest& request) { request.inputs[0].shape = {4}; }),
               IsRefused(StatusCode::kInvalidArgument,
                         AllOf(HasSubstr("input x"), HasSubstr("[-1,4]"), HasSubstr("[4]"))));
-  EXPECT_THAT(Changed([](InferRequest& request) {
-                request.inputs[0] = FloatTensor("x", {0, 4}, {});
-              }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("got 0"))));
-  EXPECT_THAT(Changed([](InferRequest& request) {
-                request.inputs[0] = FloatTensor("x", {65, 4}, std::vector<float>(260));
-              }),
-              IsRefused(StatusCode::kInvalidArgument,
-                        AllOf(HasSubstr("input x"), HasSubstr("at most 64 rows"), HasSubstr("got 65"))));
+  EXPECT_THAT(
+      Changed([](InferRequest& request) {
+        request.inputs[0] = FloatTensor("x", {0, 4}, {});
+      }),
+      IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("input x"), HasSubstr("got 0"))));
+  EXPECT_THAT(
+      Changed([](InferRequest& request) {
+        request.inputs[0] = FloatTensor("x", {65, 4}, std::vector<float>(260));
+      }),
+      IsRefused(StatusCode::kInvalidArgument,
+                AllOf(HasSubstr("input x"), HasSubstr("at most 64 rows"), HasSubstr("got 65"))));
 }
 
 TEST_F(BadRequestsTest, AWrongTypeIsNamedWithWhatWasWanted) {
@@ -92,7 +97,8 @@ TEST_F(BadRequestsTest, AMalformedTensorIsNamed) {
   EXPECT_THAT(Changed([](InferRequest& request) {
                 request.inputs[0].data = request.inputs[0].data.Slice(0, 15);
               }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("x"), HasSubstr("16"), HasSubstr("15"))));
+              IsRefused(StatusCode::kInvalidArgument,
+                        AllOf(HasSubstr("x"), HasSubstr("16"), HasSubstr("15"))));
   // Neither raw nor typed contents.
   inference::ModelInferRequest empty;
   empty.set_model_name("plain");
@@ -110,38 +116,51 @@ TEST_F(BadRequestsTest, AMalformedTensorIsNamed) {
 }
 
 TEST_F(BadRequestsTest, AnUnknownOutputIsNamed) {
-  EXPECT_THAT(Changed([](InferRequest& request) { request.outputs.push_back({"w", {}}); }),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("w is unknown"), HasSubstr("known are y"))));
+  EXPECT_THAT(Changed([](InferRequest& request) {
+                request.outputs.push_back({"w", {}});
+              }),
+              IsRefused(StatusCode::kInvalidArgument,
+                        AllOf(HasSubstr("w is unknown"), HasSubstr("known are y"))));
 }
 
 TEST_F(BadRequestsTest, AnUnknownParameterOfOursIsRefusedAndOthersPass) {
-  EXPECT_THAT(WithParameter("penstock_energy_bugdet_j", 1.0),
-              IsRefused(StatusCode::kInvalidArgument,
-                        AllOf(HasSubstr("penstock_energy_bugdet_j"), HasSubstr("penstock_energy_budget_j"))));
+  EXPECT_THAT(
+      WithParameter("penstock_energy_bugdet_j", 1.0),
+      IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("penstock_energy_bugdet_j"),
+                                                    HasSubstr("penstock_energy_budget_j"))));
   EXPECT_TRUE(WithParameter("somebody_elses", std::string("word")).status.ok());
 }
 
 TEST_F(BadRequestsTest, ABadParameterValueIsNamedWithWhatWasWanted) {
   const std::pair<const char*, ParameterValue> bad[] = {
-      {"penstock_latency_budget_ms", std::string("soon")}, {"penstock_latency_budget_ms", -1.0},
-      {"penstock_energy_budget_j", -1.0},                  {"penstock_energy_budget_j", true},
-      {"penstock_min_quality", 1.5},                       {"penstock_objective", std::string("speed")},
-      {"penstock_max_experts", int64_t{0}},                {"penstock_class", std::string("no such class")},
-      {"penstock_experts", std::string("nobody")},         {"penstock_cache", std::string("maybe")},
-      {"penstock_explain", std::string("yes")},            {"timeout", int64_t{-1}},
+      {"penstock_latency_budget_ms", std::string("soon")},
+      {"penstock_latency_budget_ms", -1.0},
+      {"penstock_energy_budget_j", -1.0},
+      {"penstock_energy_budget_j", true},
+      {"penstock_min_quality", 1.5},
+      {"penstock_objective", std::string("speed")},
+      {"penstock_max_experts", int64_t{0}},
+      {"penstock_class", std::string("no such class")},
+      {"penstock_experts", std::string("nobody")},
+      {"penstock_cache", std::string("maybe")},
+      {"penstock_explain", std::string("yes")},
+      {"timeout", int64_t{-1}},
       {"sequence_id", int64_t{7}},
   };
   for (const auto& [name, value] : bad) {
-    EXPECT_THAT(WithParameter(name, value), IsRefused(StatusCode::kInvalidArgument, HasSubstr(name)));
+    EXPECT_THAT(WithParameter(name, value),
+                IsRefused(StatusCode::kInvalidArgument, HasSubstr(name)));
   }
-  EXPECT_THAT(WithParameter("penstock_min_quality", 1.5),
-              IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("[0, 1]"), HasSubstr("1.5"))));
+  EXPECT_THAT(
+      WithParameter("penstock_min_quality", 1.5),
+      IsRefused(StatusCode::kInvalidArgument, AllOf(HasSubstr("[0, 1]"), HasSubstr("1.5"))));
   // A double parameter takes an integer.
   EXPECT_TRUE(WithParameter("penstock_energy_budget_j", int64_t{5}).status.ok());
 }
 
 TEST_F(BadRequestsTest, BytesThatDoNotParseAreRefused) {
-  EXPECT_THAT(alice_->Call(Bytes("\xff\xff\xff\xff")), IsRefused(StatusCode::kInvalidArgument, testing::_));
+  EXPECT_THAT(alice_->Call(Bytes("\xff\xff\xff\xff")),
+              IsRefused(StatusCode::kInvalidArgument, testing::_));
   // The pool's name is readable, what follows is not: a tensor that is longer than the message.
   EXPECT_THAT(alice_->Call(Bytes("\x0a\x05plain\x2a\x7fxyz")),
               IsRefused(StatusCode::kInvalidArgument, testing::_));
@@ -177,7 +196,8 @@ TEST_F(BadRequestsTest, WhatACallerMayNotDoIsDenied) {
               IsRefused(StatusCode::kPermissionDenied, AllOf(HasSubstr("bob"), HasSubstr("fake"))));
   InferRequest forced = TinyRequest("plain");
   forced.parameters.push_back({"penstock_experts", std::string("tiny")});
-  EXPECT_THAT(bob.Call(forced), IsRefused(StatusCode::kPermissionDenied, HasSubstr("penstock_experts")));
+  EXPECT_THAT(bob.Call(forced),
+              IsRefused(StatusCode::kPermissionDenied, HasSubstr("penstock_experts")));
   EXPECT_TRUE(alice_->Call(forced).status.ok());
 
   grpc::ClientContext context;

@@ -51,11 +51,12 @@ TEST_P(BatchEqualityTest, AnImageAloneIsBitEqualToTheSameImageInAnyBatch) {
   PENSTOCK_FETCH_OR_SKIP(images);
   const std::string model = GetParam();
   config::v1::Model config;
-  const absl::Status read = ReadYamlFile(DigitsFile(absl::StrCat("models/", model, "/config.yaml")), config);
+  const absl::Status read =
+      ReadYamlFile(DigitsFile(absl::StrCat("models/", model, "/config.yaml")), config);
   ASSERT_TRUE(read.ok()) << read;
   const int64_t max_rows = config.batching().max_rows();
-  const auto platform =
-      Process::Start("penstock", absl::Substitute(kPlatform, model, DigitsFile("models")), {"serve"});
+  const auto platform = Process::Start(
+      "penstock", absl::Substitute(kPlatform, model, DigitsFile("models")), {"serve"});
   ASSERT_NE(platform, nullptr);
   TestClient client(platform->grpc());
   const auto forced = [&](int64_t first, int64_t count) {
@@ -73,7 +74,8 @@ TEST_P(BatchEqualityTest, AnImageAloneIsBitEqualToTheSameImageInAnyBatch) {
       const int64_t count = std::min(size, kImages - first);
       const std::vector<RawAnswer> rows = Rows(client.Answered(forced(first, count)), count);
       for (int64_t i = 0; i < count; ++i) {
-        ASSERT_EQ(Difference(alone[static_cast<size_t>(first + i)], rows[static_cast<size_t>(i)]), "")
+        ASSERT_EQ(Difference(alone[static_cast<size_t>(first + i)], rows[static_cast<size_t>(i)]),
+                  "")
             << "image " << first + i << " in a batch of " << count;
       }
     }

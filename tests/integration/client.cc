@@ -41,11 +41,11 @@ std::shared_ptr<Pending> TestClient::Send(Bytes request, absl::Time deadline) {
   CallOptions options;
   options.deadline = deadline;
   options.metadata = metadata_;
-  pending->call_ =
-      client_->target().ModelInfer(std::move(request), std::move(options), [pending](InferReply reply) {
-        pending->reply_ = std::move(reply);
-        pending->done_.Notify();
-      });
+  pending->call_ = client_->target().ModelInfer(std::move(request), std::move(options),
+                                                [pending](InferReply reply) {
+                                                  pending->reply_ = std::move(reply);
+                                                  pending->done_.Notify();
+                                                });
   return pending;
 }
 

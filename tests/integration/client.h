@@ -42,7 +42,8 @@ class TestClient {
   InferReply Call(const InferRequest& request) { return Send(request)->Wait(); }
   // Call, decoded; a failure of the test where it is refused.
   cli::Answer Answered(const InferRequest& request);
-  // Until every expert of every pool that the target knows is admitted and has only healthy replicas.
+  // Until every expert of every pool that the target knows is admitted and has only healthy
+  // replicas.
   bool WaitForExperts();
 
   cli::PoolClient& pool_client() { return *client_; }

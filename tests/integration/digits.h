@@ -30,14 +30,14 @@ std::string DigitsFile(const std::string& name);
 bool HaveDigitsRouter();
 
 // Skips the test where the images cannot be fetched; under CI=true fails it.
-#define PENSTOCK_FETCH_OR_SKIP(images)                                        \
-  std::string why_no_images;                                                  \
-  const HeldOutImages images = HeldOutImages::Fetch(why_no_images);           \
-  if ((images).count() == 0) {                                                \
-    const char* ci = std::getenv("CI");                                       \
-    if (ci != nullptr && std::string(ci) == "true") FAIL() << why_no_images;  \
-    GTEST_SKIP() << why_no_images;                                            \
-  }                                                                           \
+#define PENSTOCK_FETCH_OR_SKIP(images)                                       \
+  std::string why_no_images;                                                 \
+  const HeldOutImages images = HeldOutImages::Fetch(why_no_images);          \
+  if ((images).count() == 0) {                                               \
+    const char* ci = std::getenv("CI");                                      \
+    if (ci != nullptr && std::string(ci) == "true") FAIL() << why_no_images; \
+    GTEST_SKIP() << why_no_images;                                           \
+  }                                                                          \
   static_assert(true)
 
 }  // namespace penstock

@@ -1,5 +1,5 @@
-// One of two gateways, routers and replicas after the other is told to leave, under load: nobody notices,
-// and every request that a handler took was answered.
+// One of two gateways, routers and replicas after the other is told to leave, under load: nobody
+// notices, and every request that a handler took was answered.
 
 #include <algorithm>
 #include <atomic>
@@ -23,7 +23,8 @@
 namespace penstock {
 namespace {
 
-constexpr char kServer[] = R"({grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", threads: 1, drain: {grace: 0.5s}})";
+constexpr char kServer[] =
+    R"({grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", threads: 1, drain: {grace: 0.5s}})";
 constexpr int kConcurrency = 8;
 
 struct Counts {
@@ -101,7 +102,8 @@ class Load {
  private:
   void Run() {
     while (!stop_) {
-      const cli::LoadResult result = cli::LoadGenerator(forwarder_, clock_).Run(plan_, [](double) {});
+      const cli::LoadResult result =
+          cli::LoadGenerator(forwarder_, clock_).Run(plan_, [](double) {});
       answered_ += result.answered;
       for (const auto& [code, count] : result.errors) errors_[code] += count;
     }
@@ -125,18 +127,20 @@ class DrainTest : public testing::Test {
     std::string replicas, routers;
     for (int i = 0; i < 2; ++i) {
       experts_[i] = Process::Start(
-          "penstock-expert", absl::Substitute("server: $0\nmodel_repository: $1\ntrust_plaintext: true\n"
-                                              "execution: {threads: 1, warm_up_runs: 1}\n",
-                                              kServer, folder_.path()));
+          "penstock-expert",
+          absl::Substitute("server: $0\nmodel_repository: $1\ntrust_plaintext: true\n"
+                           "execution: {threads: 1, warm_up_runs: 1}\n",
+                           kServer, folder_.path()));
       ASSERT_NE(experts_[i], nullptr);
       absl::StrAppend(&replicas, i == 0 ? "" : ", ", "{address: \"", experts_[i]->grpc(), "\"}");
     }
     for (int i = 0; i < 2; ++i) {
       routers_[i] = Process::Start(
           "penstock-router",
-          absl::Substitute("server: $0\ntrust_plaintext: true\npools: [{name: pool, experts: [{name: "
-                           "tiny, replicas: [$1]}]}]\n",
-                           kServer, replicas));
+          absl::Substitute(
+              "server: $0\ntrust_plaintext: true\npools: [{name: pool, experts: [{name: "
+              "tiny, replicas: [$1]}]}]\n",
+              kServer, replicas));
       ASSERT_NE(routers_[i], nullptr);
       absl::StrAppend(&routers, i == 0 ? "" : ", ", "{address: \"", routers_[i]->grpc(), "\"}");
       ASSERT_TRUE(TestClient(routers_[i]->grpc()).WaitForExperts());
@@ -196,8 +200,8 @@ TEST_F(DrainTest, NobodyNoticesThatOneOfTwoLeaves) {
   const Counts router = Leave(*routers_[0], "router");
   const Counts expert = Leave(*experts_[0], "expert");
   load_->Stop();
-  EXPECT_TRUE(load_->errors().empty()) << load_->errors().begin()->first << " "
-                                       << load_->errors().begin()->second;
+  EXPECT_TRUE(load_->errors().empty())
+      << load_->errors().begin()->first << " " << load_->errors().begin()->second;
 
   // Each attempt that a handler took was answered, and hop for hop there are as many answers as
   // questions: one for each of the load's, and at most one more for each that was asked twice.

@@ -13,7 +13,8 @@
 namespace penstock {
 namespace {
 
-constexpr char kServer[] = R"({grpc: "127.0.0.1:0", metrics: "off", threads: 1, drain: {grace: 0s}})";
+constexpr char kServer[] =
+    R"({grpc: "127.0.0.1:0", metrics: "off", threads: 1, drain: {grace: 0s}})";
 constexpr char kExecution[] = "{threads: 1, warm_up_runs: 1}";
 
 // `mixed`: the seed draws two experts for each image, and their answers are mixed.
@@ -43,7 +44,7 @@ struct Model {
   const char* name;
   int service;  // of the two expert services
 };
-constexpr Model kModels[] = {{"linear", 0}, {"mlp32", 0}, {"mlp_wide", 1},
+constexpr Model kModels[] = {{"linear", 0}, {"mlp32", 0},     {"mlp_wide", 1},
                              {"moe", 1},    {"vit_small", 0}, {"vit_large", 1}};
 
 // The experts' list of a pool. Without addresses: those of the same process.
@@ -51,8 +52,9 @@ std::string Experts(const std::vector<std::string>& addresses) {
   std::string list;
   for (const Model& model : kModels) {
     const std::string replicas =
-        addresses.empty() ? ""
-                          : absl::Substitute(", replicas: [{address: \"$0\"}]", addresses[model.service]);
+        addresses.empty()
+            ? ""
+            : absl::Substitute(", replicas: [{address: \"$0\"}]", addresses[model.service]);
     absl::StrAppend(&list, "\n        - {name: ", model.name, replicas, "}");
   }
   return list;
@@ -85,7 +87,8 @@ std::string ExpertSection(int service) {
 std::string Alone(const std::string& section) {
   std::string file;
   for (const absl::string_view line : absl::StrSplit(section, '\n')) {
-    absl::StrAppend(&file, line.size() >= 2 && line.substr(0, 2) == "  " ? line.substr(2) : line, "\n");
+    absl::StrAppend(&file, line.size() >= 2 && line.substr(0, 2) == "  " ? line.substr(2) : line,
+                    "\n");
   }
   return file;
 }
@@ -93,11 +96,10 @@ std::string Alone(const std::string& section) {
 class EqualityTest : public testing::Test {
  protected:
   void StartBoth() {
-    whole_ = Process::Start(
-        "penstock",
-        absl::StrCat("gateway: {server: ", kServer, "}\nrouter:\n", RouterSection({}), "expert:\n",
-                     ExpertSection(-1)),
-        {"serve"});
+    whole_ = Process::Start("penstock",
+                            absl::StrCat("gateway: {server: ", kServer, "}\nrouter:\n",
+                                         RouterSection({}), "expert:\n", ExpertSection(-1)),
+                            {"serve"});
     std::vector<std::string> addresses;
     for (const int service : {0, 1}) {
       parts_.push_back(Process::Start("penstock-expert", Alone(ExpertSection(service))));
@@ -106,9 +108,9 @@ class EqualityTest : public testing::Test {
     }
     parts_.push_back(Process::Start("penstock-router", Alone(RouterSection(addresses))));
     ASSERT_NE(parts_.back(), nullptr);
-    parts_.push_back(Process::Start(
-        "penstock-gateway", absl::StrCat("server: ", kServer, "\nrouters: [{address: \"",
-                                         parts_.back()->grpc(), "\"}]\n")));
+    parts_.push_back(Process::Start("penstock-gateway",
+                                    absl::StrCat("server: ", kServer, "\nrouters: [{address: \"",
+                                                 parts_.back()->grpc(), "\"}]\n")));
     ASSERT_NE(whole_, nullptr);
     ASSERT_NE(parts_.back(), nullptr);
     one_ = std::make_unique<TestClient>(whole_->grpc());

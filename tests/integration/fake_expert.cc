@@ -13,7 +13,8 @@ constexpr int64_t kInputs = 4;
 constexpr int64_t kOutputs = 2;
 constexpr int kMaxRows = 64;
 
-void Describe(const char* name, int64_t size, inference::ModelMetadataResponse::TensorMetadata& to) {
+void Describe(const char* name, int64_t size,
+              inference::ModelMetadataResponse::TensorMetadata& to) {
   to.set_name(name);
   to.set_datatype("FP32");
   to.add_shape(-1);

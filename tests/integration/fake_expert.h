@@ -11,9 +11,9 @@
 
 namespace penstock {
 
-// An expert of somebody else's make: an OIP server on a free port, in this process, that serves every
-// model name with input x FP32 [-1, 4] and output y FP32 [-1, 2], and does with its calls what the test
-// says. It reports no load and no joules.
+// An expert of somebody else's make: an OIP server on a free port, in this process, that serves
+// every model name with input x FP32 [-1, 4] and output y FP32 [-1, 2], and does with its calls
+// what the test says. It reports no load and no joules.
 class FakeExpert {
  public:
   using Behaviour = std::function<void(std::shared_ptr<IncomingCall>)>;

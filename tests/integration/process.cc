@@ -22,7 +22,8 @@ constexpr absl::Duration kReadyPatience = absl::Seconds(120);
 // Forks and executes `command` with stdout and stderr in a file; dies with this process.
 pid_t Launch(const std::vector<std::string>& command, const std::string& output) {
   std::vector<char*> arguments;
-  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : command)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const pid_t pid = fork();
   if (pid != 0) return pid;

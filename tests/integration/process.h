@@ -22,9 +22,9 @@ int RunCommand(const std::vector<std::string>& command, std::string& output);
 // One of the built binaries, running.
 class Process {
  public:
-  // Starts `binary` with a configuration file of this text and waits for its ready line. Null, and a
-  // failure of the test with the log, when it ends before or takes too long. `leading`: arguments that
-  // come first.
+  // Starts `binary` with a configuration file of this text and waits for its ready line. Null, and
+  // a failure of the test with the log, when it ends before or takes too long. `leading`: arguments
+  // that come first.
   static std::unique_ptr<Process> Start(const std::string& binary, const std::string& config,
                                         const std::vector<std::string>& leading = {});
   // Kills it if it still runs. A test that failed shows the log.

@@ -1,5 +1,5 @@
-// A pool whose experts are the FFN experts of an MoE layer, in services of their own, answers as the layer
-// does in one service.
+// A pool whose experts are the FFN experts of an MoE layer, in services of their own, answers as
+// the layer does in one service.
 
 #include <algorithm>
 #include <cmath>
@@ -27,13 +27,14 @@ constexpr char kContract[] = R"(
 inputs: [{name: x, datatype: FP32, shape: [256]}]
 outputs: [{name: y, datatype: FP32, shape: [256]}]
 )";
-constexpr char kServer[] = R"({grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", threads: 1, drain: {grace: 0s}})";
+constexpr char kServer[] =
+    R"({grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", threads: 1, drain: {grace: 0s}})";
 
 struct Layer {
-  std::vector<float> router = TestFloats(1, kExperts * kDim, 0.2f);
-  std::vector<float> gate = TestFloats(2, kExperts * kHidden * kDim, 0.1f);
-  std::vector<float> up = TestFloats(3, kExperts * kHidden * kDim, 0.1f);
-  std::vector<float> down = TestFloats(4, kExperts * kDim * kHidden, 0.1f);
+  std::vector<float> router = TestFloats(1, kExperts* kDim, 0.2f);
+  std::vector<float> gate = TestFloats(2, kExperts* kHidden* kDim, 0.1f);
+  std::vector<float> up = TestFloats(3, kExperts* kHidden* kDim, 0.1f);
+  std::vector<float> down = TestFloats(4, kExperts* kDim* kHidden, 0.1f);
 
   // The first element of every row is 1, and the idle expert's logit is far below the others.
   Layer() {
@@ -49,11 +50,12 @@ std::string ExpertName(int64_t expert) { return absl::StrCat("ffn", expert); }
 
 void WriteModel(const TempDir& repository, const std::string& name, const std::string& block,
                 int max_rows, const std::vector<SafetensorsTensor>& tensors) {
-  repository.Write(absl::StrCat(name, "/config.yaml"),
-                   absl::StrCat(kContract, "blocks: [", block, "]\nbatching: {max_rows: ", max_rows, "}\n"));
+  repository.Write(
+      absl::StrCat(name, "/config.yaml"),
+      absl::StrCat(kContract, "blocks: [", block, "]\nbatching: {max_rows: ", max_rows, "}\n"));
   repository.Write(absl::StrCat(name, "/1/.keep"), "");
-  const absl::Status written = WriteSafetensors(
-      repository.File(absl::StrCat(name, "/1/model.safetensors")), tensors, {});
+  const absl::Status written =
+      WriteSafetensors(repository.File(absl::StrCat(name, "/1/model.safetensors")), tensors, {});
   ASSERT_TRUE(written.ok()) << written;
 }
 
@@ -75,14 +77,15 @@ void WriteRepository(const TempDir& folder) {
                 {"0.up", {kExperts, kHidden, kDim}, layer.up},
                 {"0.down", {kExperts, kDim, kHidden}, layer.down}});
   }
-  const absl::Status written =
-      WriteSafetensors(folder.File("gate.safetensors"), {{"weight", {kExperts, kDim}, layer.router}},
-                       {{"experts", absl::StrCat("[", absl::StrJoin(names, ", "), "]")}});
+  const absl::Status written = WriteSafetensors(
+      folder.File("gate.safetensors"), {{"weight", {kExperts, kDim}, layer.router}},
+      {{"experts", absl::StrCat("[", absl::StrJoin(names, ", "), "]")}});
   ASSERT_TRUE(written.ok()) << written;
 }
 
 InferRequest Request(const std::string& pool, int64_t rows) {
-  std::vector<float> x = TestFloats(static_cast<uint64_t>(100 + rows), static_cast<size_t>(rows * kDim), 1);
+  std::vector<float> x =
+      TestFloats(static_cast<uint64_t>(100 + rows), static_cast<size_t>(rows * kDim), 1);
   for (int64_t row = 0; row < rows; ++row) x[static_cast<size_t>(row * kDim)] = 1;
   InferRequest request;
   request.model_name = pool;
@@ -116,10 +119,11 @@ TEST_P(RowPoolTest, EqualsTheBlockInOneService) {
   const TempDir folder;
   ASSERT_NO_FATAL_FAILURE(WriteRepository(folder));
   const auto expert_service = [&](const std::string& models) {
-    return Process::Start("penstock-expert",
-                          absl::Substitute("server: $0\nmodel_repository: $1\nmodels: [$2]\n"
-                                           "trust_plaintext: true\nexecution: {threads: 1, warm_up_runs: 1}\n",
-                                           kServer, folder.path(), models));
+    return Process::Start(
+        "penstock-expert",
+        absl::Substitute("server: $0\nmodel_repository: $1\nmodels: [$2]\n"
+                         "trust_plaintext: true\nexecution: {threads: 1, warm_up_runs: 1}\n",
+                         kServer, folder.path(), models));
   };
   const auto first = expert_service(absl::Substitute("ffn0, ffn1, moe$0", k));
   const auto second = expert_service("ffn2, ffn3, ffn4");
@@ -130,8 +134,9 @@ TEST_P(RowPoolTest, EqualsTheBlockInOneService) {
                     absl::Substitute("{name: $0, replicas: [{address: \"$1\"}]}", ExpertName(e),
                                      e < 2 ? first->grpc() : second->grpc()));
   }
-  const auto platform = Process::Start("penstock",
-                                       absl::Substitute(R"(
+  const auto platform = Process::Start(
+      "penstock",
+      absl::Substitute(R"(
 gateway: {server: $0}
 router:
   server: $0
@@ -144,9 +149,8 @@ router:
       combiner: WEIGHTED_SUM
     - {name: whole, experts: [{name: moe$3, replicas: [{address: "$4"}]}]}
 )",
-                                                        kServer, experts, folder.File("gate.safetensors"),
-                                                        k, first->grpc()),
-                                       {"serve", "--roles", "gateway,router"});
+                       kServer, experts, folder.File("gate.safetensors"), k, first->grpc()),
+      {"serve", "--roles", "gateway,router"});
   ASSERT_NE(platform, nullptr);
   TestClient client(platform->grpc());
   ASSERT_TRUE(client.WaitForExperts());

@@ -14,9 +14,10 @@ constexpr char kServer[] = R"({grpc: "127.0.0.1:0", metrics: "off", drain: {grac
 
 class SpentTest : public BadNewsPlatform {
  protected:
-  // Asks until it is refused; how often it was answered before. The windows of budgets are days, which
-  // may end while the test runs.
-  static int AnsweredBeforeRefusal(TestClient& client, const std::string& pool, InferReply& refusal) {
+  // Asks until it is refused; how often it was answered before. The windows of budgets are days,
+  // which may end while the test runs.
+  static int AnsweredBeforeRefusal(TestClient& client, const std::string& pool,
+                                   InferReply& refusal) {
     int answered = 0;
     for (; answered < 10; ++answered) {
       refusal = client.Call(TinyRequest(pool));
@@ -68,7 +69,8 @@ TEST_F(SpentTest, APoolRunsAsManyRequestsAsItMay) {
   fake().Hold();
   const auto runs = alice.Send(TinyRequest("narrow"));
   ASSERT_TRUE(Eventually([&] { return fake().held() == 1; }));
-  EXPECT_THAT(alice.Call(TinyRequest("narrow")), IsExhausted(AllOf(HasSubstr("narrow"), HasSubstr("1 requests"))));
+  EXPECT_THAT(alice.Call(TinyRequest("narrow")),
+              IsExhausted(AllOf(HasSubstr("narrow"), HasSubstr("1 requests"))));
   fake().Release();
   EXPECT_TRUE(runs->Wait().status.ok());
 }

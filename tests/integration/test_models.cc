@@ -23,14 +23,15 @@ void Write(const TempDir& repository, const std::string& name, const std::string
            const std::vector<SafetensorsTensor>& tensors) {
   repository.Write(absl::StrCat(name, "/config.yaml"), config);
   repository.Write(absl::StrCat(name, "/1/.keep"), "");
-  const absl::Status written = WriteSafetensors(
-      repository.File(absl::StrCat(name, "/1/model.safetensors")), tensors, {});
+  const absl::Status written =
+      WriteSafetensors(repository.File(absl::StrCat(name, "/1/model.safetensors")), tensors, {});
   EXPECT_TRUE(written.ok()) << written;
 }
 
 SafetensorsTensor Matrix(const std::string& name, int64_t out, int64_t in) {
-  return {name, {out, in}, TestFloats(static_cast<uint64_t>(out * 31 + in),
-                                      static_cast<size_t>(out * in), 0.1f)};
+  return {name,
+          {out, in},
+          TestFloats(static_cast<uint64_t>(out * 31 + in), static_cast<size_t>(out * in), 0.1f)};
 }
 
 }  // namespace
@@ -43,15 +44,16 @@ std::vector<float> TestFloats(uint64_t seed, size_t count, float scale) {
 }
 
 void WriteTinyModel(const TempDir& repository, const std::string& name) {
-  Write(repository, name, absl::StrCat(kContract, "blocks: [{linear: {}}]\nbatching: {max_rows: 64}\n"),
+  Write(repository, name,
+        absl::StrCat(kContract, "blocks: [{linear: {}}]\nbatching: {max_rows: 64}\n"),
         {Matrix("0.weight", kOutputs, kInputs)});
 }
 
 void WriteSlowModel(const TempDir& repository, const std::string& name, int max_queue) {
   Write(repository, name,
-        absl::StrCat(kContract, "blocks: [{linear: {}}, {gated_mlp: {}}, {linear: {}}]\n",
-                     absl::Substitute("batching: {max_rows: $0, max_queue: $1}\n", kSlowRows,
-                                      max_queue)),
+        absl::StrCat(
+            kContract, "blocks: [{linear: {}}, {gated_mlp: {}}, {linear: {}}]\n",
+            absl::Substitute("batching: {max_rows: $0, max_queue: $1}\n", kSlowRows, max_queue)),
         {Matrix("0.weight", kWidth, kInputs), Matrix("1.gate", kHidden, kWidth),
          Matrix("1.up", kHidden, kWidth), Matrix("1.down", kWidth, kHidden),
          Matrix("2.weight", kOutputs, kWidth)});
@@ -60,8 +62,8 @@ void WriteSlowModel(const TempDir& repository, const std::string& name, int max_
 InferRequest TinyRequest(const std::string& pool, int64_t rows) {
   InferRequest request;
   request.model_name = pool;
-  request.inputs.push_back(FloatTensor(
-      "x", {rows, kInputs}, TestFloats(7, static_cast<size_t>(rows * kInputs), 1)));
+  request.inputs.push_back(
+      FloatTensor("x", {rows, kInputs}, TestFloats(7, static_cast<size_t>(rows * kInputs), 1)));
   return request;
 }
 

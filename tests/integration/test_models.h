@@ -15,8 +15,8 @@ std::vector<float> TestFloats(uint64_t seed, size_t count, float scale);
 // Models that a test writes into a repository for a real expert service.
 // `name`: linear, x FP32 [4] -> y FP32 [2].
 void WriteTinyModel(const TempDir& repository, const std::string& name);
-// `name`: x FP32 [4] -> y FP32 [2] by way of a wide gated MLP that takes a few tenths of a second for
-// kSlowRows rows. At most `max_queue` requests wait.
+// `name`: x FP32 [4] -> y FP32 [2] by way of a wide gated MLP that takes a few tenths of a second
+// for kSlowRows rows. At most `max_queue` requests wait.
 inline constexpr int64_t kSlowRows = 2048;
 void WriteSlowModel(const TempDir& repository, const std::string& name, int max_queue);
 

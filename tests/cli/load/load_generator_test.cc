@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "common/tensors/infer_message.h"
 #include "gmock/gmock.h"
@@ -91,8 +92,9 @@ TEST_F(LoadGeneratorTest, OpenLoopCountsFromWhenARequestWasDueWhileTheTargetStal
   plan_.count = 5;
   plan_.latency_budget_ms = 46.5;
   // The first call holds the sender up for 50 ms; the others, due meanwhile, are answered at once.
-  target_.AnswerWith([this, first = true](const Bytes&, const CallOptions&) mutable {
-    if (std::exchange(first, false)) clock_.Advance(absl::Milliseconds(50));
+  bool stalled = false;
+  target_.AnswerWith([this, &stalled](const Bytes&, const CallOptions&) {
+    if (!std::exchange(stalled, true)) clock_.Advance(absl::Milliseconds(50));
     return Success();
   });
   const LoadResult result = Run();
@@ -157,8 +159,9 @@ TEST_F(LoadGeneratorTest, PoissonArrivalsHaveExponentialGapsOfTheRate) {
   plan_.outstanding = 100;
   plan_.count = 4000;
   // Everything is due once the first is answered: the latencies are the due times, mirrored.
-  target_.AnswerWith([this, first = true](const Bytes&, const CallOptions&) mutable {
-    if (std::exchange(first, false)) clock_.Advance(absl::Seconds(10));
+  bool stalled = false;
+  target_.AnswerWith([this, &stalled](const Bytes&, const CallOptions&) {
+    if (!std::exchange(stalled, true)) clock_.Advance(absl::Seconds(10));
     return Success();
   });
   const std::vector<double> gaps = Gaps(Run());
@@ -176,7 +179,6 @@ TEST_F(LoadGeneratorTest, SeedDecidesTheArrivals) {
   plan_.rate = 1e4;
   plan_.outstanding = 100;
   plan_.count = 10;
-  target_.AnswerWith(Success());
   const auto due_times = [&](uint64_t seed) {
     plan_.seed = seed;
     std::vector<double> gaps = Gaps(Run([this](double share) {
@@ -187,7 +189,6 @@ TEST_F(LoadGeneratorTest, SeedDecidesTheArrivals) {
     for (double& gap : gaps) gap = std::round(gap * 1e7);
     return gaps;
   };
-  target_.AnswerWith(FakeInferTarget::Answer());
   const std::vector<double> once = due_times(1);
   EXPECT_EQ(once.size(), 9u);
   EXPECT_EQ(once, due_times(1));
@@ -196,8 +197,9 @@ TEST_F(LoadGeneratorTest, SeedDecidesTheArrivals) {
 
 TEST_F(LoadGeneratorTest, ErrorsAreCountedByCode) {
   plan_.count = 4;
-  target_.AnswerWith([i = 0](const Bytes&, const CallOptions&) mutable {
-    switch (i++) {
+  int calls = 0;
+  target_.AnswerWith([&calls](const Bytes&, const CallOptions&) {
+    switch (calls++) {
       case 0: return Success();
       case 3: return Failure(absl::DeadlineExceededError("late"));
       default: return Failure(absl::ResourceExhaustedError("queue"));
@@ -213,8 +215,9 @@ TEST_F(LoadGeneratorTest, ErrorsAreCountedByCode) {
 
 TEST_F(LoadGeneratorTest, ReadsJoulesAndExpertsFromTheAnswers) {
   plan_.count = 4;
-  target_.AnswerWith([i = 0](const Bytes&, const CallOptions&) mutable {
-    switch (i++) {
+  int calls = 0;
+  target_.AnswerWith([&calls](const Bytes&, const CallOptions&) {
+    switch (calls++) {
       case 0:
         return Success({{"penstock_energy_j", 0.5}, {"penstock_experts", std::string("small")}});
       case 1:

@@ -3,6 +3,7 @@
 #include "cli/client/pool_client.h"
 #include "common/config/yaml_config.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::cli {
 namespace {
@@ -30,8 +31,7 @@ TEST(RolesTest, OtherWordsAndNoneAreRefusedWithTheOptionsName) {
   }
 }
 
-constexpr char kPlatform[] = R"(
-expert: {model_repository: /models}
+constexpr char kRouter[] = R"(
 router:
   pools:
   - name: digits
@@ -44,29 +44,36 @@ config::v1::Platform Parse(const std::string& yaml) {
   return config;
 }
 
+// All three services, with a folder of models that exists.
+config::v1::Platform AllServices() {
+  config::v1::Platform config = Parse(kRouter);
+  config.mutable_expert()->set_model_repository(ProcessTempDir());
+  return config;
+}
+
 TEST(PlatformValidateTest, ServicesOfOneProcessNeedNoAddresses) {
-  EXPECT_THAT(Platform::Validate(Parse(kPlatform), Roles{}), IsOk());
+  EXPECT_THAT(Platform::Validate(AllServices(), Roles{}), IsOk());
 }
 
 TEST(PlatformValidateTest, MessagesNameTheSection) {
-  config::v1::Platform config = Parse(kPlatform);
+  config::v1::Platform config = AllServices();
   config.mutable_expert()->clear_model_repository();
   EXPECT_THAT(Platform::Validate(config, Roles{}),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("expert.model_repository")));
 
-  config = Parse(kPlatform);
+  config = AllServices();
   config.mutable_router()->set_watts_per_core(-1);
   EXPECT_THAT(Platform::Validate(config, Roles{}),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("router.watts_per_core")));
 
-  config = Parse(kPlatform);
+  config = AllServices();
   config.mutable_gateway()->add_routers();
   EXPECT_THAT(Platform::Validate(config, Roles{}),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("gateway.routers[0].address")));
 }
 
 TEST(PlatformValidateTest, OnlyTheSectionsOfItsRolesAreLookedAt) {
-  config::v1::Platform config = Parse(kPlatform);
+  config::v1::Platform config = AllServices();
   config.mutable_expert()->clear_model_repository();
   config.mutable_router()->set_watts_per_core(-1);
   config.mutable_gateway()->add_routers()->set_address("127.0.0.1:8101");
@@ -75,7 +82,7 @@ TEST(PlatformValidateTest, OnlyTheSectionsOfItsRolesAreLookedAt) {
 }
 
 TEST(PlatformValidateTest, WhatIsNotInTheProcessNeedsAnAddress) {
-  const config::v1::Platform config = Parse(kPlatform);
+  const config::v1::Platform config = AllServices();
   EXPECT_THAT(Platform::Validate(config, Roles{.gateway = true, .router = false, .expert = false}),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("gateway.routers")));
   EXPECT_THAT(Platform::Validate(config, Roles{.gateway = false, .router = true, .expert = false}),

@@ -138,6 +138,34 @@ TEST(EnergyMeterTest, ALaunchOverTwoWindowsIsChargedInBoth) {
   ExpectConserved(totals);
 }
 
+TEST(EnergyMeterTest, ALaunchOverTwoWindowsGivesBothItsRatioByTime) {
+  Device device(/*idle_watts=*/0);
+  const auto launch = device.meter->Begin({{0, 6}}, device.now);
+  device.Run(20, kSecond);
+  EXPECT_DOUBLE_EQ(device.meter->ratio(), 1);  // what it takes in all is not known yet
+  device.now += 0.5 * kSecond;
+  EXPECT_THAT(device.meter->End(launch, device.now), ::testing::ElementsAre(6));
+  EXPECT_DOUBLE_EQ(device.meter->ratio(), 5);  // 20 J for 4 of its 6
+  device.Run(10, 0.5 * kSecond);
+  EXPECT_DOUBLE_EQ(device.meter->ratio(), 5);  // 10 J for 2
+  ExpectConserved(device.meter->totals());
+}
+
+TEST(EnergyMeterTest, TheRatioFollowsADeviceThatIsNeverIdle) {
+  Device device(/*idle_watts=*/0);
+  auto launch = device.meter->Begin({{0, 3}}, device.now);
+  for (int i = 0; i < 20; ++i) {  // one launch after the other, 0.75 s each: 4 W by the model
+    device.Run(4, 0.25 * kSecond);
+    device.Run(4, 0.25 * kSecond);
+    device.Run(4, 0.25 * kSecond);
+    device.meter->End(launch, device.now);
+    launch = device.meter->Begin({{0, 3}}, device.now);
+    if (i < 2) continue;  // its first window is not over
+    EXPECT_NEAR(device.meter->ratio(), 4, 1e-9) << i;
+  }
+  ExpectConserved(device.meter->totals());
+}
+
 TEST(EnergyMeterTest, IdlePowerIsTheLeastThatWasSeen) {
   Device device(/*idle_watts=*/std::nullopt);
   device.Run(50, kSecond);

@@ -228,5 +228,17 @@ TEST_F(ControlTest, PrefetchKnowsItsModels) {
       grpc::StatusCode::NOT_FOUND);
 }
 
+TEST(ExpertServiceTest, RefusesAModelRepositoryThatIsNoDirectory) {
+  const TempDir folder;
+  config::v1::Expert config;
+  config.set_model_repository(folder.path());
+  EXPECT_TRUE(ExpertService::Validate(config).ok());
+  config.set_model_repository(folder.File("nowhere"));
+  const absl::Status status = ExpertService::Validate(config);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::AllOf(HasSubstr("model_repository"), HasSubstr("nowhere")));
+}
+
 }  // namespace
 }  // namespace penstock::expert

@@ -213,6 +213,20 @@ TEST(JouleBudgetTest, AChangedAmountMovesThePriceAtOnce) {
   EXPECT_GE(spent / 2000, 1.5 * 0.95);
 }
 
+TEST(JouleBudgetTest, AChangeKeepsWhatWasSpentInItsWindowOnly) {
+  FakeClock clock(absl::UnixEpoch() + absl::Hours(10));
+  JouleBudget budget(clock, Joules(100, Budget::HOUR, true), false, 0);
+  ASSERT_TRUE(budget.Open());
+  budget.Hold(80);
+  budget.Settle(80, 80);
+  budget.Change(Joules(90, Budget::HOUR, true));
+  EXPECT_DOUBLE_EQ(budget.spent(), 80);
+  clock.Advance(absl::Hours(1));
+  budget.Change(Joules(70, Budget::HOUR, true));
+  EXPECT_DOUBLE_EQ(budget.spent(), 0);
+  EXPECT_DOUBLE_EQ(budget.remaining(), 70);
+}
+
 TEST(JouleBudgetTest, NothingLeaksWhenManyThreadsServe) {
   FakeClock clock;
   JouleBudget budget(clock, Joules(2, Budget::REQUEST, false), true, 0);

@@ -270,5 +270,51 @@ TEST_F(BadNews, AFullExpertSaysWhenToComeBack) {
   EXPECT_EQ(FindMetadata(reply.trailers, kRetryAfterMetadata), "25");
 }
 
+TEST_F(BadNews, ARefusalsJoulesTeachTheCostModelNothing) {
+  Build(R"(
+pools:
+- name: pool
+  experts: [{name: small, replicas: [{address: "small:1"}]}]
+)");
+  InferReply refused = MakeReply(1, 0.9f, 0.0);
+  refused.status = absl::ResourceExhaustedError("the queue is full");
+  refused.body = Bytes();
+  Target("small:1").AnswerWith(refused);
+  const CostModel& cost = catalogue_->Find("pool")->record->cost;
+  const double before = cost.Estimate(0, 0, 1, {}).energy_j;
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(Ask(MakeRequest()).status.ok());
+  EXPECT_GT(before, 0);
+  EXPECT_DOUBLE_EQ(cost.Estimate(0, 0, 1, {}).energy_j, before);
+}
+
+TEST_F(BadNews, MoreRowsThanARowPoolSaysItTakes) {
+  Build(R"(
+pools:
+- name: pool
+  granularity: ROW
+  experts: [{name: small, replicas: [{address: "small:1"}]}]
+)");
+  EXPECT_THAT(Ask(MakeRequest(65537)).status,
+              StatusIs(StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("wanted at most 65536 rows"), HasSubstr("got 65537"))));
+}
+
+TEST_F(BadNews, RowsOfNothing) {
+  Replica("small:1").facts->metadata.mutable_inputs(0)->set_shape(1, -1);
+  Build(R"(
+pools:
+- name: pool
+  granularity: ROW
+  experts: [{name: small, replicas: [{address: "small:1"}]}]
+)");
+  InferRequest request = MakeRequest();
+  for (const int64_t rows : {int64_t{1}, int64_t{1} << 40}) {
+    request.inputs[0] = FloatTensor("x", {rows, 0}, {});
+    EXPECT_THAT(Ask(request).status,
+                StatusIs(StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("input x"), HasSubstr("at least 1 element"))));
+  }
+}
+
 }  // namespace
 }  // namespace penstock::router

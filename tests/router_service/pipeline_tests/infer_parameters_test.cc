@@ -43,7 +43,6 @@ TEST(InferParameters, ReadsEveryParameterOfTheTable) {
   EXPECT_EQ(parameters.max_experts, 3u);
   EXPECT_EQ(parameters.application_class, "fast");
   EXPECT_THAT(parameters.forced_experts, ElementsAre("a", "b"));
-  EXPECT_TRUE(parameters.bypass_cache);
   EXPECT_TRUE(parameters.explain);
 }
 

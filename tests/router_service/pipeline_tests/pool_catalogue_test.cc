@@ -85,6 +85,24 @@ TEST_F(PoolCatalogueTest, IsNotReadyWithoutAHealthyExpertInEveryPool) {
   EXPECT_FALSE(catalogue_->ready());
 }
 
+TEST_F(PoolCatalogueTest, APoolThatIsDownHoldsUpTheOthersForTenSeconds) {
+  Replica("big:1").facts = absl::UnavailableError("connection refused");
+  Build(R"(
+pools:
+- name: pool
+  experts: [{name: small, replicas: [{address: "small:1"}]}]
+- name: down
+  experts: [{name: big, replicas: [{address: "big:1"}]}]
+)");
+  timers_.AdvanceAndRun(absl::Seconds(9));
+  EXPECT_FALSE(catalogue_->ready());
+  timers_.AdvanceAndRun(absl::Seconds(1));
+  EXPECT_TRUE(catalogue_->ready());
+  EXPECT_FALSE(catalogue_->Find("down")->ready());
+  Target("small:1").SetHealthy(false);
+  EXPECT_FALSE(catalogue_->ready());
+}
+
 TEST_F(PoolCatalogueTest, StartsTheCostModelFromWhatTheExpertSays) {
   Build(kTwoExperts);
   const CostEstimate estimate = catalogue_->Find("pool")->record->cost.Estimate(1, 0, 2, {});
@@ -140,6 +158,25 @@ TEST_F(PoolCatalogueTest, RefusesWrongConfigurationsByName) {
       CreateStatus(R"(pools: [{name: pool, granularity: ROW, combiner: VOTE,
                      experts: [{name: a, replicas: [{address: "x:1"}]}]}])"),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("pool")));
+}
+
+TEST_F(PoolCatalogueTest, RefusesMoreExpertsARequestThanThereAre) {
+  const auto with = [&](const std::string& more) {
+    return CreateStatus(absl::StrCat(
+        R"(pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}], )", more, "}]"));
+  };
+  const auto refused = [](const std::string& message) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message));
+  };
+  EXPECT_THAT(with("gate: {topk_softmax: {k: 3}}"),
+              refused("pools[0].gate.topk_softmax.k: wanted 1 to 1, got 3"));
+  EXPECT_THAT(with("gate: {topk_softmax: {k: 0}}"),
+              refused("pools[0].gate.topk_softmax.k: wanted 1 to 1, got 0"));
+  EXPECT_THAT(with("gate: {random: {k: 2}}"), refused("pools[0].gate.random.k"));
+  EXPECT_THAT(with("selection: {max_experts: 2}"),
+              refused("pools[0].selection.max_experts: wanted 1 to 1, got 2"));
+  EXPECT_THAT(with("selection: {max_experts: 0}"), refused("selection.max_experts"));
+  EXPECT_THAT(with("selection: {max_experts: 1}, gate: {topk_softmax: {k: 1}}"), IsOk());
 }
 
 TEST(PoolContract, WithoutModelConfigALeadingVariableDimensionMeansRows) {

@@ -352,5 +352,19 @@ TEST(RouterServiceConfig, WithoutAnExpertInTheProcessReplicasAreNeeded) {
   EXPECT_THAT(RouterService::Validate(config, true), IsOk());
 }
 
+TEST(RouterServiceTest, ValidateKnowsOnlyTheStoreOfThisProcess) {
+  config::v1::Router config;
+  ASSERT_THAT(ReadYaml(R"(
+store: "memory://"
+pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}]}]
+)",
+                       config),
+              IsOk());
+  EXPECT_THAT(RouterService::Validate(config), IsOk());
+  config.set_store("redis://localhost");
+  EXPECT_THAT(RouterService::Validate(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("redis://localhost")));
+}
+
 }  // namespace
 }  // namespace penstock::router
