@@ -9,8 +9,10 @@ python3 -m venv "$dir/venv"
   'nvidia-cuda-nvcc==13.0.*' 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cccl==13.0.*' 'nvidia-nvvm==13.0.*'
 root=$(find "$dir/venv" -type d -path '*/nvidia/cu13' | head -n 1)
 [ -n "$root" ] || { echo "error: the packages hold no nvidia/cu13 folder" >&2; exit 1; }
-for part in "$root"/*; do ln -sfn "$(realpath "$part")" "$dir/$(basename "$part")"; done
-[ -e "$dir/lib64" ] || ln -sfn lib "$dir/lib64"
-# The wheels carry only the versioned shared runtime; CMake looks for the plain names.
-chmod +x "$dir"/bin/* "$dir"/nvvm/bin/* 2>/dev/null || true
+# nvcc looks for its libraries in lib64 beside its own folder; the packages call it lib.
+[ -e "$root/lib64" ] || ln -s lib "$root/lib64"
+# CMake looks for the shared runtime by its plain name; the packages carry the versioned one only.
+[ -e "$root/lib/libcudart.so" ] || ln -s libcudart.so.13 "$root/lib/libcudart.so"
+for part in bin include lib64 nvvm; do ln -sfn "$(realpath "$root")/$part" "$dir/$part"; done
+chmod +x "$dir"/bin/* "$dir"/nvvm/bin/*
 "$dir/bin/nvcc" --version | tail -n 2
