@@ -2,8 +2,9 @@
 #   One library a folder, penstock::name. PUBLIC: what our headers include; PRIVATE: the rest.
 # penstock_binary(name SRCS ... DEPS ...)
 #   An executable in build/<preset>/bin.
-# penstock_test(name SRCS ... DEPS ... [LABEL unit|integration|gpu|slow])
-#   One test binary a folder; each gtest case is a ctest case.
+# penstock_test(name SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
+#   One test binary a folder; each gtest case is a ctest case. Only the sources in PATHS know where the
+#   tree and its binaries are: the compiler cache must hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
 #   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS.
 
@@ -26,14 +27,14 @@ function(penstock_binary name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SRCS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${PENSTOCK_ALLOCATOR})
 endfunction()
 
 function(penstock_test name)
   if(NOT PENSTOCK_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "LABEL" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL" "SRCS;DEPS;PATHS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -41,8 +42,11 @@ function(penstock_test name)
   add_executable(${target} ${ARG_SRCS})
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE
-    PENSTOCK_SOURCE_DIR="${CMAKE_SOURCE_DIR}" PENSTOCK_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(ARG_PATHS)
+    set_property(SOURCE ${ARG_PATHS} APPEND PROPERTY COMPILE_DEFINITIONS
+      PENSTOCK_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+      PENSTOCK_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  endif()
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
 endfunction()
@@ -60,9 +64,13 @@ function(penstock_fuzzer name)
   set_property(GLOBAL APPEND PROPERTY PENSTOCK_FUZZERS ${target})
 endfunction()
 
-# penstock_bench(name SRCS ... DEPS ...)
-#   A program of bench/<question>, penstock_bench_name in build/<preset>/bin.
+# penstock_bench(name [OWN_NEW] SRCS ... DEPS ...)
+#   A program of bench/<question>, penstock_bench_name in build/<preset>/bin. OWN_NEW: it replaces
+#   operator new, to count.
 function(penstock_bench name)
-  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "OWN_NEW" "" "SRCS;DEPS" ${ARGN})
+  if(ARG_OWN_NEW)
+    set(PENSTOCK_ALLOCATOR)
+  endif()
   penstock_binary(penstock_bench_${name} SRCS ${ARG_SRCS} DEPS ${ARG_DEPS})
 endfunction()

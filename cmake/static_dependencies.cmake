@@ -21,5 +21,8 @@ foreach(target ${imported})
     endforeach()
   endif()
 endforeach()
+# A forwarded request allocates some hundred times, most of it freed in the same thread. Sanitizers have an
+# allocator of their own: they build against shared libraries, without this.
+find_library(PENSTOCK_ALLOCATOR libtcmalloc_minimal.a REQUIRED)
 # The archive does not say that it needs zlib.
 set_property(TARGET protobuf::libprotobuf APPEND PROPERTY INTERFACE_LINK_LIBRARIES ZLIB::ZLIB)

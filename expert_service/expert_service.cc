@@ -137,7 +137,7 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
   server.registry = options.registry;
   PENSTOCK_ASSIGN_OR_RETURN(parts->server, OipServer::Create(std::move(server)));
   parts->control_service = std::make_unique<ExpertControlService>(
-      *parts->models, *parts->executor, *parts->meter, parts->device, parts->server->callers(),
+      *parts->models, *parts->executor, *parts->meter, parts->device,
       clock, parts->timers);
   return std::unique_ptr<ExpertService>(new ExpertService(std::move(parts)));
 }

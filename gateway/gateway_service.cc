@@ -118,7 +118,7 @@ absl::StatusOr<std::unique_ptr<GatewayService>> GatewayService::Create(
                     absl::Nanoseconds(config.catalogue_ttl().nanos());
   }
   state->routing = std::make_unique<RoutingProxy>(RoutingProxy::Deps{
-      *state->routers, *state->authenticator, state->server->callers(), clock});
+      *state->routers, *state->authenticator, clock});
   {
     MutexLock lock(state->mutex);
     state->catalogue = std::make_unique<Catalogue>(catalogue);

@@ -216,7 +216,7 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   parts->control = std::make_unique<RouterOipControl>(*parts->catalogue, parts->readiness);
   parts->routing =
       std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->pacer,
-                                       *parts->log, parts->server->callers());
+                                       *parts->log);
   return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
 }
 

@@ -192,9 +192,11 @@ def start_envoy(_, folder, expert):
     return Contender(f"127.0.0.1:{port}", [process])
 
 
-def start_penstock(binaries, _, expert):
+def start_penstock(binaries, folder, expert):
+    # A unix socket between the two, as between containers of one pod.
+    server = SERVER.replace('"127.0.0.1:0"', f'"unix:{folder}/router.sock"', 1)
     router = Service([str(binaries / "penstock-router")],
-                     f"{SERVER}\ntrust_plaintext: true\npools:\n  - {POOL.format(expert=expert)}\n")
+                     f"{server}\ntrust_plaintext: true\npools:\n  - {POOL.format(expert=expert)}\n")
     gateway = Service([str(binaries / "penstock-gateway")],
                       f'{SERVER}\nrouters: [{{address: "{router.grpc}"}}]\n')
     return Contender(gateway.grpc, [], [gateway, router])

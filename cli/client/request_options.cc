@@ -265,7 +265,7 @@ absl::StatusOr<inference::ModelMetadataResponse> FetchMetadata(PoolClient& clien
   options.deadline = absl::Now() + absl::Seconds(10);
   absl::StatusOr<inference::ModelMetadataResponse> metadata;
   Notification answered;
-  OipControlClient control(client.target().channel());
+  OipControlClient control(client.target().rpc());
   control.ModelMetadata(request, std::move(options),
                         [&](absl::StatusOr<inference::ModelMetadataResponse> got) {
                           metadata = std::move(got);

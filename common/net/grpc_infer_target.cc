@@ -1,7 +1,6 @@
 #include "common/net/grpc_infer_target.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
 
 #include <algorithm>
 #include <limits>
@@ -9,11 +8,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/net/callback_threads.h"
-#include "common/net/completion_queues.h"
-#include "common/net/grpc_bytes.h"
-#include "common/net/grpc_metadata.h"
-#include "common/net/grpc_status.h"
 #include "common/net/health_watch.h"
 #include "common/net/tls.h"
 #include "common/status_macros.h"
@@ -25,68 +19,6 @@ const std::string& InferMethod() {
   static const auto& method = *new std::string("/inference.GRPCInferenceService/ModelInfer");
   return method;
 }
-
-class ClientCall final : public OutgoingCall, public PendingCall, public QueueEvent {
- public:
-  ClientCall(std::shared_ptr<CompletionQueues> queues, absl::AnyInvocable<void(InferReply)> done)
-      : queues_(std::move(queues)), lane_(queues_->Pick()), done_(std::move(done)) {}
-
-  static std::shared_ptr<OutgoingCall> Start(std::shared_ptr<CompletionQueues> queues,
-                                             grpc::GenericStub& stub, const Bytes& request,
-                                             const CallOptions& options,
-                                             absl::AnyInvocable<void(InferReply)> done) {
-    auto call = std::make_shared<ClientCall>(std::move(queues), std::move(done));
-    call->StartOn(stub, request, options, call);
-    return call;
-  }
-
-  void Cancel() override { context_.TryCancel(); }
-  void CancelPending() override { context_.TryCancel(); }
-
- private:
-  void StartOn(grpc::GenericStub& stub, const Bytes& request, const CallOptions& options,
-               std::shared_ptr<ClientCall> self) {
-    const CompletionQueues::Start start(*queues_, lane_);
-    if (!start) {
-      done_(InferReply{absl::UnavailableError("this process is shutting down"), {}, {}});
-      return;
-    }
-    if (options.deadline != absl::InfiniteFuture()) {
-      context_.set_deadline(absl::ToChronoTime(options.deadline));
-    }
-    ForSendable(options.metadata, [this](const std::string& key, const std::string& value) {
-      context_.AddMetadata(key, value);
-    });
-    reader_ = stub.PrepareUnaryCall(&context_, InferMethod(), ToByteBuffer(request),
-                                    queues_->queue(lane_));
-    self_ = std::move(self);  // until OnEvent
-    queues_->Link(lane_, *this);
-    reader_->StartCall();
-    reader_->Finish(&response_, &status_, static_cast<QueueEvent*>(this));
-  }
-
-  void OnEvent(bool /*ok*/) override {
-    queues_->Unlink(lane_, *this);
-    const std::shared_ptr<ClientCall> self = std::move(self_);
-    InferReply reply;
-    reply.status = FromGrpcStatus(status_);
-    if (status_.ok()) reply.body = FromByteBuffer(response_);
-    response_.Clear();
-    reply.trailers = FromGrpcMetadata(context_.GetServerTrailingMetadata());
-    // What the callback holds goes when it has run, even if the caller keeps the OutgoingCall.
-    absl::AnyInvocable<void(InferReply)> done = std::move(done_);
-    done(std::move(reply));
-  }
-
-  const std::shared_ptr<CompletionQueues> queues_;
-  const size_t lane_;
-  absl::AnyInvocable<void(InferReply)> done_;
-  grpc::ClientContext context_;
-  grpc::ByteBuffer response_;
-  grpc::Status status_;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader_;
-  std::shared_ptr<ClientCall> self_;
-};
 
 grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
   grpc::ChannelArguments arguments;
@@ -113,7 +45,6 @@ grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::Endpoint& endpoint,
                                                            uint64_t max_message_bytes) {
-  KeepCallbackThreads();  // stubs of the callback API will be made on it
   if (endpoint.address().empty()) return absl::InvalidArgumentError("address is empty");
   if (absl::StartsWith(endpoint.address(), "inprocess:")) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -128,8 +59,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::End
 struct GrpcInferTarget::State {
   std::shared_ptr<grpc::Channel> channel;
   std::string address;
-  std::shared_ptr<CompletionQueues> queues;
-  grpc::GenericStub stub;
+  RpcClient rpc;
   std::shared_ptr<HealthWatch> health;
 };
 
@@ -143,11 +73,11 @@ absl::StatusOr<std::shared_ptr<GrpcInferTarget>> GrpcInferTarget::Create(
 std::shared_ptr<GrpcInferTarget> GrpcInferTarget::Over(std::shared_ptr<grpc::Channel> channel,
                                                        std::string address, ClientQueues& queues,
                                                        InferTargetOptions options) {
-  auto health = std::make_shared<HealthWatch>(channel, std::move(options.on_health));
+  RpcClient rpc(channel, queues);
+  auto health = std::make_shared<HealthWatch>(rpc, std::move(options.on_health));
   health->Start();
-  return std::shared_ptr<GrpcInferTarget>(new GrpcInferTarget(
-      std::make_unique<State>(State{channel, std::move(address), queues.queues(),
-                                    grpc::GenericStub(channel), std::move(health)})));
+  return std::shared_ptr<GrpcInferTarget>(new GrpcInferTarget(std::make_unique<State>(
+      State{std::move(channel), std::move(address), std::move(rpc), std::move(health)})));
 }
 
 GrpcInferTarget::GrpcInferTarget(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -156,11 +86,12 @@ GrpcInferTarget::~GrpcInferTarget() { state_->health->Stop(); }
 
 std::shared_ptr<OutgoingCall> GrpcInferTarget::ModelInfer(
     Bytes request, CallOptions options, absl::AnyInvocable<void(InferReply)> done) {
-  return ClientCall::Start(state_->queues, state_->stub, request, options, std::move(done));
+  return state_->rpc.Unary(InferMethod(), request, options, std::move(done));
 }
 
 bool GrpcInferTarget::healthy() const { return state_->health->healthy(); }
 absl::string_view GrpcInferTarget::address() const { return state_->address; }
 const std::shared_ptr<grpc::Channel>& GrpcInferTarget::channel() const { return state_->channel; }
+const RpcClient& GrpcInferTarget::rpc() const { return state_->rpc; }
 
 }  // namespace penstock

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "common/net/client_queues.h"
 #include "common/net/infer_call.h"
+#include "common/net/rpc_client.h"
 #include "penstock/config/v1/server.pb.h"
 
 namespace grpc {
@@ -26,7 +27,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
 
 struct InferTargetOptions {
   uint64_t max_message_bytes = kDefaultMaxMessageBytes;
-  // Runs on a thread of gRPC whenever healthy() changes. Must not block.
+  // Runs on a thread of the queues, or of gRPC, whenever healthy() changes. Must not block.
   absl::AnyInvocable<void(bool healthy)> on_health;
 };
 
@@ -49,7 +50,9 @@ class GrpcInferTarget final : public InferTarget {
   bool healthy() const override;
   absl::string_view address() const override;
 
-  // For stubs of other services (penstock.v1.Routing, ExpertControl) and OipControlClient.
+  // For the other methods of the server: OipControlClient, penstock.v1.Routing, ExpertControl.
+  const RpcClient& rpc() const;
+  // For stubs of the synchronous API, in programs that serve nothing.
   const std::shared_ptr<grpc::Channel>& channel() const;
 
  private:

@@ -4,7 +4,8 @@
 #include <chrono>
 #include <utility>
 
-#include "common/net/callback_threads.h"
+#include "absl/time/clock.h"
+#include "grpc/health/v1/health.pb.h"
 
 namespace penstock {
 namespace {
@@ -17,120 +18,90 @@ constexpr absl::Duration kLastBackoff = absl::Seconds(2);
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kCheckTimeout = absl::Seconds(2);
 
+constexpr char kWatchMethod[] = "/grpc.health.v1.Health/Watch";
+constexpr char kCheckMethod[] = "/grpc.health.v1.Health/Check";
+
 // A server that knows nothing of "the whole server" says nothing against itself.
-bool Serves(HealthCheckResponse::ServingStatus status) {
-  return status == HealthCheckResponse::SERVING || status == HealthCheckResponse::SERVICE_UNKNOWN;
+bool Serves(const Bytes& answer) {
+  const auto response = RpcClient::Parse<HealthCheckResponse>(answer);
+  return response.ok() && (response->status() == HealthCheckResponse::SERVING ||
+                           response->status() == HealthCheckResponse::SERVICE_UNKNOWN);
 }
+
+Bytes WholeServer() { return Bytes(HealthCheckRequest().SerializeAsString()); }
 
 }  // namespace
 
-class HealthWatch::WatchCall final : public grpc::ClientReadReactor<HealthCheckResponse> {
- public:
-  WatchCall(std::shared_ptr<HealthWatch> watch, std::shared_ptr<grpc::ClientContext> context)
-      : watch_(std::move(watch)), context_(std::move(context)) {}
-
-  // Deletes itself when the call is over.
-  void Run() {
-    watch_->stub_->async()->Watch(context_.get(), &request_, this);
-    StartRead(&response_);
-    StartCall();
-  }
-
- private:
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    heard_ = true;
-    watch_->Set(Serves(response_.status()));
-    StartRead(&response_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    watch_->WatchEnded(status, heard_);
-    delete this;
-  }
-
-  const std::shared_ptr<HealthWatch> watch_;
-  const std::shared_ptr<grpc::ClientContext> context_;
-  const HealthCheckRequest request_;
-  HealthCheckResponse response_;
-  bool heard_ = false;
-};
-
-class HealthWatch::CheckCall final : public grpc::ClientUnaryReactor {
- public:
-  CheckCall(std::shared_ptr<HealthWatch> watch, std::shared_ptr<grpc::ClientContext> context)
-      : watch_(std::move(watch)), context_(std::move(context)) {}
-
-  // Deletes itself when the call is over.
-  void Run() {
-    watch_->stub_->async()->Check(context_.get(), &request_, &response_, this);
-    StartCall();
-  }
-
- private:
-  void OnDone(const grpc::Status& status) override {
-    watch_->CheckEnded(status, Serves(response_.status()));
-    delete this;
-  }
-
-  const std::shared_ptr<HealthWatch> watch_;
-  const std::shared_ptr<grpc::ClientContext> context_;
-  const HealthCheckRequest request_;
-  HealthCheckResponse response_;
-};
-
-HealthWatch::HealthWatch(std::shared_ptr<grpc::Channel> channel,
-                         absl::AnyInvocable<void(bool)> on_health)
-    : channel_(std::move(channel)),
-      stub_(grpc::health::v1::Health::NewStub(channel_)),
+HealthWatch::HealthWatch(RpcClient rpc, absl::AnyInvocable<void(bool)> on_health)
+    : rpc_(std::move(rpc)),
       on_health_(std::move(on_health)),
       backoff_(kFirstBackoff) {}
 
-void HealthWatch::Start() {
-  KeepCallbackThreads();
-  Watch();
-}
+void HealthWatch::Start() { Watch(); }
 
 void HealthWatch::Stop() {
   {
     MutexLock lock(notify_mutex_);
     on_health_ = nullptr;
   }
-  std::shared_ptr<grpc::ClientContext> context;
+  std::shared_ptr<OutgoingCall> call;
   {
     MutexLock lock(mutex_);
     stopped_ = true;
-    context = std::move(context_);
+    call = std::move(call_);
     if (alarm_ != nullptr) alarm_->Cancel();
   }
-  if (context != nullptr) context->TryCancel();
+  if (call != nullptr) call->Cancel();
+}
+
+bool HealthWatch::NextTurn(uint64_t& turn) {
+  MutexLock lock(mutex_);
+  turn = ++turn_;
+  return !stopped_;
+}
+
+void HealthWatch::Keep(uint64_t turn, std::shared_ptr<OutgoingCall> call) {
+  {
+    MutexLock lock(mutex_);
+    if (turn != turn_) return;  // over, and the next one has begun
+    if (!stopped_) {
+      call_ = std::move(call);
+      return;
+    }
+  }
+  call->Cancel();
 }
 
 void HealthWatch::Watch() {
-  auto context = std::make_shared<grpc::ClientContext>();
-  context->set_wait_for_ready(true);
-  {
-    MutexLock lock(mutex_);
-    if (stopped_) return;
-    context_ = context;
-  }
-  (new WatchCall(shared_from_this(), std::move(context)))->Run();
+  uint64_t turn = 0;
+  if (!NextTurn(turn)) return;
+  CallOptions options;
+  options.wait_for_ready = true;
+  auto heard = std::make_shared<bool>(false);
+  Keep(turn, rpc_.ServerStream(
+      kWatchMethod, WholeServer(), options,
+      [self = shared_from_this(), heard](const Bytes& answer) {
+        *heard = true;
+        self->Set(Serves(answer));
+      },
+      [self = shared_from_this(), heard](const absl::Status& status) {
+        self->WatchEnded(status, *heard);
+      }));
 }
 
 void HealthWatch::Check() {
-  auto context = std::make_shared<grpc::ClientContext>();
-  context->set_deadline(std::chrono::system_clock::now() +
-                        absl::ToChronoNanoseconds(kCheckTimeout));
-  {
-    MutexLock lock(mutex_);
-    if (stopped_) return;
-    context_ = context;
-  }
-  (new CheckCall(shared_from_this(), std::move(context)))->Run();
+  uint64_t turn = 0;
+  if (!NextTurn(turn)) return;
+  CallOptions options;
+  options.deadline = absl::Now() + kCheckTimeout;
+  Keep(turn, rpc_.Unary(kCheckMethod, WholeServer(), options,
+                        [self = shared_from_this()](const InferReply& reply) {
+                          self->CheckEnded(reply);
+                        }));
 }
 
 void HealthWatch::After(absl::Duration delay, void (HealthWatch::*next)()) {
   MutexLock lock(mutex_);
-  context_ = nullptr;
   if (stopped_) return;
   alarm_ = std::make_unique<grpc::Alarm>();
   // Weak: an alarm keeps its callback when it has run, and this keeps the alarm.
@@ -147,8 +118,8 @@ void HealthWatch::Set(bool healthy) {
   if (on_health_) on_health_(healthy);
 }
 
-void HealthWatch::WatchEnded(const grpc::Status& status, bool heard) {
-  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+void HealthWatch::WatchEnded(const absl::Status& status, bool heard) {
+  if (absl::IsUnimplemented(status)) {
     After(absl::ZeroDuration(), &HealthWatch::Check);
     return;
   }
@@ -162,13 +133,13 @@ void HealthWatch::WatchEnded(const grpc::Status& status, bool heard) {
   After(backoff, &HealthWatch::Watch);
 }
 
-void HealthWatch::CheckEnded(const grpc::Status& status, bool serving) {
-  switch (status.error_code()) {
-    case grpc::StatusCode::OK:
-      Set(serving);
+void HealthWatch::CheckEnded(const InferReply& reply) {
+  switch (reply.status.code()) {
+    case absl::StatusCode::kOk:
+      Set(Serves(reply.body));
       break;
-    case grpc::StatusCode::UNIMPLEMENTED:  // no such service
-    case grpc::StatusCode::NOT_FOUND:      // none that covers the whole server
+    case absl::StatusCode::kUnimplemented:  // no such service
+    case absl::StatusCode::kNotFound:       // none that covers the whole server
       Set(true);
       break;
     default:

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/channel.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "common/mutex.h"
-#include "grpc/health/v1/health.grpc.pb.h"
+#include "common/net/rpc_client.h"
 
 // For the .cc files of this folder: includes gRPC.
 
@@ -19,7 +19,7 @@ namespace penstock {
 // once a second, else whether it answers. Calls under way keep it alive; Stop before letting go of it.
 class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
  public:
-  HealthWatch(std::shared_ptr<grpc::Channel> channel, absl::AnyInvocable<void(bool)> on_health);
+  HealthWatch(RpcClient rpc, absl::AnyInvocable<void(bool)> on_health);
 
   void Start();
   // The callback does not run after this.
@@ -27,18 +27,18 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
   bool healthy() const { return healthy_.load(std::memory_order_relaxed); }
 
  private:
-  class WatchCall;
-  class CheckCall;
-
   void Watch();
   void Check();
   void After(absl::Duration delay, void (HealthWatch::*next)());
   void Set(bool healthy);
-  void WatchEnded(const grpc::Status& status, bool heard);
-  void CheckEnded(const grpc::Status& status, bool serving);
+  void WatchEnded(const absl::Status& status, bool heard);
+  void CheckEnded(const InferReply& reply);
+  // False: stopped.
+  bool NextTurn(uint64_t& turn);
+  // So that Stop can cancel it, at once if it came first.
+  void Keep(uint64_t turn, std::shared_ptr<OutgoingCall> call);
 
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<grpc::health::v1::Health::Stub> stub_;
+  const RpcClient rpc_;
   std::atomic<bool> healthy_{false};
 
   Mutex notify_mutex_;  // held while the callback runs
@@ -46,7 +46,8 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
 
   Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_);  // of the call under way
+  uint64_t turn_ ABSL_GUARDED_BY(mutex_) = 0;  // of the call under way
+  std::shared_ptr<OutgoingCall> call_ ABSL_GUARDED_BY(mutex_);  // the latest
   std::unique_ptr<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mutex_);
   absl::Duration backoff_ ABSL_GUARDED_BY(mutex_);
 };

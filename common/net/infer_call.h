@@ -70,6 +70,8 @@ class OutgoingCall {
 struct CallOptions {
   absl::Time deadline = absl::InfiniteFuture();
   Metadata metadata;
+  // Waits for a connection rather than failing without one.
+  bool wait_for_ready = false;
 };
 
 // One endpoint that serves ModelInfer.

@@ -72,20 +72,19 @@ class StreamCall final : public IncomingCall {
   absl::AnyInvocable<void()> on_cancel_;
 };
 
-std::shared_ptr<InferStream> InferStream::Open(OipCore& core,
-                                               grpc::CallbackServerContext& context) {
-  std::shared_ptr<InferStream> stream(new InferStream(core, context));
+void InferStream::Open(OipCore& core, std::unique_ptr<RpcArrival> arrival) {
+  std::shared_ptr<InferStream> stream(new InferStream(core, std::move(arrival)));
   stream->self_ = stream;
-  core.Add(stream);
+  core.streams.Add(stream);
   stream->Pump();
-  return stream;
 }
 
-InferStream::InferStream(OipCore& core, grpc::CallbackServerContext& context)
-    : core_(core),
-      metadata_(ClientMetadata(context)),
-      caller_(core.callers->Identify(context)),
-      deadline_(ClientDeadline(context)) {}
+InferStream::InferStream(OipCore& core, std::unique_ptr<RpcArrival> arrival)
+    : ServerRpc(std::move(arrival)),
+      core_(core),
+      metadata_(ClientMetadata(context())),
+      caller_(core.callers->Identify(context())),
+      deadline_(ClientDeadline(context())) {}
 
 void InferStream::End() {
   {
@@ -166,7 +165,7 @@ void InferStream::OnCancel() {
 }
 
 void InferStream::OnDone() {
-  core_.Remove(self_);
+  core_.streams.Remove(self_);
   // The last reference may be this one.
   const std::shared_ptr<InferStream> last = std::move(self_);
 }
@@ -198,9 +197,9 @@ void InferStream::Pump() {
       }
     }
   }
-  if (write) StartWrite(&writing_);
+  if (write) StartWrite(writing_);
   if (read) {
-    StartRead(&reading_);
+    StartRead(reading_);
     {
       MutexLock lock(mutex_);
       starting_read_ = false;
@@ -208,7 +207,7 @@ void InferStream::Pump() {
     // What was held up by the flag.
     Pump();
   }
-  if (finish) Finish(std::move(status));
+  if (finish) Finish(status);
 }
 
 }  // namespace penstock

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <deque>
 #include <list>
@@ -13,6 +11,7 @@
 #include "common/mutex.h"
 #include "common/net/infer_call.h"
 #include "common/net/oip_core.h"
+#include "common/net/server_rpc.h"
 
 namespace penstock {
 
@@ -21,10 +20,11 @@ class StreamCall;
 // One ModelStreamInfer: every message becomes a call of its own, answered in order of completion. The
 // RPC's own status stays OK; errors of a message travel in its answer. At most one read and one write
 // are outstanding. Lives until gRPC is done with it and every call has let go of it.
-class InferStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+class InferStream final : public ServerRpc,
                           public std::enable_shared_from_this<InferStream> {
  public:
-  static std::shared_ptr<InferStream> Open(OipCore& core, grpc::CallbackServerContext& context);
+  // Owns itself until OnDone.
+  static void Open(OipCore& core, std::unique_ptr<RpcArrival> arrival);
 
   // Takes no more messages, answers those taken, and finishes with UNAVAILABLE.
   void End();
@@ -37,7 +37,7 @@ class InferStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   friend class StreamCall;
   using Calls = std::list<std::weak_ptr<StreamCall>>;
 
-  InferStream(OipCore& core, grpc::CallbackServerContext& context);
+  InferStream(OipCore& core, std::unique_ptr<RpcArrival> arrival);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -45,7 +45,7 @@ class InferStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void OnDone() override;
 
   void Answer(Calls::iterator call, grpc::ByteBuffer message);
-  // Starts what the state allows. gRPC's calls are made without the lock: they may run reactions.
+  // Starts what the state allows, without the lock: it may run reactions.
   void Pump();
 
   OipCore& core_;

@@ -35,8 +35,8 @@ struct ControlContext {
 
 using ControlDone = absl::AnyInvocable<void(absl::Status)>;
 
-// What a service says about itself and its models. Called on gRPC's callback threads, of which there
-// are few: must not block. `done` runs exactly once, on any thread, possibly before the method returns;
+// What a service says about itself and its models. Called on the threads of the data path:
+// must not block. `done` runs exactly once, on any thread, possibly before the method returns;
 // context, request and response live until it has run.
 class OipControl {
  public:

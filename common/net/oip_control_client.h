@@ -1,15 +1,12 @@
 #pragma once
 
-#include <memory>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "common/net/infer_call.h"
+#include "common/net/rpc_client.h"
 #include "inference/grpc_service.pb.h"
-
-namespace grpc {
-class Channel;
-}  // namespace grpc
 
 namespace penstock {
 
@@ -17,11 +14,10 @@ template <typename Response>
 using ControlReply = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
 // What another OIP server says about itself and its models. `done` runs exactly once, on a thread of
-// gRPC: it must not block. The client may be destroyed before.
+// the queues: it must not block. The client may be destroyed before.
 class OipControlClient {
  public:
-  explicit OipControlClient(std::shared_ptr<grpc::Channel> channel);
-  ~OipControlClient();
+  explicit OipControlClient(RpcClient rpc) : rpc_(std::move(rpc)) {}
 
   void ServerLive(CallOptions options, ControlReply<inference::ServerLiveResponse> done);
   void ServerReady(CallOptions options, ControlReply<inference::ServerReadyResponse> done);
@@ -38,8 +34,7 @@ class OipControlClient {
                        ControlReply<inference::RepositoryIndexResponse> done);
 
  private:
-  struct State;
-  const std::unique_ptr<State> state_;
+  const RpcClient rpc_;
 };
 
 }  // namespace penstock

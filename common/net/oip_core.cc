@@ -2,10 +2,6 @@
 
 #include <prometheus/counter.h>
 
-#include <vector>
-
-#include "common/net/infer_stream.h"
-
 namespace penstock {
 
 void OipCore::Accepted() {
@@ -17,33 +13,6 @@ void OipCore::Answered(uint64_t calls) {
   if (calls == 0) return;
   answered.fetch_add(calls, std::memory_order_relaxed);
   if (answered_total != nullptr) answered_total->Increment(static_cast<double>(calls));
-}
-
-void OipCore::Add(const std::shared_ptr<InferStream>& stream) {
-  bool end = false;
-  {
-    MutexLock lock(mutex);
-    streams.insert(stream);
-    end = ending_streams;
-  }
-  if (end) stream->End();
-}
-
-void OipCore::Remove(const std::shared_ptr<InferStream>& stream) {
-  MutexLock lock(mutex);
-  streams.erase(stream);
-}
-
-void OipCore::EndStreams() {
-  std::vector<std::shared_ptr<InferStream>> open;
-  {
-    MutexLock lock(mutex);
-    ending_streams = true;
-    for (const auto& stream : streams) {
-      if (auto held = stream.lock()) open.push_back(std::move(held));
-    }
-  }
-  for (const auto& stream : open) stream->End();
 }
 
 absl::Status DroppedCall() {

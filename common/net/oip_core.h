@@ -2,14 +2,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <set>
 
 #include "absl/status/status.h"
-#include "common/mutex.h"
 #include "common/net/caller_policy.h"
 #include "common/net/infer_call.h"
 #include "common/net/oip_control.h"
+#include "common/net/open_streams.h"
 
 namespace prometheus {
 class Counter;
@@ -33,13 +31,7 @@ struct OipCore {
   prometheus::Counter* accepted_total = nullptr;  // null: not exported
   prometheus::Counter* answered_total = nullptr;
 
-  // Streams that are open, to be ended when the server drains.
-  void Add(const std::shared_ptr<InferStream>& stream);
-  void Remove(const std::shared_ptr<InferStream>& stream);
-  void EndStreams();
-  Mutex mutex;
-  bool ending_streams ABSL_GUARDED_BY(mutex) = false;
-  std::set<std::weak_ptr<InferStream>, std::owner_less<>> streams ABSL_GUARDED_BY(mutex);
+  OpenStreams<InferStream> streams;
 };
 
 // What a call that the handler let go of unfinished is answered with.

@@ -8,6 +8,7 @@
 #include <prometheus/registry.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <thread>
@@ -18,10 +19,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/metrics/process.h"
-#include "common/net/callback_threads.h"
 #include "common/net/completion_queues.h"
 #include "common/net/grpc_infer_target.h"
 #include "common/net/health_service.h"
+#include "common/net/infer_stream.h"
 #include "common/net/oip_core.h"
 #include "common/net/oip_service.h"
 #include "common/net/tls.h"
@@ -112,10 +113,9 @@ OipServer::OipServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions options) {
   InitGrpcOnce();
-  KeepCallbackThreads();
   const config::v1::Server& config = options.config;
   const int threads =
-      config.has_threads() ? static_cast<int>(config.threads()) : std::min(UsableCores(), 64);
+      config.has_threads() ? static_cast<int>(config.threads()) : std::clamp(UsableCores() / 2, 1, 64);
   if (threads < 1 || threads > 64) {
     return absl::InvalidArgumentError(
         absl::StrCat("server.threads is ", threads, ", want 1 to 64"));
@@ -177,13 +177,13 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
 }
 
 absl::Status OipServer::Start(InferHandler& handler, OipControl& control,
-                              const std::vector<grpc::Service*>& services,
+                              const std::vector<RpcService*>& services,
                               absl::AnyInvocable<void()> end_streams) {
   State& s = *state_;
   s.core.handler = &handler;
   s.core.control = &control;
   s.end_streams = std::move(end_streams);
-  for (grpc::Service* service : services) s.builder->RegisterService(service);
+  for (RpcService* service : services) s.builder->RegisterService(service);
   int port = 0;
   if (!s.address.empty()) s.builder->AddListeningPort(s.address, s.credentials, &port);
   s.server = s.builder->BuildAndStart();
@@ -199,6 +199,10 @@ absl::Status OipServer::Start(InferHandler& handler, OipControl& control,
   for (size_t lane = 0; lane < s.queues->size(); ++lane) {
     for (int i = 0; i < kArmedPerQueue; ++i) UnaryCall::Arm(s.core, s.service, *s.queues, lane);
   }
+  std::vector<RpcService*> all = services;
+  all.push_back(&s.service);
+  all.push_back(&s.health);
+  for (RpcService* service : all) service->Arm(*s.queues, s.policy);
   return absl::OkStatus();
 }
 
@@ -221,7 +225,7 @@ void OipServer::Drain() {
   absl::SleepFor(s.grace);
   // Streams end by themselves only when their clients wish.
   s.health.EndStreams();
-  s.core.EndStreams();
+  s.core.streams.EndAll();
   if (s.end_streams) s.end_streams();
   s.server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(s.timeout));
   // The server is shut down when its connections are closed; handlers may still hold cancelled calls.

@@ -16,13 +16,14 @@
 
 namespace grpc {
 class Channel;
-class Service;
 }  // namespace grpc
 namespace prometheus {
 class Registry;
 }  // namespace prometheus
 
 namespace penstock {
+
+class RpcService;
 
 struct OipServerOptions {
   // "gateway", "router", "expert": names the metrics penstock_<service>_{accepted,answered}_total.
@@ -52,12 +53,11 @@ class OipServer {
   // Drains without grace if that was not done.
   ~OipServer();
 
-  // Listens. NOT_SERVING until SetServing(true), but calls are taken at once. `services` must be of
-  // the callback API; `end_streams` is called by Drain after the grace and must make them finish the
+  // Listens. NOT_SERVING until SetServing(true), but calls are taken at once. `end_streams` is called by Drain after the grace and must make them finish the
   // streams that they hold open, which would otherwise last until `drain.timeout`. UNAVAILABLE when
   // the address cannot be bound. Call once.
   absl::Status Start(InferHandler& handler, OipControl& control,
-                     const std::vector<grpc::Service*>& services = {},
+                     const std::vector<RpcService*>& services = {},
                      absl::AnyInvocable<void()> end_streams = {});
   // What grpc.health.v1 says for the whole server and for inference.GRPCInferenceService. No effect
   // once the drain has begun.

@@ -16,7 +16,7 @@ void UnaryCall::Arm(OipCore& core, OipService& service, CompletionQueues& queues
   // The queue is both: where the call's events and where its arrival go.
   auto* queue = static_cast<grpc::ServerCompletionQueue*>(queues.queue(lane));
   call->context_.AsyncNotifyWhenDone(&call->over_);
-  service.RequestModelInfer(&call->context_, &call->buffer_, &call->writer_, queue, queue,
+  service.RequestModelInfer(&call->context_, &call->buffer_, &call->writer_, queue,
                             &call->arrived_);
 }
 

@@ -2,16 +2,15 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/mutex.h"
 #include "common/net/grpc_status.h"
+#include "common/net/rpc_service.h"
 #include "common/status_macros.h"
 #include "expert_service/oip/load_watch.h"
-#include "penstock/v1/expert_control.grpc.pb.h"
+#include "penstock/v1/expert_control.pb.h"
 
 namespace penstock::expert {
 namespace {
@@ -19,88 +18,59 @@ namespace {
 constexpr absl::Duration kDefaultInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLeastInterval = absl::Milliseconds(10);
 
-// Cannot be cancelled before it has begun: answered in the method itself.
-grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext& context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
-}
-
-// A stream that is refused.
-class Refusal final : public grpc::ServerWriteReactor<v1::Load> {
- public:
-  explicit Refusal(const grpc::Status& status) { Finish(status); }
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
-class ExpertControlService::Service final : public v1::ExpertControl::CallbackService {
+class ExpertControlService::Service final : public RpcService {
  public:
   Service(const ModelRepository& models, const Executor& executor, const EnergyMeter& meter,
-          const Device& device, const CallerPolicy& callers, const Clock& clock, Timers& timers)
+          const Device& device, const Clock& clock, Timers& timers)
       : models_(models),
         executor_(executor),
         meter_(meter),
         device_(device),
-        callers_(callers),
         clock_(clock),
-        timers_(timers) {}
-
-  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
-                                     const v1::DescribeRequest* request,
-                                     v1::DescribeResponse* response) override {
-    return Reply(*context, FillDescription(*request, *response));
+        timers_(timers) {
+    AddUnary<v1::DescribeRequest, v1::DescribeResponse>(
+        "/penstock.v1.ExpertControl/Describe",
+        [this](const ControlContext&, const v1::DescribeRequest& request,
+               v1::DescribeResponse& response, ControlDone done) {
+          done(FillDescription(request, response));
+        });
+    AddUnary<v1::PrefetchRequest, v1::PrefetchResponse>(
+        "/penstock.v1.ExpertControl/Prefetch",
+        [this](const ControlContext& context, const v1::PrefetchRequest& request,
+               v1::PrefetchResponse&, ControlDone done) { done(CheckPrefetch(context, request)); });
+    AddServerStream<v1::WatchLoadRequest>(
+        "/penstock.v1.ExpertControl/WatchLoad",
+        [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchLoadRequest& request) {
+          WatchLoad(std::move(arrival), request);
+        });
   }
 
-  grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
-                                     const v1::PrefetchRequest* request,
-                                     v1::PrefetchResponse*) override {
-    return Reply(*context, CheckPrefetch(*context, *request));
-  }
+  void EndStreams() { watches_.EndAll(); }
 
-  grpc::ServerWriteReactor<v1::Load>* WatchLoad(grpc::CallbackServerContext*,
-                                                const v1::WatchLoadRequest* request) override {
+ private:
+  void WatchLoad(std::unique_ptr<RpcArrival> arrival, const v1::WatchLoadRequest& request) {
     absl::Duration interval = kDefaultInterval;
-    if (request->has_interval()) {
-      interval = absl::Seconds(request->interval().seconds()) +
-                 absl::Nanoseconds(request->interval().nanos());
+    if (request.has_interval()) {
+      interval = absl::Seconds(request.interval().seconds()) +
+                 absl::Nanoseconds(request.interval().nanos());
       if (interval < kLeastInterval) {
-        return new Refusal(ToGrpcStatus(absl::InvalidArgumentError(
-            absl::StrCat("interval: wanted at least ", absl::FormatDuration(kLeastInterval),
-                         ", got ", absl::FormatDuration(interval)))));
+        RefusedRpc::Open(std::move(arrival),
+                         ToGrpcStatus(absl::InvalidArgumentError(absl::StrCat(
+                             "interval: wanted at least ", absl::FormatDuration(kLeastInterval),
+                             ", got ", absl::FormatDuration(interval)))));
+        return;
       }
     }
     // What was booked before the stream began is not news.
     auto booked = std::make_shared<double>(meter_.totals().corrections);
-    auto watch = std::make_shared<LoadWatch>(
-        interval, [this, booked](v1::Load& load) { FillLoad(*booked, load); }, clock_, timers_,
-        [this](LoadWatch* done) {
-          MutexLock lock(mutex_);
-          watches_.erase(done);
-        });
-    bool ended = false;
-    {
-      MutexLock lock(mutex_);
-      ended = ended_;
-      watches_.emplace(watch.get(), watch);
-    }
-    if (ended) watch->End();
-    watch->Begin();
-    return watch.get();
+    std::make_shared<LoadWatch>(
+        std::move(arrival), interval, [this, booked](v1::Load& load) { FillLoad(*booked, load); },
+        clock_, timers_, watches_)
+        ->Begin();
   }
 
-  void EndStreams() {
-    std::vector<std::shared_ptr<LoadWatch>> open;
-    {
-      MutexLock lock(mutex_);
-      ended_ = true;
-      for (const auto& [raw, watch] : watches_) open.push_back(watch);
-    }
-    for (const auto& watch : open) watch->End();
-  }
-
- private:
   absl::Status FillDescription(const v1::DescribeRequest& request,
                                v1::DescribeResponse& response) const {
     if (request.model().empty()) {
@@ -131,9 +101,9 @@ class ExpertControlService::Service final : public v1::ExpertControl::CallbackSe
     description.set_max_batch_rows(static_cast<uint32_t>(model.contract().max_rows));
   }
 
-  absl::Status CheckPrefetch(const grpc::CallbackServerContext& context,
+  absl::Status CheckPrefetch(const ControlContext& context,
                              const v1::PrefetchRequest& request) const {
-    if (!MakeControlContext(context, callers_).caller.trusted) {
+    if (!context.caller.trusted) {
       return absl::PermissionDeniedError("Prefetch is for trusted callers");
     }
     // Weights of all models stay in memory from start to end: what is known is there already.
@@ -163,24 +133,19 @@ class ExpertControlService::Service final : public v1::ExpertControl::CallbackSe
   const Executor& executor_;
   const EnergyMeter& meter_;
   const Device& device_;
-  const CallerPolicy& callers_;
   const Clock& clock_;
   Timers& timers_;
-  Mutex mutex_;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<LoadWatch*, std::shared_ptr<LoadWatch>> watches_ ABSL_GUARDED_BY(mutex_);
+  OpenStreams<LoadWatch> watches_;
 };
 
 ExpertControlService::ExpertControlService(const ModelRepository& models, const Executor& executor,
                                            const EnergyMeter& meter, const Device& device,
-                                           const CallerPolicy& callers, const Clock& clock,
-                                           Timers& timers)
-    : service_(std::make_unique<Service>(models, executor, meter, device, callers, clock, timers)) {
-}
+                                           const Clock& clock, Timers& timers)
+    : service_(std::make_unique<Service>(models, executor, meter, device, clock, timers)) {}
 
 ExpertControlService::~ExpertControlService() = default;
 
-grpc::Service& ExpertControlService::service() { return *service_; }
+RpcService& ExpertControlService::service() { return *service_; }
 
 void ExpertControlService::EndStreams() { service_->EndStreams(); }
 

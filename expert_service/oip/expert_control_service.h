@@ -2,7 +2,6 @@
 
 #include <memory>
 
-#include "common/net/caller_policy.h"
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "expert_service/execution/device.h"
@@ -10,9 +9,9 @@
 #include "expert_service/metering/energy_meter.h"
 #include "expert_service/models/model_repository.h"
 
-namespace grpc {
-class Service;
-}  // namespace grpc
+namespace penstock {
+class RpcService;
+}  // namespace penstock
 
 namespace penstock::expert {
 
@@ -22,11 +21,11 @@ class ExpertControlService {
  public:
   // All arguments outlive the service.
   ExpertControlService(const ModelRepository& models, const Executor& executor,
-                       const EnergyMeter& meter, const Device& device, const CallerPolicy& callers,
-                       const Clock& clock, Timers& timers);
+                       const EnergyMeter& meter, const Device& device, const Clock& clock,
+                       Timers& timers);
   ~ExpertControlService();
 
-  grpc::Service& service();
+  RpcService& service();
   // Ends the streams, present and future, so that a drain does not wait for them.
   void EndStreams();
 

@@ -2,24 +2,28 @@
 
 #include <utility>
 
+#include "common/net/grpc_messages.h"
+
 namespace penstock::expert {
 
-LoadWatch::LoadWatch(absl::Duration interval, Read read, const Clock& clock, Timers& timers,
-                     std::function<void(LoadWatch*)> on_done)
-    : interval_(interval),
+LoadWatch::LoadWatch(std::unique_ptr<RpcArrival> arrival, absl::Duration interval, Read read,
+                     const Clock& clock, Timers& timers, OpenStreams<LoadWatch>& open)
+    : ServerRpc(std::move(arrival)),
+      interval_(interval),
       read_(std::move(read)),
       clock_(clock),
       timers_(timers),
-      on_done_(std::move(on_done)) {}
+      open_(open) {}
 
 void LoadWatch::Begin() {
   self_ = shared_from_this();
+  open_.Add(self_);
   Write();
 }
 
 void LoadWatch::Write() {
-  load_.Clear();
-  read_(load_);
+  v1::Load load;
+  read_(load);
   bool stop = false;
   grpc::Status status;
   {
@@ -31,7 +35,7 @@ void LoadWatch::Write() {
   if (stop) {
     Finish(status);
   } else {
-    StartWrite(&load_);
+    StartWrite(SerializeMessage(load));
   }
 }
 
@@ -70,8 +74,8 @@ void LoadWatch::End() {
 void LoadWatch::OnCancel() { Stop(grpc::Status::CANCELLED); }
 
 void LoadWatch::OnDone() {
-  const std::shared_ptr<LoadWatch> self = std::move(self_);
-  on_done_(this);
+  open_.Remove(self_);
+  const std::shared_ptr<LoadWatch> last = std::move(self_);
 }
 
 }  // namespace penstock::expert

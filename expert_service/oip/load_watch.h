@@ -1,11 +1,11 @@
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
 #include <functional>
 #include <memory>
 
 #include "common/mutex.h"
+#include "common/net/open_streams.h"
+#include "common/net/server_rpc.h"
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "penstock/v1/expert_control.pb.h"
@@ -13,25 +13,24 @@
 namespace penstock::expert {
 
 // One WatchLoad stream: writes a Load, waits `interval`, writes the next. Keeps itself alive from
-// Begin to OnDone, which tells `on_done`. gRPC is never called with the lock held: it may call back
-// on the same thread.
-class LoadWatch final : public grpc::ServerWriteReactor<v1::Load>,
+// Begin to OnDone. Operations start without the lock: they may run reactions.
+class LoadWatch final : public ServerRpc,
                         public std::enable_shared_from_this<LoadWatch> {
  public:
   using Read = std::function<void(v1::Load&)>;
 
-  LoadWatch(absl::Duration interval, Read read, const Clock& clock, Timers& timers,
-            std::function<void(LoadWatch*)> on_done);
+  LoadWatch(std::unique_ptr<RpcArrival> arrival, absl::Duration interval, Read read,
+            const Clock& clock, Timers& timers, OpenStreams<LoadWatch>& open);
   // The first message.
   void Begin();
   // From the server's side; the client sees UNAVAILABLE.
   void End();
 
+ private:
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
- private:
   enum class State { kIdle, kWriting, kWaiting, kFinished };
 
   void Write();
@@ -42,8 +41,7 @@ class LoadWatch final : public grpc::ServerWriteReactor<v1::Load>,
   const Read read_;
   const Clock& clock_;
   Timers& timers_;
-  const std::function<void(LoadWatch*)> on_done_;
-  v1::Load load_;  // of the write under way
+  OpenStreams<LoadWatch>& open_;
   std::shared_ptr<LoadWatch> self_;
 
   Mutex mutex_;

@@ -1,22 +1,18 @@
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/net/grpc_infer_target.h"
 #include "common/net/oip_control_client.h"
-#include "penstock/v1/routing.grpc.pb.h"
 
 namespace penstock::gateway {
 
-// One router as the gateway reaches it: ModelInfer, the protocol's other RPCs, and penstock.v1.Routing.
+// One router as the gateway reaches it: ModelInfer and other methods, and the protocol's other RPCs.
 struct Router {
   std::shared_ptr<GrpcInferTarget> target;
   std::unique_ptr<OipControlClient> control;
-  std::unique_ptr<v1::Routing::Stub> routing;
 };
 
 // The routers of the configuration, connected. Fixed for the life of the gateway.
@@ -24,9 +20,8 @@ class RouterSet {
  public:
   explicit RouterSet(std::vector<std::shared_ptr<GrpcInferTarget>> targets) {
     for (std::shared_ptr<GrpcInferTarget>& target : targets) {
-      const auto channel = target->channel();
-      routers_.push_back({std::move(target), std::make_unique<OipControlClient>(channel),
-                          v1::Routing::NewStub(channel)});
+      auto control = std::make_unique<OipControlClient>(target->rpc());
+      routers_.push_back({std::move(target), std::move(control)});
     }
   }
 

@@ -2,114 +2,119 @@
 
 #include <utility>
 
+#include "common/net/grpc_bytes.h"
+#include "common/net/grpc_status.h"
+
 namespace penstock::gateway {
 
-// One router's stream. Owns itself: gRPC calls OnDone last.
-class DecisionMerge::Source final : public grpc::ClientReadReactor<v1::Decision> {
- public:
-  Source(DecisionMerge& merge, v1::WatchDecisionsRequest request,
-         std::shared_ptr<grpc::ClientContext> context)
-      : merge_(merge), request_(std::move(request)), context_(std::move(context)) {}
+void DecisionMerge::Begin() {
+  self_ = shared_from_this();
+  open_streams_.Add(self_);
+}
 
-  void Start(v1::Routing::Stub& stub) {
-    stub.async()->WatchDecisions(context_.get(), &request_, this);
-    StartRead(&decision_);
-    StartCall();
-  }
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    merge_.Push(std::move(decision_));
-    decision_.Clear();
-    StartRead(&decision_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    DecisionMerge& merge = merge_;
-    delete this;
-    merge.SourceEnded(status);
-  }
-
- private:
-  DecisionMerge& merge_;
-  const v1::WatchDecisionsRequest request_;
-  const std::shared_ptr<grpc::ClientContext> context_;
-  v1::Decision decision_;
-};
-
-void DecisionMerge::Watch(v1::Routing::Stub& stub, const v1::WatchDecisionsRequest& request,
-                          std::shared_ptr<grpc::ClientContext> context) {
+void DecisionMerge::Watch(const RpcClient& router, const Bytes& request,
+                          const CallOptions& options) {
   {
     MutexLock lock(mutex_);
     ++open_;
-    contexts_.push_back(context);
   }
-  (new Source(*this, request, std::move(context)))->Start(stub);
+  auto source = router.ServerStream(
+      kWatchDecisions, request, options,
+      [self = shared_from_this()](Bytes decision) { self->Push(std::move(decision)); },
+      [self = shared_from_this()](const absl::Status& status) { self->SourceEnded(status); });
+  bool broken = false;
+  {
+    MutexLock lock(mutex_);
+    broken = broken_;
+    if (!broken) sources_.push_back(source);
+  }
+  if (broken) source->Cancel();
 }
 
-void DecisionMerge::Started() {
-  SourceEnded(grpc::Status(grpc::StatusCode::UNAVAILABLE, "no router is healthy"));
+void DecisionMerge::Started() { SourceEnded(absl::UnavailableError("no router is healthy")); }
+
+void DecisionMerge::Push(Bytes decision) {
+  {
+    MutexLock lock(mutex_);
+    if (broken_ || queue_.size() >= kMaxQueued) return;
+    queue_.push_back(std::move(decision));
+  }
+  Pump();
 }
 
-void DecisionMerge::Push(v1::Decision decision) {
-  MutexLock lock(mutex_);
-  if (finished_ || broken_ || queue_.size() >= kMaxQueued) return;
-  queue_.push_back(std::move(decision));
-  if (queue_.size() == 1) StartWrite(&queue_.front());
+void DecisionMerge::SourceEnded(const absl::Status& status) {
+  {
+    MutexLock lock(mutex_);
+    if (--open_ == 0 && status_.ok()) status_ = status;
+  }
+  Pump();
 }
 
 void DecisionMerge::OnWriteDone(bool ok) {
-  MutexLock lock(mutex_);
-  queue_.pop_front();
-  if (!ok) {
+  {
+    MutexLock lock(mutex_);
+    writing_ = false;
+  }
+  if (ok) {
+    Pump();
+  } else {
+    Break(absl::CancelledError("the watcher went away"));
+  }
+}
+
+void DecisionMerge::OnCancel() { Break(absl::CancelledError("the watcher went away")); }
+
+void DecisionMerge::End() {
+  Break(absl::UnavailableError("the gateway is draining"));
+  bool stuck = false;
+  {
+    MutexLock lock(mutex_);
+    stuck = writing_;
+  }
+  if (stuck) Cancel();
+}
+
+void DecisionMerge::Break(const absl::Status& status) {
+  std::vector<std::shared_ptr<OutgoingCall>> sources;
+  {
+    MutexLock lock(mutex_);
+    if (!broken_) status_ = status;
     broken_ = true;
     queue_.clear();
+    sources.swap(sources_);
   }
-  if (!queue_.empty()) {
-    StartWrite(&queue_.front());
-  } else if (open_ == 0 && !finished_) {
-    finished_ = true;
-    Finish(grpc::Status::OK);  // in a reaction of this call: OnDone comes after it
-  }
+  for (const auto& source : sources) source->Cancel();
+  Pump();
 }
 
-void DecisionMerge::OnCancel() {
-  std::vector<std::shared_ptr<grpc::ClientContext>> contexts;
+void DecisionMerge::Pump() {
+  Bytes decision;
+  bool finish = false;
+  absl::Status status;
   {
     MutexLock lock(mutex_);
-    broken_ = true;
-    contexts = contexts_;
+    if (finished_ || writing_) return;
+    if (!queue_.empty()) {
+      decision = std::move(queue_.front());
+      queue_.pop_front();
+      writing_ = true;
+    } else if (broken_ || open_ == 0) {
+      finished_ = finish = true;
+      status = status_;
+    } else {
+      return;
+    }
   }
-  for (const auto& context : contexts) context->TryCancel();
-}
-
-void DecisionMerge::SourceEnded(const grpc::Status& status) {
-  grpc::Status result;
-  {
-    MutexLock lock(mutex_);
-    if (--open_ > 0 || finished_ || !queue_.empty()) return;
-    finished_ = true;
-    result = broken_ ? grpc::Status::CANCELLED : status;
+  if (finish) {
+    Finish(ToGrpcStatus(status));
+  } else {
+    StartWrite(ToByteBuffer(decision));
   }
-  Finish(result);  // outside the lock: OnDone may delete this before Finish returns
 }
 
 void DecisionMerge::OnDone() {
-  merges_.Remove(this);
-  delete this;
-}
-
-void DecisionMerges::Add(DecisionMerge* merge) {
-  MutexLock lock(mutex_);
-  open_.insert(merge);
-}
-
-void DecisionMerges::Remove(DecisionMerge* merge) {
-  MutexLock lock(mutex_);
-  open_.erase(merge);
-}
-
-void DecisionMerges::EndAll() {
-  MutexLock lock(mutex_);
-  for (DecisionMerge* merge : open_) merge->OnCancel();
+  open_streams_.Remove(self_);
+  const std::shared_ptr<DecisionMerge> last = std::move(self_);
 }
 
 }  // namespace penstock::gateway

@@ -1,64 +1,60 @@
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
 #include <deque>
 #include <memory>
-#include <set>
 #include <vector>
 
+#include "common/bytes.h"
 #include "common/mutex.h"
-#include "penstock/v1/routing.grpc.pb.h"
+#include "common/net/infer_call.h"
+#include "common/net/open_streams.h"
+#include "common/net/rpc_client.h"
+#include "common/net/server_rpc.h"
 
 namespace penstock::gateway {
 
-class DecisionMerge;
-
-// The streams that are open, so that a drain can end them. Thread-safe.
-class DecisionMerges {
- public:
-  void Add(DecisionMerge* merge);
-  void Remove(DecisionMerge* merge);
-  void EndAll();
-
- private:
-  Mutex mutex_;
-  std::set<DecisionMerge*> open_ ABSL_GUARDED_BY(mutex_);
-};
+inline constexpr char kWatchDecisions[] = "/penstock.v1.Routing/WatchDecisions";
 
 // WatchDecisions over several routers as one stream. A client that reads too slowly misses decisions:
-// the queue keeps the oldest and drops what comes on top. Owns itself: gRPC calls OnDone last.
-class DecisionMerge final : public grpc::ServerWriteReactor<v1::Decision> {
+// the queue keeps the oldest and drops what comes on top. Keeps itself alive from Begin to OnDone.
+class DecisionMerge final : public ServerRpc, public std::enable_shared_from_this<DecisionMerge> {
  public:
-  explicit DecisionMerge(DecisionMerges& merges) : merges_(merges) { merges_.Add(this); }
-  void Refuse(const grpc::Status& status) { Finish(status); }
+  DecisionMerge(std::unique_ptr<RpcArrival> arrival, OpenStreams<DecisionMerge>& open)
+      : ServerRpc(std::move(arrival)), open_streams_(open) {}
+
+  void Begin();
   // One more router; before Started.
-  void Watch(v1::Routing::Stub& stub, const v1::WatchDecisionsRequest& request,
-             std::shared_ptr<grpc::ClientContext> context);
+  void Watch(const RpcClient& router, const Bytes& request, const CallOptions& options);
   // All routers are watched; ends at once when there is none.
   void Started();
+  // From the server's side. What is queued, and a message that the client does not take, is lost.
+  void End();
 
+ private:
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
- private:
-  class Source;
-
-  void Push(v1::Decision decision);
-  void SourceEnded(const grpc::Status& status);
+  void Push(Bytes decision);
+  void SourceEnded(const absl::Status& status);
+  // The client is told nothing more but `status`.
+  void Break(const absl::Status& status);
+  void Pump();
 
   // Decisions held for a client that is slower than the routers.
   static constexpr size_t kMaxQueued = 1024;
 
-  DecisionMerges& merges_;
+  OpenStreams<DecisionMerge>& open_streams_;
+  std::shared_ptr<DecisionMerge> self_;  // until OnDone
   Mutex mutex_;
-  std::deque<v1::Decision> queue_ ABSL_GUARDED_BY(mutex_);  // front: being written
+  std::deque<Bytes> queue_ ABSL_GUARDED_BY(mutex_);
   // One for each open source and one until Started.
   size_t open_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::shared_ptr<grpc::ClientContext>> contexts_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<OutgoingCall>> sources_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::gateway

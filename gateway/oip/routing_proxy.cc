@@ -1,7 +1,5 @@
 #include "gateway/oip/routing_proxy.h"
 
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -16,19 +14,6 @@ namespace penstock::gateway {
 namespace {
 
 constexpr absl::Duration kControlTimeout = absl::Seconds(5);
-
-template <typename Request, typename Response>
-using Rpc = void (v1::Routing::Stub::async::*)(grpc::ClientContext*, const Request*, Response*,
-                                               std::function<void(grpc::Status)>);
-
-std::shared_ptr<grpc::ClientContext> ContextFor(const Principal& principal,
-                                                const ControlContext& from) {
-  auto context = std::make_shared<grpc::ClientContext>();
-  for (const auto& [key, value] : TrustedMetadata(principal, from.metadata, "control")) {
-    context->AddMetadata(key, value);
-  }
-  return context;
-}
 
 absl::StatusOr<Principal> Admit(const Authenticator& authenticator, const ControlContext& context,
                                 const std::string& pool, bool needs_admin) {
@@ -46,115 +31,120 @@ absl::StatusOr<Principal> Admit(const Authenticator& authenticator, const Contro
   return principal;
 }
 
-grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
-}
-
-// Whether a call to several routers holds when one of them did it, or only when all did.
-enum class Needs { kOne, kAll };
-
 // One call sent to several routers; answers when all have answered, with the first answer that is OK.
 template <typename Response>
-struct Gather {
-  Mutex mutex;
-  size_t awaited ABSL_GUARDED_BY(mutex);
-  bool any ABSL_GUARDED_BY(mutex) = false;
-  grpc::Status first_error ABSL_GUARDED_BY(mutex);
-  const Needs needs;
-  Response* response;
-  grpc::ServerUnaryReactor* reactor;
+class Gather {
+ public:
+  // `all`: holds only when every router did it.
+  Gather(size_t count, bool all, Response& response, ControlDone done)
+      : awaited_(count), all_(all), response_(response), done_(std::move(done)) {}
 
-  Gather(size_t count, Needs what, Response* out, grpc::ServerUnaryReactor* to)
-      : awaited(count), needs(what), response(out), reactor(to) {}
-
-  void Add(const grpc::Status& status, Response& part) {
-    grpc::Status result;
+  void Add(absl::StatusOr<Response> answer) {
+    absl::Status result;
     {
-      MutexLock lock(mutex);
-      if (status.ok() && !any) {
-        any = true;
-        response->Swap(&part);
-      } else if (!status.ok() && first_error.ok()) {
-        first_error = status;
+      MutexLock lock(mutex_);
+      if (answer.ok() && !any_) {
+        any_ = true;
+        response_.Swap(&*answer);
+      } else if (!answer.ok() && first_error_.ok()) {
+        first_error_ = answer.status();
       }
-      if (--awaited > 0) return;
-      const bool held = needs == Needs::kOne ? any : first_error.ok();
-      result = held ? grpc::Status::OK : first_error;
+      if (--awaited_ > 0) return;
+      const bool held = all_ ? first_error_.ok() : any_;
+      if (!held) result = first_error_;
     }
-    reactor->Finish(result);
+    done_(result);
   }
+
+ private:
+  Mutex mutex_;
+  size_t awaited_ ABSL_GUARDED_BY(mutex_);
+  bool any_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
+  const bool all_;
+  Response& response_;
+  ControlDone done_;
 };
 
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Send(const std::vector<const Router*>& routers,
-                               const Principal& principal, const ControlContext& from,
-                               absl::Time deadline, Needs needs,
-                               grpc::CallbackServerContext* context,
-                               const Request* request, Response* response,
-                               Rpc<Request, Response> rpc) {
-  if (routers.empty()) return Refuse(context, absl::UnavailableError("no router is healthy"));
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto gather = std::make_shared<Gather<Response>>(routers.size(), needs, response, reactor);
-  for (const Router* router : routers) {
-    auto out = ContextFor(principal, from);
-    out->set_deadline(absl::ToChronoTime(deadline));
-    auto part = std::make_shared<Response>();
-    (router->routing->async()->*rpc)(
-        out.get(), request, part.get(),
-        [gather, out, part](grpc::Status status) { gather->Add(status, *part); });
-  }
-  return reactor;
+CallOptions OptionsFor(const Principal& principal, const ControlContext& from) {
+  CallOptions options;
+  options.metadata = TrustedMetadata(principal, from.metadata, "control");
+  return options;
 }
 
-std::vector<const Router*> FirstOf(std::vector<const Router*> routers) {
-  if (routers.size() > 1) routers.resize(1);
-  return routers;
+template <class Request>
+const std::string& PoolOf(const Request& request) {
+  return request.pool();
+}
+
+template <class Request>
+std::string NoPool(const Request& /*request*/) {
+  return "";
 }
 
 }  // namespace
 
-// Each RPC differs in whose pool it names, whether it needs the admin right, and whether one router or
-// every router is asked.
-#define PENSTOCK_PROXY(Name, pool, needs_admin, routers, needs)                                         \
-  grpc::ServerUnaryReactor* RoutingProxy::Name(grpc::CallbackServerContext* context,             \
-                                               const v1::Name##Request* request,                 \
-                                               v1::Name##Response* response) {                   \
-    const ControlContext from = MakeControlContext(*context, deps_.callers);                     \
-    const auto principal = Admit(deps_.authenticator, from, pool, needs_admin);                  \
-    if (!principal.ok()) return Refuse(context, principal.status());                             \
-    const absl::Time deadline = std::min(from.deadline, deps_.clock.Now() + kControlTimeout);    \
-    return Send<v1::Name##Request, v1::Name##Response>(routers, *principal, from, deadline,      \
-                                                       needs, context, request, response,        \
-                                                       &v1::Routing::Stub::async::Name);         \
-  }
+RoutingProxy::RoutingProxy(Deps deps) : deps_(deps) {
+  Proxy<v1::ExplainRequest, v1::ExplainResponse>(
+      "/penstock.v1.Routing/Explain",
+      [](const v1::ExplainRequest& request) { return request.request().model_name(); }, false,
+      Ask::kFirst);
+  Proxy<v1::ReportRequest, v1::ReportResponse>("/penstock.v1.Routing/Report",
+                                               NoPool<v1::ReportRequest>, false, Ask::kAllNeedOne);
+  Proxy<v1::ListPoolsRequest, v1::ListPoolsResponse>(
+      "/penstock.v1.Routing/ListPools", NoPool<v1::ListPoolsRequest>, false, Ask::kFirst);
+  Proxy<v1::ListExpertsRequest, v1::ListExpertsResponse>(
+      "/penstock.v1.Routing/ListExperts", PoolOf<v1::ListExpertsRequest>, false, Ask::kFirst);
+  Proxy<v1::GetBudgetRequest, v1::GetBudgetResponse>(
+      "/penstock.v1.Routing/GetBudget", PoolOf<v1::GetBudgetRequest>, false, Ask::kFirst);
+  Proxy<v1::SetBudgetRequest, v1::SetBudgetResponse>(
+      "/penstock.v1.Routing/SetBudget", PoolOf<v1::SetBudgetRequest>, true, Ask::kAllNeedAll);
+  AddServerStream<v1::WatchDecisionsRequest>(
+      kWatchDecisions,
+      [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request) {
+        WatchDecisions(std::move(arrival), request);
+      });
+}
 
-PENSTOCK_PROXY(Explain, request->request().model_name(), false, FirstOf(deps_.routers.Healthy()),
-               Needs::kOne)
-PENSTOCK_PROXY(Report, "", false, deps_.routers.Healthy(), Needs::kOne)
-PENSTOCK_PROXY(ListPools, "", false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
-PENSTOCK_PROXY(ListExperts, request->pool(), false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
-PENSTOCK_PROXY(GetBudget, request->pool(), false, FirstOf(deps_.routers.Healthy()), Needs::kOne)
-PENSTOCK_PROXY(SetBudget, request->pool(), true, deps_.routers.Healthy(), Needs::kAll)
+template <class Request, class Response, class PoolOf>
+void RoutingProxy::Proxy(const char* path, PoolOf pool_of, bool needs_admin, Ask ask) {
+  AddUnary<Request, Response>(
+      path, [this, path, pool_of, needs_admin, ask](const ControlContext& from,
+                                                    const Request& request, Response& response,
+                                                    ControlDone done) {
+        const auto principal = Admit(deps_.authenticator, from, pool_of(request), needs_admin);
+        if (!principal.ok()) return done(principal.status());
+        std::vector<const Router*> routers = deps_.routers.Healthy();
+        if (routers.empty()) return done(absl::UnavailableError("no router is healthy"));
+        if (ask == Ask::kFirst) routers.resize(1);
+        CallOptions options = OptionsFor(*principal, from);
+        options.deadline = std::min(from.deadline, deps_.clock.Now() + kControlTimeout);
+        auto gather = std::make_shared<Gather<Response>>(
+            routers.size(), ask == Ask::kAllNeedAll, response, std::move(done));
+        for (const Router* router : routers) {
+          router->target->rpc().Call<Response>(
+              path, request, options,
+              [gather](absl::StatusOr<Response> answer) { gather->Add(std::move(answer)); });
+        }
+      });
+}
 
-#undef PENSTOCK_PROXY
-
-grpc::ServerWriteReactor<v1::Decision>* RoutingProxy::WatchDecisions(
-    grpc::CallbackServerContext* context, const v1::WatchDecisionsRequest* request) {
-  const ControlContext from = MakeControlContext(*context, deps_.callers);
+void RoutingProxy::WatchDecisions(std::unique_ptr<RpcArrival> arrival,
+                                  const v1::WatchDecisionsRequest& request) {
+  const ControlContext from = MakeControlContext(arrival->context(), arrival->callers());
   const auto principal =
-      Admit(deps_.authenticator, from, request->pool(), /*needs_admin=*/true);
-  auto* merge = new DecisionMerge(merges_);
+      Admit(deps_.authenticator, from, request.pool(), /*needs_admin=*/true);
   if (!principal.ok()) {
-    merge->Refuse(ToGrpcStatus(principal.status()));
-    return merge;
+    RefusedRpc::Open(std::move(arrival), ToGrpcStatus(principal.status()));
+    return;
   }
+  auto merge = std::make_shared<DecisionMerge>(std::move(arrival), merges_);
+  merge->Begin();
+  const Bytes watch(request.SerializeAsString());
   for (const Router* router : deps_.routers.Healthy()) {
-    merge->Watch(*router->routing, *request, ContextFor(*principal, from));
+    merge->Watch(router->target->rpc(), watch, OptionsFor(*principal, from));
   }
   merge->Started();
-  return merge;
 }
 
 }  // namespace penstock::gateway

@@ -1,42 +1,39 @@
 #include "router_service/oip/decision_stream.h"
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
-#include <grpcpp/grpcpp.h>
-
-#include "common/net/grpc_status.h"
+#include "common/net/grpc_messages.h"
 
 namespace penstock::router {
 
-using Reactor = grpc::ServerWriteReactor<v1::Decision>;
-
-// What a watcher's callbacks and the log's share. Lives as long as either.
-class DecisionStreams::Stream : public std::enable_shared_from_this<DecisionStreams::Stream> {
+// One watcher: writes what the log's queue for it holds, one message at a time.
+class DecisionStreams::Stream final : public ServerRpc,
+                                      public std::enable_shared_from_this<Stream> {
  public:
-  void Start(Reactor* reactor, DecisionLog& log, const std::string& pool) {
-    {
-      MutexLock lock(mutex_);
-      reactor_ = reactor;
-    }
+  Stream(std::unique_ptr<RpcArrival> arrival, DecisionStreams& streams)
+      : ServerRpc(std::move(arrival)), streams_(streams) {}
+
+  void Begin(DecisionLog& log, const std::string& pool) {
+    self_ = shared_from_this();
     auto watch = log.Watch(pool, [weak = weak_from_this()] {
       if (auto self = weak.lock()) self->Pump();
     });
-    MutexLock lock(mutex_);
-    watch_ = std::move(watch);
+    {
+      MutexLock lock(mutex_);
+      watch_ = std::move(watch);
+    }
+    SendHeaders();  // the client learns that the watch has begun
+    streams_.streams_.Add(self_);
+    Pump();
   }
 
-  // Writes what waits, one message at a time.
-  void Pump() {
-    MutexLock lock(mutex_);
-    if (reactor_ == nullptr || writing_ || watch_ == nullptr) return;
-    current_ = watch_->TryNext();
-    if (current_ == nullptr) return;
-    writing_ = true;
-    reactor_->StartWrite(current_.get());
+  void End() {
+    End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the router is draining"));
   }
 
-  void Written(bool ok) {
+ private:
+  void OnWriteDone(bool ok) override {
     {
       MutexLock lock(mutex_);
       writing_ = false;
@@ -44,81 +41,63 @@ class DecisionStreams::Stream : public std::enable_shared_from_this<DecisionStre
     if (ok) {
       Pump();
     } else {
-      Finish(absl::CancelledError("the watcher went away"));
+      End(grpc::Status::CANCELLED);
     }
   }
+  void OnCancel() override { End(grpc::Status::CANCELLED); }
+  void OnDone() override {
+    streams_.streams_.Remove(self_);
+    const std::shared_ptr<Stream> last = std::move(self_);
+  }
 
-  void Finish(const absl::Status& status) {
+  void End(const grpc::Status& status) {
     std::shared_ptr<DecisionWatch> watch;
     {
       MutexLock lock(mutex_);
-      if (reactor_ != nullptr) std::exchange(reactor_, nullptr)->Finish(ToGrpcStatus(status));
+      if (!end_.has_value()) end_ = status;
       watch = std::move(watch_);
     }
+    Pump();
     // Outside the lock: the log calls Pump under a lock of its own.
     if (watch != nullptr) watch->Close();
   }
 
- private:
+  // Starts what the state allows, without the lock: it may run reactions.
+  void Pump() {
+    SharedDecision decision;
+    grpc::Status status;
+    {
+      MutexLock lock(mutex_);
+      if (finished_ || writing_) return;
+      if (end_.has_value()) {
+        finished_ = true;
+        status = *end_;
+      } else {
+        if (watch_ != nullptr) decision = watch_->TryNext();
+        if (decision == nullptr) return;
+        writing_ = true;
+      }
+    }
+    if (decision != nullptr) {
+      StartWrite(SerializeMessage(*decision));
+    } else {
+      Finish(status);
+    }
+  }
+
+  DecisionStreams& streams_;
+  std::shared_ptr<Stream> self_;  // until OnDone
   Mutex mutex_;
-  Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: finished
   std::shared_ptr<DecisionWatch> watch_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  SharedDecision current_ ABSL_GUARDED_BY(mutex_);  // alive while it is written
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
 
-namespace {
-
-// Deletes itself when gRPC is done with it.
-template <typename Stream>
-class StreamReactor final : public Reactor {
- public:
-  explicit StreamReactor(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
-  void OnWriteDone(bool ok) override { stream_->Written(ok); }
-  void OnCancel() override { stream_->Finish(absl::CancelledError("the watcher went away")); }
-  void OnDone() override { delete this; }
-
- private:
-  const std::shared_ptr<Stream> stream_;
-};
-
-class RefusedReactor final : public Reactor {
- public:
-  explicit RefusedReactor(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
-  void OnDone() override { delete this; }
-};
-
-}  // namespace
-
-Reactor* DecisionStreams::Open(const std::string& pool) {
-  auto stream = std::make_shared<Stream>();
-  {
-    MutexLock lock(mutex_);
-    if (ended_) return Refuse(absl::UnavailableError("the router is draining"));
-    streams_.erase(std::remove_if(streams_.begin(), streams_.end(),
-                                  [](const auto& weak) { return weak.expired(); }),
-                   streams_.end());
-    streams_.push_back(stream);
-  }
-  auto* reactor = new StreamReactor<Stream>(stream);
-  reactor->StartSendInitialMetadata();  // the client learns that the watch has begun
-  stream->Start(reactor, log_, pool);
-  stream->Pump();
-  return reactor;
+void DecisionStreams::Open(std::unique_ptr<RpcArrival> arrival, const std::string& pool) {
+  std::make_shared<Stream>(std::move(arrival), *this)->Begin(log_, pool);
 }
 
-Reactor* DecisionStreams::Refuse(const absl::Status& status) { return new RefusedReactor(status); }
-
-void DecisionStreams::EndAll() {
-  std::vector<std::weak_ptr<Stream>> streams;
-  {
-    MutexLock lock(mutex_);
-    ended_ = true;
-    streams.swap(streams_);
-  }
-  for (const auto& weak : streams) {
-    if (auto stream = weak.lock()) stream->Finish(absl::UnavailableError("the router is draining"));
-  }
-}
+void DecisionStreams::EndAll() { streams_.EndAll(); }
 
 }  // namespace penstock::router

@@ -2,31 +2,20 @@
 
 #include <utility>
 
-#include <grpcpp/grpcpp.h>
-
-#include "common/net/grpc_status.h"
 #include "common/net/oip_control_client.h"
 #include "common/status_macros.h"
-#include "penstock/v1/expert_control.grpc.pb.h"
+#include "penstock/v1/expert_control.pb.h"
 
 namespace penstock::router {
 namespace {
 
 using DescribeDone = absl::AnyInvocable<void(absl::StatusOr<ReplicaFacts>)>;
 
-// One question to ExpertControl; lives until its answer has come.
-struct DescribeRpc {
-  std::unique_ptr<v1::ExpertControl::Stub> stub;
-  grpc::ClientContext context;
-  v1::DescribeRequest request;
-  v1::DescribeResponse response;
-};
-
 // Three questions to a replica, asked at once.
 class FactsCall : public std::enable_shared_from_this<FactsCall> {
  public:
-  FactsCall(std::shared_ptr<grpc::Channel> channel, DescribeDone done)
-      : channel_(std::move(channel)), client_(channel_), done_(std::move(done)) {}
+  FactsCall(RpcClient rpc, DescribeDone done)
+      : rpc_(std::move(rpc)), client_(rpc_), done_(std::move(done)) {}
 
   void Start(const std::string& model, const std::string& version, absl::Duration timeout) {
     CallOptions options;
@@ -56,18 +45,16 @@ class FactsCall : public std::enable_shared_from_this<FactsCall> {
         }
       });
     });
-    auto rpc = std::make_shared<DescribeRpc>();
-    rpc->context.set_deadline(absl::ToChronoTime(options.deadline));
-    rpc->request.set_model(model);
-    rpc->stub = v1::ExpertControl::NewStub(channel_);
-    rpc->stub->async()->Describe(
-        &rpc->context, &rpc->request, &rpc->response,
-        [self = shared_from_this(), rpc](grpc::Status status) {
+    v1::DescribeRequest describe;
+    describe.set_model(model);
+    rpc_.Call<v1::DescribeResponse>(
+        "/penstock.v1.ExpertControl/Describe", describe, options,
+        [self = shared_from_this(), model](absl::StatusOr<v1::DescribeResponse> response) {
           self->Answered([&](ReplicaFacts& facts, absl::Status&) {
-            if (!status.ok()) return;
-            facts.idle_watts = rpc->response.idle_watts();
-            for (const v1::ModelDescription& model : rpc->response.models()) {
-              if (model.name() == rpc->request.model()) facts.description = model;
+            if (!response.ok()) return;
+            facts.idle_watts = response->idle_watts();
+            for (const v1::ModelDescription& described : response->models()) {
+              if (described.name() == model) facts.description = described;
             }
           });
         });
@@ -92,7 +79,7 @@ class FactsCall : public std::enable_shared_from_this<FactsCall> {
     done(std::move(facts));
   }
 
-  const std::shared_ptr<grpc::Channel> channel_;
+  const RpcClient rpc_;
   OipControlClient client_;
   Mutex mutex_;
   int open_ ABSL_GUARDED_BY(mutex_) = 3;
@@ -110,7 +97,7 @@ class GrpcReplicaConnection final : public ReplicaConnection {
 
   void Describe(const std::string& model, const std::string& version, absl::Duration timeout,
                 DescribeDone done) override {
-    std::make_shared<FactsCall>(target_->channel(), std::move(done))->Start(model, version, timeout);
+    std::make_shared<FactsCall>(target_->rpc(), std::move(done))->Start(model, version, timeout);
   }
 
  private:

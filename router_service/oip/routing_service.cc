@@ -1,137 +1,131 @@
 #include "router_service/oip/routing_service.h"
 
-#include <grpcpp/grpcpp.h>
-
 #include "absl/strings/str_cat.h"
 #include "common/net/grpc_status.h"
+#include "common/net/rpc_service.h"
 #include "common/status_macros.h"
-#include "penstock/v1/routing.grpc.pb.h"
+#include "penstock/v1/routing.pb.h"
 #include "router_service/dispatch/caller_identity.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/oip/pool_status.h"
 
 namespace penstock::router {
-namespace {
-
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
-}
-
-}  // namespace
-
-class RoutingService::Handler final : public v1::Routing::CallbackService {
+class RoutingService::Handler final : public RpcService {
  public:
   Handler(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-          DecisionLog& log, const CallerPolicy& callers, DecisionStreams& streams)
+          DecisionLog& log, DecisionStreams& streams)
       : catalogue_(catalogue),
         pipeline_(pipeline),
         pacer_(pacer),
         log_(log),
-        callers_(callers),
-        streams_(streams) {}
+        streams_(streams) {
+#define PENSTOCK_ROUTING_RPC(Rpc)                                                            \
+  AddUnary<v1::Rpc##Request, v1::Rpc##Response>(                                             \
+      "/penstock.v1.Routing/" #Rpc,                                                          \
+      [this](const ControlContext& context, const v1::Rpc##Request& request,                 \
+             v1::Rpc##Response& response, ControlDone done) {                                \
+        done(Rpc(context, request, response));                                               \
+      });
 
-  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
-                                    const v1::ExplainRequest* request,
-                                    v1::ExplainResponse* response) override {
-    return Answer(context, [&]() -> absl::Status {
-      const ControlContext control = MakeControlContext(*context, callers_);
-      PENSTOCK_RETURN_IF_ERROR(Trusted(control).status());
-      PENSTOCK_ASSIGN_OR_RETURN(
-          *response->mutable_decision(),
-          pipeline_.Explain(Bytes(request->request().SerializeAsString()), control.deadline,
-                            control.metadata, control.caller));
-      return absl::OkStatus();
-    }());
-  }
+    PENSTOCK_ROUTING_RPC(Explain)
+    PENSTOCK_ROUTING_RPC(Report)
+    PENSTOCK_ROUTING_RPC(ListPools)
+    PENSTOCK_ROUTING_RPC(ListExperts)
+    PENSTOCK_ROUTING_RPC(GetBudget)
+    PENSTOCK_ROUTING_RPC(SetBudget)
 
-  grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* context,
-                                   const v1::ReportRequest* request,
-                                   v1::ReportResponse*) override {
-    return Answer(context, [&]() -> absl::Status {
-      PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(*context));
-      // An administrator reports for everybody.
-      return log_.Report(request->decision_id(), request->quality(),
-                         caller.rights.admin ? "" : caller.tenant);
-    }());
-  }
-
-  grpc::ServerUnaryReactor* ListPools(grpc::CallbackServerContext* context,
-                                      const v1::ListPoolsRequest*,
-                                      v1::ListPoolsResponse* response) override {
-    return Answer(context, [&]() -> absl::Status {
-      PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(*context));
-      for (const auto& pool : catalogue_.All()) {
-        if (!caller.rights.MayCall(pool->name())) continue;
-        DescribePool(*pool, pacer_.PricePerJoule(pool->name()), *response->add_pools());
-      }
-      return absl::OkStatus();
-    }());
-  }
-
-  grpc::ServerUnaryReactor* ListExperts(grpc::CallbackServerContext* context,
-                                        const v1::ListExpertsRequest* request,
-                                        v1::ListExpertsResponse* response) override {
-    return Answer(context, [&]() -> absl::Status {
-      PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(*context));
-      if (!request->pool().empty()) {
-        PENSTOCK_ASSIGN_OR_RETURN(const auto pool, FindPool(catalogue_, request->pool(), "", caller));
-        DescribeExperts(*pool, *response);
-        return absl::OkStatus();
-      }
-      for (const auto& pool : catalogue_.All()) {
-        if (caller.rights.MayCall(pool->name())) DescribeExperts(*pool, *response);
-      }
-      return absl::OkStatus();
-    }());
-  }
-
-  grpc::ServerUnaryReactor* GetBudget(grpc::CallbackServerContext* context,
-                                      const v1::GetBudgetRequest* request,
-                                      v1::GetBudgetResponse* response) override {
-    return Answer(context, [&]() -> absl::Status {
-      PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(*context));
-      if (!request->pool().empty()) {
-        PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request->pool(), "", caller).status());
-      }
-      if (!request->tenant().empty() && request->tenant() != caller.tenant &&
-          !caller.rights.admin) {
-        return absl::PermissionDeniedError(absl::StrCat("tenant ", caller.tenant,
-                                                        " may not see budgets of tenant ",
-                                                        request->tenant()));
-      }
-      for (v1::BudgetStatus& budget : pacer_.List(request->pool(), request->tenant())) {
-        *response->add_budgets() = std::move(budget);
-      }
-      return absl::OkStatus();
-    }());
-  }
-
-  grpc::ServerUnaryReactor* SetBudget(grpc::CallbackServerContext* context,
-                                      const v1::SetBudgetRequest* request,
-                                      v1::SetBudgetResponse*) override {
-    return Answer(context, [&]() -> absl::Status {
-      PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(*context, "set budgets"));
-      if (!request->pool().empty()) {
-        PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request->pool(), "", caller).status());
-      }
-      return pacer_.SetBudget(request->pool(), request->budget());
-    }());
-  }
-
-  grpc::ServerWriteReactor<v1::Decision>* WatchDecisions(
-      grpc::CallbackServerContext* context, const v1::WatchDecisionsRequest* request) override {
-    const auto caller = Admin(*context, "watch decisions");
-    if (!caller.ok()) return DecisionStreams::Refuse(caller.status());
-    if (!request->pool().empty()) {
-      const auto pool = FindPool(catalogue_, request->pool(), "", *caller);
-      if (!pool.ok()) return DecisionStreams::Refuse(pool.status());
-    }
-    return streams_.Open(request->pool());
+#undef PENSTOCK_ROUTING_RPC
+    AddServerStream<v1::WatchDecisionsRequest>(
+        "/penstock.v1.Routing/WatchDecisions",
+        [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request) {
+          const absl::Status allowed = MayWatch(*arrival, request);
+          if (allowed.ok()) {
+            streams_.Open(std::move(arrival), request.pool());
+          } else {
+            RefusedRpc::Open(std::move(arrival), ToGrpcStatus(allowed));
+          }
+        });
   }
 
  private:
+
+  absl::Status Explain(const ControlContext& context, const v1::ExplainRequest& request,
+      v1::ExplainResponse& response) {
+    PENSTOCK_RETURN_IF_ERROR(Trusted(context).status());
+    PENSTOCK_ASSIGN_OR_RETURN(
+        *response.mutable_decision(),
+        pipeline_.Explain(Bytes(request.request().SerializeAsString()), context.deadline,
+                          context.metadata, context.caller));
+    return absl::OkStatus();
+  }
+
+  absl::Status Report(const ControlContext& context, const v1::ReportRequest& request,
+      v1::ReportResponse&) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
+    // An administrator reports for everybody.
+    return log_.Report(request.decision_id(), request.quality(),
+                       caller.rights.admin ? "" : caller.tenant);
+  }
+
+  absl::Status ListPools(const ControlContext& context, const v1::ListPoolsRequest&,
+      v1::ListPoolsResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
+    for (const auto& pool : catalogue_.All()) {
+      if (!caller.rights.MayCall(pool->name())) continue;
+      DescribePool(*pool, pacer_.PricePerJoule(pool->name()), *response.add_pools());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ListExperts(const ControlContext& context, const v1::ListExpertsRequest& request,
+      v1::ListExpertsResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
+    if (!request.pool().empty()) {
+      PENSTOCK_ASSIGN_OR_RETURN(const auto pool, FindPool(catalogue_, request.pool(), "", caller));
+      DescribeExperts(*pool, response);
+      return absl::OkStatus();
+    }
+    for (const auto& pool : catalogue_.All()) {
+      if (caller.rights.MayCall(pool->name())) DescribeExperts(*pool, response);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status GetBudget(const ControlContext& context, const v1::GetBudgetRequest& request,
+      v1::GetBudgetResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
+    if (!request.pool().empty()) {
+      PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
+    }
+    if (!request.tenant().empty() && request.tenant() != caller.tenant &&
+        !caller.rights.admin) {
+      return absl::PermissionDeniedError(absl::StrCat("tenant ", caller.tenant,
+                                                      " may not see budgets of tenant ",
+                                                      request.tenant()));
+    }
+    for (v1::BudgetStatus& budget : pacer_.List(request.pool(), request.tenant())) {
+      *response.add_budgets() = std::move(budget);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status SetBudget(const ControlContext& context, const v1::SetBudgetRequest& request,
+      v1::SetBudgetResponse&) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(context, "set budgets"));
+    if (!request.pool().empty()) {
+      PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
+    }
+    return pacer_.SetBudget(request.pool(), request.budget());
+  }
+
+  absl::Status MayWatch(const RpcArrival& arrival, const v1::WatchDecisionsRequest& request) const {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const CallerIdentity caller,
+        Admin(MakeControlContext(arrival.context(), arrival.callers()), "watch decisions"));
+    if (request.pool().empty()) return absl::OkStatus();
+    return FindPool(catalogue_, request.pool(), "", caller).status();
+  }
+
   static absl::StatusOr<CallerIdentity> Trusted(const ControlContext& control) {
     if (!control.caller.trusted) {
       return absl::PermissionDeniedError(
@@ -139,11 +133,8 @@ class RoutingService::Handler final : public v1::Routing::CallbackService {
     }
     return IdentifyCaller(control.metadata, control.caller);
   }
-  absl::StatusOr<CallerIdentity> Trusted(const grpc::CallbackServerContext& context) const {
-    return Trusted(MakeControlContext(context, callers_));
-  }
-  absl::StatusOr<CallerIdentity> Admin(const grpc::CallbackServerContext& context,
-                                       absl::string_view what) const {
+  static absl::StatusOr<CallerIdentity> Admin(const ControlContext& context,
+                                              absl::string_view what) {
     PENSTOCK_ASSIGN_OR_RETURN(CallerIdentity caller, Trusted(context));
     if (!caller.rights.admin) {
       return absl::PermissionDeniedError(
@@ -156,17 +147,16 @@ class RoutingService::Handler final : public v1::Routing::CallbackService {
   const RequestPipeline& pipeline_;
   BudgetPacer& pacer_;
   DecisionLog& log_;
-  const CallerPolicy& callers_;
   DecisionStreams& streams_;
 };
 
 RoutingService::RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline,
-                               BudgetPacer& pacer, DecisionLog& log, const CallerPolicy& callers)
+                               BudgetPacer& pacer, DecisionLog& log)
     : streams_(log),
-      handler_(std::make_unique<Handler>(catalogue, pipeline, pacer, log, callers, streams_)) {}
+      handler_(std::make_unique<Handler>(catalogue, pipeline, pacer, log, streams_)) {}
 
 RoutingService::~RoutingService() = default;
 
-grpc::Service& RoutingService::service() { return *handler_; }
+RpcService& RoutingService::service() { return *handler_; }
 
 }  // namespace penstock::router

@@ -2,16 +2,15 @@
 
 #include <memory>
 
-#include "common/net/caller_policy.h"
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/oip/decision_stream.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
 
-namespace grpc {
-class Service;
-}  // namespace grpc
+namespace penstock {
+class RpcService;
+}  // namespace penstock
 
 namespace penstock::router {
 
@@ -20,10 +19,10 @@ class RoutingService {
  public:
   // All outlive the service.
   RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-                 DecisionLog& log, const CallerPolicy& callers);
+                 DecisionLog& log);
   ~RoutingService();
 
-  grpc::Service& service();
+  RpcService& service();
   // Ends the watchers' streams, which no drain would wait for.
   void EndStreams() { streams_.EndAll(); }
 

@@ -336,7 +336,8 @@ absl::StatusOr<Response> Await(Start start) {
 
 TEST(OipControlTest, EveryRpcReachesTheControl) {
   TestServer server(&FunctionHandler::Echo);
-  OipControlClient client(server.Socket());
+  ClientQueues queues(1);
+  OipControlClient client(RpcClient(server.Socket(), queues));
   const auto live = Await<inference::ServerLiveResponse>(
       [&](auto done) { client.ServerLive({}, std::move(done)); });
   EXPECT_TRUE(live.ok() && live->live()) << live.status();
@@ -364,7 +365,8 @@ TEST(OipControlTest, EveryRpcReachesTheControl) {
 TEST(OipControlTest, ContextHasMetadataAndCaller) {
   TestServer server(&FunctionHandler::Echo,
                     [](OipServerOptions& options) { options.trust_plaintext = true; });
-  OipControlClient client(server.Socket());
+  ClientQueues queues(1);
+  OipControlClient client(RpcClient(server.Socket(), queues));
   CallOptions options;
   options.metadata = {{"x-key", "value"}};
   const auto metadata = Await<inference::ServerMetadataResponse>(
@@ -376,7 +378,8 @@ TEST(OipControlTest, ContextHasMetadataAndCaller) {
 
 TEST(OipControlTest, ErrorsDropsAndDeadlinesAreAnswered) {
   TestServer server(&FunctionHandler::Echo);
-  OipControlClient client(server.Socket());
+  ClientQueues queues(1);
+  OipControlClient client(RpcClient(server.Socket(), queues));
   const auto model_ready = [&](const char* model, CallOptions options = {}) {
     inference::ModelReadyRequest request;
     request.set_name(model);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/net/grpc_bytes.h"
+#include "common/net/rpc_service.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/common_net/net_fixture.h"
 #include "xds/service/orca/v3/orca.grpc.pb.h"
@@ -233,16 +234,15 @@ TEST(ServerTest, ReflectionListsTheServices) {
 }
 
 TEST(ServerTest, TakesServicesOfTheOwner) {
-  class Pushed final : public xds::service::orca::v3::OpenRcaService::CallbackService {
-    grpc::ServerWriteReactor<xds::data::orca::v3::OrcaLoadReport>* StreamCoreMetrics(
-        grpc::CallbackServerContext*,
-        const xds::service::orca::v3::OrcaLoadReportRequest*) override {
-      class Refusal final : public grpc::ServerWriteReactor<xds::data::orca::v3::OrcaLoadReport> {
-       public:
-        Refusal() { Finish(grpc::Status(grpc::StatusCode::DATA_LOSS, "mine")); }
-        void OnDone() override { delete this; }
-      };
-      return new Refusal;
+  class Pushed final : public RpcService {
+   public:
+    Pushed() {
+      using Request = xds::service::orca::v3::OrcaLoadReportRequest;
+      AddServerStream<Request>(
+          "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics",
+          [](std::unique_ptr<RpcArrival> arrival, const Request&) {
+            RefusedRpc::Open(std::move(arrival), grpc::Status(grpc::StatusCode::DATA_LOSS, "mine"));
+          });
     }
   };
   Pushed service;
