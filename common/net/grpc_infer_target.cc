@@ -31,6 +31,8 @@ grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);
   // Servers of other people count pings under five minutes as abuse. With keepalive on, a peer that
   // acknowledges nothing for the time-out is given up too (TCP_USER_TIMEOUT).
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 310'000);

@@ -19,6 +19,10 @@ class Channel;
 namespace penstock {
 
 constexpr uint64_t kDefaultMaxMessageBytes = 64 << 20;
+// HTTP/2 on both sides of every hop. gRPC's 64 KiB of lookahead makes a tensor of 64 KiB wait for a window
+// update; frames of 16 KiB make four of it.
+constexpr int kStreamLookaheadBytes = 1 << 20;
+constexpr int kMaxFrameBytes = 256 << 10;
 
 // A channel with Penstock's settings: own connection, no retries, no compression, no look-up of a
 // service configuration. Files of certificates are watched. INVALID_ARGUMENT names the field.

@@ -167,6 +167,9 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   // Callers of ours ping every five minutes; others may as often as once a minute.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 60'000);
+  // Room for a message of the usual size without waiting for the receiver's word.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);
   builder.RegisterService(&state->service);
   builder.RegisterService(&state->health);
   std::vector<std::unique_ptr<grpc::CompletionQueue>> queues;
