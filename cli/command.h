@@ -17,6 +17,8 @@ using RegisterCommand = void (*)(CLI::App& app, Run& run);
 
 void RegisterServe(CLI::App& app, Run& run);
 void RegisterTrain(CLI::App& app, Run& run);
+void RegisterPlan(CLI::App& app, Run& run);
+void RegisterReplay(CLI::App& app, Run& run);
 void RegisterInfer(CLI::App& app, Run& run);
 void RegisterLoad(CLI::App& app, Run& run);
 void RegisterExplain(CLI::App& app, Run& run);

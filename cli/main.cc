@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   penstock::cli::Run run;
   for (const penstock::cli::RegisterCommand command :
-       {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterInfer,
+       {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
+        penstock::cli::RegisterPlan, penstock::cli::RegisterInfer,
         penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
         penstock::cli::RegisterEvaluate}) {
     command(app, run);

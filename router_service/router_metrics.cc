@@ -21,6 +21,7 @@ struct OfPool {
   prometheus::Histogram& latency;
   prometheus::Counter& joules;
   prometheus::Counter& cpu;
+  prometheus::Counter& overhead;
   prometheus::Counter& retries;
   prometheus::Counter& escalations;
 };
@@ -32,8 +33,9 @@ Counters& MakeCounters(prometheus::Registry& registry, const char* name, const c
 }  // namespace
 
 struct RouterMetrics::State {
-  explicit State(prometheus::Registry& registry)
-      : requests(MakeCounters(registry, "penstock_router_requests_total",
+  State(prometheus::Registry& registry, double watts)
+      : watts_per_core(watts),
+        requests(MakeCounters(registry, "penstock_router_requests_total",
                               "Requests answered, by pool and status code.")),
         dispatches(MakeCounters(registry, "penstock_router_dispatches_total",
                                 "Attempts at experts, by pool, expert and reason.")),
@@ -47,6 +49,8 @@ struct RouterMetrics::State {
                             "Joules of the experts, reported with answers, by pool.")),
         cpu(MakeCounters(registry, "penstock_router_overhead_cpu_seconds_total",
                          "CPU of the routing itself, without sockets, by pool.")),
+        overhead(MakeCounters(registry, "penstock_router_overhead_joules_total",
+                              "Joules of the routing itself: its CPU at watts_per_core, by pool.")),
         retries(MakeCounters(registry, "penstock_router_retries_total",
                              "Second attempts, elsewhere, by pool.")),
         escalations(MakeCounters(registry, "penstock_router_escalations_total",
@@ -55,22 +59,25 @@ struct RouterMetrics::State {
   void AddPool(const std::string& name) {
     const prometheus::Labels label = {{"pool", name}};
     pools.emplace(name, OfPool{latency.Add(label, kLatencyBuckets), joules.Add(label),
-                               cpu.Add(label), retries.Add(label), escalations.Add(label)});
+                               cpu.Add(label), overhead.Add(label), retries.Add(label), escalations.Add(label)});
   }
 
+  const double watts_per_core;
   Counters& requests;
   Counters& dispatches;
   Counters& degraded;
   Histograms& latency;
   Counters& joules;
   Counters& cpu;
+  Counters& overhead;
   Counters& retries;
   Counters& escalations;
   std::map<std::string, OfPool> pools;  // fixed after construction
 };
 
-RouterMetrics::RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools)
-    : state_(std::make_unique<State>(registry)) {
+RouterMetrics::RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools,
+                             double watts_per_core)
+    : state_(std::make_unique<State>(registry, watts_per_core)) {
   for (const std::string& pool : pools) state_->AddPool(pool);
   if (state_->pools.count("other") == 0) state_->AddPool("other");
 }
@@ -84,7 +91,9 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
   OfPool& pool = found->second;
   state_->requests.Add({{"pool", name}, {"code", absl::StatusCodeToString(event.code)}}).Increment();
   pool.latency.Observe(absl::ToDoubleSeconds(event.latency));
-  pool.cpu.Increment(absl::ToDoubleSeconds(event.cpu));
+  const double cpu_s = absl::ToDoubleSeconds(event.cpu);
+  pool.cpu.Increment(cpu_s);
+  pool.overhead.Increment(cpu_s * state_->watts_per_core);
   if (event.decision == nullptr) return;
   const v1::Decision& decision = *event.decision;
   pool.joules.Increment(decision.energy_j());

@@ -15,8 +15,10 @@ namespace penstock::router {
 // The router's Prometheus metrics; their names appear nowhere else. Thread-safe.
 class RouterMetrics final : public RouteObserver {
  public:
-  // `pools`: the label's values; requests for other names count under "other".
-  RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools);
+  // `pools`: the label's values; requests for other names count under "other". `watts_per_core`: of a
+  // busy core, for the joules of the routing itself.
+  RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools,
+                double watts_per_core);
   ~RouterMetrics() override;
 
   void RequestFinished(const RouteEvent& event) override;

@@ -31,6 +31,7 @@ namespace {
 
 // How soon the router notices that its pools have their experts.
 constexpr absl::Duration kReadyCheck = absl::Milliseconds(20);
+constexpr double kDefaultWattsPerCore = 10;
 
 class NoObserver final : public RouteObserver {
  public:
@@ -177,7 +178,9 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   auto parts = std::make_unique<Parts>(config, clock);
   if (options.registry != nullptr) {
     parts->registry = options.registry;
-    parts->metrics = std::make_unique<RouterMetrics>(*parts->registry, PoolNames(config));
+    parts->metrics = std::make_unique<RouterMetrics>(
+        *parts->registry, PoolNames(config),
+        config.has_watts_per_core() ? config.watts_per_core() : kDefaultWattsPerCore);
   }
   PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock));
   parts->ledger = std::make_unique<StoreWindowLedger>(*parts->store);

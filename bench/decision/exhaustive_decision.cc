@@ -5,26 +5,33 @@
 
 #include "bench/decision/decision_contender.h"
 #include "common/status_macros.h"
+#include "router_service/dispatch/priced_options.h"
 
 namespace penstock::router {
 namespace {
 
 absl::Status Score(const DecisionCase& of, const RouteRequest& request, ExpertChoice& choice) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> z, ToFloats(request.inputs[0]));
-  for (size_t expert = 0; expert < choice.candidates.size(); ++expert) {
+  auto candidates = std::make_shared<CandidateColumns>(*choice.candidates);
+  for (size_t expert = 0; expert < candidates->size(); ++expert) {
     const float* weight = of.quality_weight().data() + expert * z.size();
     double logit = of.quality_bias()[expert];
     for (size_t j = 0; j < z.size(); ++j) logit += static_cast<double>(weight[j]) * z[j];
-    choice.candidates[expert].score = 1 / (1 + std::exp(-logit));
-    choice.candidates[expert].quality = choice.candidates[expert].score;
+    SelectionCandidate candidate = (*candidates)[expert];
+    candidate.score = candidate.quality = 1 / (1 + std::exp(-logit));
+    candidates->Set(expert, candidate);
   }
+  choice.candidates = std::move(candidates);
   return absl::OkStatus();
 }
 
 // The best set of at most two by looking at each.
 void Search(ExpertChoice& choice) {
   const SelectionLimits& limits = choice.limits;
-  const std::vector<SelectionCandidate>& candidates = choice.candidates;
+  const size_t experts = choice.candidates->size();
+  const absl::Span<const double> score = choice.candidates->score();
+  const absl::Span<const double> latency_s = choice.candidates->latency_s();
+  const absl::Span<const double> energy_j = choice.candidates->energy_j();
   SelectionResult& best = choice.selection;
   best.Clear();
   best.objective = -std::numeric_limits<double>::infinity();
@@ -32,34 +39,31 @@ void Search(ExpertChoice& choice) {
   const auto consider = [&](size_t a, size_t b) {
     double objective = 0, energy = 0;
     for (const size_t expert : {a, b}) {
-      if (expert == candidates.size()) continue;
-      if (candidates[expert].latency_s > limits.time_left_s) return;
-      energy += candidates[expert].energy_j;
-      objective += limits.value * candidates[expert].score -
-                   limits.price_per_joule * candidates[expert].energy_j;
+      if (expert == experts) continue;
+      if (latency_s[expert] > limits.time_left_s) return;
+      energy += energy_j[expert];
+      objective += limits.value * score[expert] - limits.price_per_joule * energy_j[expert];
     }
     if (energy > joules || objective <= best.objective) return;
     best.verdict = SelectionVerdict::kChosen;
     best.objective = objective;
     best.energy_j = energy;
     best.chosen = {{a, 1}};
-    if (b != candidates.size()) best.chosen.push_back({b, 1});
+    if (b != experts) best.chosen.push_back({b, 1});
   };
-  for (size_t a = 0; a < candidates.size(); ++a) {
-    consider(a, candidates.size());
-    for (size_t b = a + 1; limits.max_experts > 1 && b < candidates.size(); ++b) consider(a, b);
+  for (size_t a = 0; a < experts; ++a) {
+    consider(a, experts);
+    for (size_t b = a + 1; limits.max_experts > 1 && b < experts; ++b) consider(a, b);
   }
   if (!best.chosen.empty()) return;
   // Budgets are spent: the cheapest that is in time and within the request's cap runs all the same.
-  for (size_t expert = 0; expert < candidates.size(); ++expert) {
-    const SelectionCandidate& candidate = candidates[expert];
-    if (candidate.latency_s > limits.time_left_s || candidate.energy_j > limits.energy_cap_j) continue;
-    if (!best.chosen.empty() && candidate.energy_j >= best.energy_j) continue;
+  for (size_t expert = 0; expert < experts; ++expert) {
+    if (latency_s[expert] > limits.time_left_s || energy_j[expert] > limits.energy_cap_j) continue;
+    if (!best.chosen.empty() && energy_j[expert] >= best.energy_j) continue;
     best.verdict = SelectionVerdict::kDegraded;
     best.chosen = {{expert, 1}};
-    best.energy_j = candidate.energy_j;
-    best.objective =
-        limits.value * candidate.score - limits.price_per_joule * candidate.energy_j;
+    best.energy_j = energy_j[expert];
+    best.objective = limits.value * score[expert] - limits.price_per_joule * energy_j[expert];
   }
 }
 
@@ -105,6 +109,7 @@ absl::StatusOr<ExpertChoice> ChooseExhaustively(const DecisionCase& of, size_t i
                                                 const SelectionLimits& limits) {
   ExpertChoice choice;
   choice.candidates = of.scored(i).candidates;
+  choice.excluded.assign(choice.candidates->size(), Exclusion::kNone);
   choice.limits = limits;
   if (with_features) PENSTOCK_RETURN_IF_ERROR(Score(of, of.request(i), choice));
   Search(choice);

@@ -52,7 +52,10 @@ class Safetensors {
 struct SafetensorsTensor {
   std::string name;
   std::vector<int64_t> shape;
-  std::vector<float> values;  // written as F32
+  std::vector<float> values;  // written as F32, where `dtype` is that
+  // Another type than F32: its safetensors name and the data, little-endian; `values` is empty.
+  std::string dtype = "F32";
+  std::string raw = {};
 };
 // Writes atomically (a temporary file renamed).
 absl::Status WriteSafetensors(const std::string& path, const std::vector<SafetensorsTensor>& tensors,

@@ -18,6 +18,12 @@
 namespace penstock {
 namespace {
 
+absl::string_view DataOf(const SafetensorsTensor& tensor) {
+  if (tensor.dtype != "F32") return tensor.raw;
+  return {reinterpret_cast<const char*>(tensor.values.data()),
+          tensor.values.size() * sizeof(float)};
+}
+
 // The file's bytes up to the data.
 absl::StatusOr<std::string> Header(const std::vector<SafetensorsTensor>& tensors,
                                    const std::map<std::string, std::string>& metadata) {
@@ -37,14 +43,14 @@ absl::StatusOr<std::string> Header(const std::vector<SafetensorsTensor>& tensors
           "tensor '", tensor.name, "': a name that is reserved, repeated or not UTF-8"));
     }
     PENSTOCK_ASSIGN_OR_RETURN(const int64_t count, ElementCount(tensor.shape));
-    if (static_cast<uint64_t>(count) != tensor.values.size()) {
+    if (tensor.dtype == "F32" && static_cast<uint64_t>(count) != tensor.values.size()) {
       return absl::InvalidArgumentError(absl::StrCat("tensor '", tensor.name, "': shape ",
                                                      ShapeString(tensor.shape), " takes ", count,
                                                      " values, got ", tensor.values.size()));
     }
-    const uint64_t end = offset + tensor.values.size() * sizeof(float);
+    const uint64_t end = offset + DataOf(tensor).size();
     header[tensor.name] = {
-        {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string json = header.dump();
@@ -79,7 +85,8 @@ absl::Status WriteSafetensors(const std::string& path,
   }
   bool written = fchmod(file, 0644) == 0 && WriteAll(file, header.data(), header.size());
   for (const SafetensorsTensor& tensor : tensors) {
-    written = written && WriteAll(file, tensor.values.data(), tensor.values.size() * sizeof(float));
+    const absl::string_view data = DataOf(tensor);
+    written = written && WriteAll(file, data.data(), data.size());
   }
   written = written && fsync(file) == 0;
   int error = errno;

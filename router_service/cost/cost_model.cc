@@ -112,10 +112,10 @@ double CostModel::Theta(const Expert& expert, size_t application_class, size_t l
 }
 
 CostEstimate CostModel::Estimate(size_t expert, size_t application_class, uint64_t rows,
-                                 const ReplicaLoad& load) const {
+                                 const ReplicaLoad& load, double work) const {
   const Expert& e = *experts_[expert];
   const auto c = e.published.Read();
-  const double n = static_cast<double>(rows);
+  const double n = static_cast<double>(rows) * work;
   const double idle = c[0] + c[1] * n;
   const double expected = idle + c[2] * (load.queue_depth + load.in_flight);
   const double promised = Theta(e, application_class, 0);
@@ -140,7 +140,7 @@ void CostModel::SetStart(size_t expert, const CostStart& start) {
 void CostModel::Observe(const CostOutcome& outcome) {
   if (!options_.learning) return;
   Expert& e = *experts_[outcome.expert];
-  const Vector x = {1, static_cast<double>(outcome.rows),
+  const Vector x = {1, static_cast<double>(outcome.rows) * outcome.work,
                     outcome.load.queue_depth + outcome.load.in_flight};
   {
     MutexLock lock(e.mutex);

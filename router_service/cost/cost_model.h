@@ -43,6 +43,7 @@ struct CostOutcome {
   size_t expert = 0;
   size_t application_class = 0;
   uint64_t rows = 1;
+  double work = 1;         // as estimated with
   ReplicaLoad load;        // as it was when the attempt was sent
   CostEstimate predicted;  // as it was then
   // Unset: the attempt was cancelled or lost, and says nothing. Measured by the router.
@@ -55,7 +56,9 @@ struct CostOutcome {
 
 // How long (at a quantile) and how many joules? Latency = wait + per request + per row, times
 // exp(margin); wait = a learned time per request ahead. Joules = per request + per row, active
-// joules only. Learns from outcomes; with learning off it stays at its start values, margin 1.
+// joules only. A row counts `work` times: how much longer than the expert's mean answer this one is
+// expected to be, where a quality model knows (QualityPrediction::work); what is learnt is then the
+// cost of a mean answer, whatever prompts there were. Learns from outcomes; with learning off it stays at its start values, margin 1.
 // Thread-safe; Estimate takes no lock and allocates nothing.
 class CostModel {
  public:
@@ -69,7 +72,7 @@ class CostModel {
 
   size_t experts() const { return starts_; }
   CostEstimate Estimate(size_t expert, size_t application_class, uint64_t rows,
-                        const ReplicaLoad& load) const;
+                        const ReplicaLoad& load, double work = 1) const;
 
   // An expert's description came, or changed: its model starts again from there, its margins stay.
   void SetStart(size_t expert, const CostStart& start);

@@ -108,7 +108,16 @@ void NonnegativeLeastSquares::Solve() {
     gram[j][j] += pull;
     moment[j] += pull * start_[j];
   }
-  // The optimum has some set of positive terms; with three terms all sets are tried.
+  // The optimum has some set of positive terms. The loss is convex: where its unconstrained optimum is
+  // not negative, that is it; else, with three terms, all sets are tried.
+  unsigned used = 0;
+  for (size_t j = 0; j < kTerms; ++j) used |= used_[j] ? 1u << j : 0;
+  const Vector free = SolveSubset(gram, moment, used);
+  if (std::all_of(free.begin(), free.end(),
+                  [](double c) { return c >= 0 && std::isfinite(c); })) {
+    coefficients_ = free;
+    return;
+  }
   double best = std::numeric_limits<double>::infinity();
   for (unsigned mask = 0; mask < 1u << kTerms; ++mask) {
     bool allowed = true;

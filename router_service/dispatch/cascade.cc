@@ -16,8 +16,8 @@ Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> op
       decision.stopped_by_deadline = true;
       continue;
     }
-    if (!(option.energy_j <= limits.request_joules_left) ||
-        !(option.energy_j <= limits.headroom_j)) {
+    if (!(option.energy_j <= limits.request_joules_left)) continue;
+    if (!(option.energy_j <= limits.headroom_j)) {
       decision.stopped_by_budget = true;
       continue;
     }

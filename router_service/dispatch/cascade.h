@@ -31,8 +31,9 @@ struct EscalationLimits {
 struct Escalation {
   std::optional<size_t> option;  // index into the options; unset: the answer stands
   double gain = 0;               // value * (p_big - p_stay) - price * joules, of the option taken
-  // An option with a gain was passed over: for `penstock_degraded`.
-  bool stopped_by_budget = false;  // request cap or headroom
+  // An option with a gain was passed over: for `penstock_degraded`. What the request's own cap forbids
+  // was not asked for.
+  bool stopped_by_budget = false;  // headroom
   bool stopped_by_deadline = false;
 };
 

@@ -58,7 +58,7 @@ size_t ExpertAsk::Begin(Replica* replica) {
   run.set_reason(index == 0 ? spec_.reason : "retry");
   attempt.load = replica->Load(attempt.started);
   attempt.predicted = context_.record->cost.Estimate(spec_.expert, spec_.application_class,
-                                                     spec_.rows, attempt.load);
+                                                     spec_.rows, attempt.load, spec_.work);
   replica->AttemptStarted();
   if (attempt.predicted.latency_s > 0) {
     attempt.timer = context_.timers.Schedule(
@@ -231,6 +231,7 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
   outcome.expert = spec_.expert;
   outcome.application_class = spec_.application_class;
   outcome.rows = spec_.rows;
+  outcome.work = spec_.work;
   outcome.load = attempt.load;
   outcome.predicted = attempt.predicted;
   if (status.ok()) outcome.latency_s = absl::ToDoubleSeconds(record.latency);

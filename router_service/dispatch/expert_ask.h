@@ -33,6 +33,7 @@ struct AskSpec {
   double weight = 1;
   Bytes request;
   uint64_t rows = 1;
+  double work = 1;  // expected, over that of the expert's mean answer
   size_t application_class = 0;
   double predicted_joules = 0;
   // What a second attempt may be predicted to take; infinite without a cap.

@@ -34,6 +34,12 @@ Selector& ThreadSelector() {
   return selector;
 }
 
+// Likewise: the features of a prompt are some thousand entries.
+FeatureBuffer& ThreadFeatures() {
+  thread_local FeatureBuffer buffer;
+  return buffer;
+}
+
 bool IsChosen(const SelectionResult& result) {
   return result.verdict == SelectionVerdict::kChosen ||
          result.verdict == SelectionVerdict::kDegraded;
@@ -65,45 +71,45 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   const PoolRooms& rooms = *pool.rooms;
   const size_t experts = pool.experts.size();
   ScoredExperts scored;
-  scored.candidates.resize(experts);
-  scored.estimates.resize(experts);
+  auto candidates = std::make_shared<CandidateColumns>(experts);
 
-  std::vector<float> z(rooms.features->dimension());
+  FeatureBuffer& z = ThreadFeatures();
   PENSTOCK_RETURN_IF_ERROR(
-      rooms.features->Extract(request.inputs, absl::MakeSpan(z), scored.finite));
-  std::vector<float> quality(experts);
-  // A model that sees a NaN says each expert's mean.
-  if (!scored.finite) {
-    std::fill(z.begin(), z.end(), std::numeric_limits<float>::quiet_NaN());
-  }
-  rooms.quality->Predict(z, absl::MakeSpan(quality));
+      rooms.features->Extract({request.inputs, request.header.parameters}, z));
+  scored.finite = z.finite;
+  static thread_local std::vector<float> quality;
+  quality.resize(experts);
+  scored.work.resize(experts);
+  rooms.quality->Predict(z.view(), {absl::MakeSpan(quality), {}, absl::MakeSpan(scored.work)});
 
-  std::vector<uint8_t> admissible(experts);
+  static thread_local std::vector<uint8_t> admissible;
+  admissible.resize(experts);
   for (size_t i = 0; i < experts; ++i) {
-    SelectionCandidate& candidate = scored.candidates[i];
+    SelectionCandidate candidate;
     candidate.excluded = StandingExclusion(pool.experts[i], request.rows);
     admissible[i] = candidate.excluded == Exclusion::kNone;
     candidate.quality = quality[i];
     const CostEstimate estimate = pool.record->cost.Estimate(
         i, request.application_class, static_cast<uint64_t>(request.rows),
-        LeastLoad(pool.experts[i], now));
+        LeastLoad(pool.experts[i], now), scored.work[i]);
     candidate.latency_s = estimate.latency_s;
     candidate.idle_latency_s = estimate.idle_latency_s;
     candidate.energy_j = estimate.energy_j;
-    scored.estimates[i] = estimate;
+    candidates->Set(i, candidate);
   }
 
-  std::vector<float> logits(experts, 0);  // features that are not finite: nobody is preferred
-  if (scored.finite) rooms.gate->Score(z, admissible, random, absl::MakeSpan(logits));
-  std::vector<float> mass(experts);
+  static thread_local std::vector<float> logits, mass;
+  logits.assign(experts, 0);  // features that are not finite: nobody is preferred
+  if (scored.finite) rooms.gate->Score(z.dense, admissible, random, absl::MakeSpan(logits));
+  mass.resize(experts);
   GateMass(logits, admissible, absl::MakeSpan(mass));
   // A random gate is there to choose at random: by quality it would never be asked.
   const bool by_mass = pool.config.selection().score() == config::v1::Selection::GATE_MASS ||
                        pool.config.gate().has_random();
   for (size_t i = 0; i < experts; ++i) {
-    scored.candidates[i].weight = mass[i];
-    scored.candidates[i].score = by_mass ? mass[i] : quality[i];
+    candidates->SetPreference(i, by_mass ? mass[i] : quality[i], mass[i]);
   }
+  scored.candidates = std::move(candidates);
   scored.max_experts = pool.config.selection().has_max_experts()
                            ? pool.config.selection().max_experts()
                            : std::max<size_t>(1, rooms.gate->k());
@@ -118,6 +124,10 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
                            const BudgetView& budgets, absl::Time now) {
   const Pool& pool = *request.pool;
   ExpertChoice choice;
+  choice.candidates = scored.candidates;
+  const absl::Span<const Exclusion> standing = scored.candidates->excluded();
+  choice.excluded.assign(standing.begin(), standing.end());
+  choice.work = scored.work;
   SelectionLimits& limits = choice.limits;
   limits.max_experts = scored.max_experts;
   limits.value = ValueOf(pool);
@@ -137,43 +147,28 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
                        request.objective == Objective::kQuality && request.min_quality == 0;
   if (cascade) {
     const uint32_t first[] = {static_cast<uint32_t>(*pool.cascade_first)};
-    choice.candidates = scored.candidates;
     limits.forced = first;
     limits.degrade = false;
     limits.headroom_j = SelectionLimits::kNone;
-    ThreadSelector().Select(absl::MakeSpan(choice.candidates), limits, choice.selection);
+    ThreadSelector().Select(*choice.candidates, limits, absl::MakeSpan(choice.excluded),
+                            choice.selection);
     limits.forced = {};
     limits.degrade = pool.config.on_infeasible() == config::v1::Pool::DEGRADE;
     limits.headroom_j = budgets.headroom_j;
     if (choice.selection.verdict == SelectionVerdict::kChosen) {
       choice.cascade = true;
       // The others were not in the question; they may be asked next.
-      for (size_t i = 0; i < choice.candidates.size(); ++i) {
-        choice.candidates[i].excluded = scored.candidates[i].excluded;
-      }
+      choice.excluded.assign(standing.begin(), standing.end());
+  choice.work = scored.work;
       return choice;
     }
     choice.selection = SelectionResult();
+    choice.excluded.assign(standing.begin(), standing.end());
+  choice.work = scored.work;
   }
-  choice.candidates = scored.candidates;
-  ThreadSelector().Select(absl::MakeSpan(choice.candidates), limits, choice.selection);
+  ThreadSelector().Select(*choice.candidates, limits, absl::MakeSpan(choice.excluded),
+                          choice.selection);
   return choice;
-}
-
-std::vector<PricedOption> PricedOptions(const ExpertChoice& choice) {
-  // A price moves only the search for quality.
-  if (choice.limits.objective != Objective::kQuality || !choice.limits.forced.empty()) {
-    return {{0, choice.selection.energy_j}};
-  }
-  std::vector<PricedOption> options;
-  for (const SelectionCandidate& candidate : choice.candidates) {
-    if (candidate.excluded != Exclusion::kNone && candidate.excluded != Exclusion::kBudget) continue;
-    options.push_back({choice.limits.value * candidate.score, candidate.energy_j});
-  }
-  if (options.empty() && IsChosen(choice.selection)) {
-    options.push_back({0, choice.selection.energy_j});
-  }
-  return options;
 }
 
 void DescribeRequest(const RouteRequest& request, double price_per_joule, v1::Decision& decision) {
@@ -191,19 +186,21 @@ void DescribeRequest(const RouteRequest& request, double price_per_joule, v1::De
 
 void DescribeChoice(const RouteRequest& request, const ExpertChoice& choice,
                     v1::Decision& decision) {
-  for (size_t i = 0; i < choice.candidates.size(); ++i) {
-    const SelectionCandidate& from = choice.candidates[i];
+  decision.mutable_candidates()->Reserve(static_cast<int>(choice.excluded.size()));
+  for (size_t i = 0; i < choice.excluded.size(); ++i) {
+    const SelectionCandidate from = (*choice.candidates)[i];
+    const Exclusion excluded = choice.excluded[i];
     v1::Candidate& candidate = *decision.add_candidates();
     candidate.set_expert(request.pool->expert_names[i]);
     candidate.set_quality(from.quality);
     candidate.set_gate(from.weight);
     candidate.set_latency_ms(from.latency_s * 1e3);
     candidate.set_energy_j(from.energy_j);
-    if (from.excluded == Exclusion::kLeftOut) {
+    if (excluded == Exclusion::kLeftOut) {
       candidate.set_excluded(
           absl::StrCat("left out: ", request.pool->experts[i].left_out_because));
-    } else if (from.excluded != Exclusion::kNone) {
-      candidate.set_excluded(std::string(ExclusionName(from.excluded)));
+    } else if (excluded != Exclusion::kNone) {
+      candidate.set_excluded(std::string(ExclusionName(excluded)));
     }
   }
   const SelectionResult& selection = choice.selection;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,15 +23,18 @@ struct BudgetView {
 
 // What is known of each expert for one request, before limits and prices.
 struct ScoredExperts {
-  std::vector<SelectionCandidate> candidates;
-  std::vector<CostEstimate> estimates;
+  std::shared_ptr<const CandidateColumns> candidates;
+  // By expert: how much longer than its mean answer this one is expected to be.
+  std::vector<float> work;
   size_t max_experts = 1;
   bool finite = true;  // the features are
 };
 
 // Who runs a request of granularity REQUEST.
 struct ExpertChoice {
-  std::vector<SelectionCandidate> candidates;
+  std::shared_ptr<const CandidateColumns> candidates;  // as scored
+  std::vector<Exclusion> excluded;                     // by expert, the limits' too
+  std::vector<float> work;                             // by expert, as scored
   SelectionLimits limits;
   SelectionResult selection;
   bool cascade = false;  // the chosen one answers first, others may be asked after it
@@ -46,9 +50,6 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
 // Limits and prices -> who runs. The verdict is in `selection`.
 ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& scored,
                            const BudgetView& budgets, absl::Time now);
-
-// Worth and joules of everything that could have been chosen at some price.
-std::vector<PricedOption> PricedOptions(const ExpertChoice& choice);
 
 // Worth of a right answer in the pool's quality units.
 double ValueOf(const Pool& pool);

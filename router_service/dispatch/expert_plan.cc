@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "router_service/dispatch/priced_options.h"
 #include "router_service/quality/answer_confidence.h"
 
 namespace penstock::router {
@@ -56,6 +57,7 @@ AskSpec ExpertPlan::Spec(size_t expert, double weight, absl::string_view reason,
   spec.weight = weight;
   spec.request = ExpertRequest(request_, item, combined_output_);
   spec.rows = static_cast<uint64_t>(request_.rows);
+  spec.work = choice_.work[expert];
   spec.application_class = request_.application_class;
   spec.predicted_joules = predicted_j;
   spec.replicas = item.replicas;
@@ -71,22 +73,18 @@ std::vector<AskSpec> ExpertPlan::First() {
   std::vector<AskSpec> specs;
   for (const SelectedExpert& chosen : choice_.selection.chosen) {
     specs.push_back(Spec(chosen.expert, chosen.weight, "chosen",
-                         choice_.candidates[chosen.expert].energy_j));
+                         choice_.candidates->energy_j()[chosen.expert]));
   }
   // What the cap leaves is for second attempts, in equal parts: they may run at once.
   const double left = std::max(0.0, request_.energy_cap_j - choice_.selection.energy_j);
   for (AskSpec& spec : specs) spec.retry_joules_left = left / static_cast<double>(specs.size());
-  if (!choice_.cascade) {
-    questions_.push_back(
-        {0, PricedOptions(choice_), choice_.limits.max_experts, /*follow_up=*/false});
-  }
   return specs;
 }
 
 double ExpertPlan::JoulesLeft(const std::vector<AskResult>& so_far) const {
   double spent = 0;
   for (const AskResult& ask : so_far) {
-    spent += choice_.candidates[ask.expert].energy_j * static_cast<double>(ask.attempts.size());
+    spent += choice_.candidates->energy_j()[ask.expert] * static_cast<double>(ask.attempts.size());
   }
   return std::max(0.0, request_.energy_cap_j - spent);
 }
@@ -114,7 +112,7 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
                                      : 1;
   const auto outputs = DecodeAnswer(last.body);
   const int index = outputs.ok() ? CombinedOutput(*outputs, combined_output_) : -1;
-  std::vector<float> quality(choice_.candidates.size());
+  std::vector<float> quality(choice_.excluded.size());
   bool sure = false;
   if (index >= 0 && cascade.CanStand(last.expert)) {
     const auto confidences = ReadConfidences((*outputs)[static_cast<size_t>(index)]);
@@ -141,17 +139,17 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
   limits.max_escalations = max_escalations;
   std::vector<EscalationOption> options;
   question.options = {{limits.value * quality[last.expert], 0}};
-  for (size_t i = 0; i < choice_.candidates.size(); ++i) {
+  for (size_t i = 0; i < choice_.excluded.size(); ++i) {
     const PoolExpert& expert = request_.pool->experts[i];
     EscalationOption option;
     option.expert = i;
     option.p_right = quality[i];
     const CostEstimate estimate = request_.pool->record->cost.Estimate(
         i, request_.application_class, static_cast<uint64_t>(request_.rows),
-        LeastLoad(expert, now));
+        LeastLoad(expert, now), choice_.work[i]);
     option.energy_j = estimate.energy_j;
     option.latency_s = estimate.latency_s;
-    option.admissible = choice_.candidates[i].excluded == Exclusion::kNone && !Asked(i) &&
+    option.admissible = choice_.excluded[i] == Exclusion::kNone && !Asked(i) &&
                         expert.healthy();
     // What time and the request's own cap forbid is no question of price.
     if (option.admissible && option.latency_s <= limits.time_left_s &&
@@ -189,14 +187,14 @@ std::vector<AskSpec> ExpertPlan::AskAnother(const std::vector<AskResult>& so_far
   std::optional<size_t> best;
   double best_worth = 0;
   double best_joules = 0;
-  for (size_t i = 0; i < choice_.candidates.size(); ++i) {
-    const SelectionCandidate& candidate = choice_.candidates[i];
+  for (size_t i = 0; i < choice_.excluded.size(); ++i) {
+    const SelectionCandidate candidate = (*choice_.candidates)[i];
     const PoolExpert& expert = request_.pool->experts[i];
-    if (candidate.excluded != Exclusion::kNone || Asked(i) || !expert.healthy()) continue;
+    if (choice_.excluded[i] != Exclusion::kNone || Asked(i) || !expert.healthy()) continue;
     if (candidate.quality < request_.min_quality) continue;
     const CostEstimate estimate = request_.pool->record->cost.Estimate(
         i, request_.application_class, static_cast<uint64_t>(request_.rows),
-        LeastLoad(expert, now));
+        LeastLoad(expert, now), choice_.work[i]);
     if (estimate.latency_s > time_left || estimate.energy_j > joules_left) continue;
     const double worth = choice_.limits.value * candidate.score -
                          choice_.limits.price_per_joule * estimate.energy_j;
@@ -283,6 +281,10 @@ PlanAnswer ExpertPlan::Combined(std::vector<AskResult>& asks) {
 }
 
 void ExpertPlan::RecordDecision(Reservation& reservation) {
+  if (!choice_.cascade) {
+    reservation.RecordDecision(0, PricedOptions(choice_), choice_.limits.max_experts);
+    return;
+  }
   // The first answer of a cascade may have failed before any question arose.
   if (questions_.empty()) questions_.push_back({choice_.selection.energy_j, {{0, 0}}, 1, false});
   for (const Question& question : questions_) {

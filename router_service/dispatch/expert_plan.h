@@ -24,7 +24,7 @@ class ExpertPlan final : public DispatchPlan {
   void RecordDecision(Reservation& reservation) override;
 
  private:
-  // One decision for the budgets' prices.
+  // One decision of a cascade for the budgets' prices.
   struct Question {
     double sunk_j = 0;
     std::vector<PricedOption> options;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/time/thread_cpu.h"
 
 namespace penstock::router {
 namespace {
@@ -16,7 +15,8 @@ constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 }  // namespace
 
 void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
-  const absl::Duration cpu_start = ThreadCpuTime();
+  CpuMeter cpu(arrived_.fetch_add(1, std::memory_order_relaxed));
+  cpu.Start();
   const absl::Time now = rooms_.clock.Now();
   absl::StatusOr<RouteRequest> request = ReadRouteRequest(
       catalogue_, call->request(), call->deadline(), call->metadata(), call->caller(), now);
@@ -24,7 +24,7 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
     // Only names of ours become labels.
     const auto name = ScanModelName(call->request());
     const bool known = name.ok() && catalogue_.Find(*name) != nullptr;
-    Refuse(*call, known ? *name : "", request.status(), now, ThreadCpuTime() - cpu_start);
+    Refuse(*call, known ? *name : "", request.status(), now, cpu);
     return;
   }
   const Pool& pool = *request->pool;
@@ -37,22 +37,23 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
     Refuse(*call, pool.name(),
            ExhaustedError(absl::StrCat("pool ", pool.name(), ": ", limit, " requests are running"),
                           retry_after),
-           now, ThreadCpuTime() - cpu_start);
+           now, cpu);
     return;
   }
   const uint64_t sequence = next_sequence_.fetch_add(1, std::memory_order_relaxed);
   auto run = std::make_shared<RequestRun>(rooms_, std::move(call), *std::move(request), sequence,
-                                          ThreadCpuTime() - cpu_start);
+                                          cpu);
   run->Start();
 }
 
 void RequestPipeline::Refuse(IncomingCall& call, absl::string_view pool, absl::Status status,
-                             absl::Time arrived, absl::Duration cpu) {
+                             absl::Time arrived, CpuMeter& cpu) {
   RouteEvent event;
   event.pool = pool;
   event.code = status.code();
   event.latency = rooms_.clock.Now() - arrived;
-  event.cpu = cpu;
+  cpu.Stop();
+  event.cpu = cpu.total();
   rooms_.observer.RequestFinished(event);
   InferReply reply;
   AddRetryAfter(status, reply.trailers);

@@ -33,11 +33,12 @@ class RequestPipeline final : public InferHandler {
 
  private:
   void Refuse(IncomingCall& call, absl::string_view pool, absl::Status status, absl::Time arrived,
-              absl::Duration cpu);
+              CpuMeter& cpu);
 
   const PoolCatalogue& catalogue_;
   const RouteRooms rooms_;
   std::atomic<uint64_t> next_sequence_{0};
+  std::atomic<uint64_t> arrived_{0};
 };
 
 }  // namespace penstock::router

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/time/thread_cpu.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/time_util.h"
 #include "router_service/dispatch/expert_plan.h"
@@ -28,7 +27,7 @@ PlanAnswer Refused(const absl::Status& status) {
 }  // namespace
 
 RequestRun::RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call,
-                       RouteRequest request, uint64_t sequence, absl::Duration cpu)
+                       RouteRequest request, uint64_t sequence, CpuMeter cpu)
     : rooms_(rooms),
       call_(std::move(call)),
       request_(std::move(request)),
@@ -39,13 +38,12 @@ RequestRun::RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> ca
 }
 
 void RequestRun::Start() {
-  const absl::Duration cpu_start = ThreadCpuTime();
   const absl::Status decided = Decide();
-  cpu_ += ThreadCpuTime() - cpu_start;
   if (!decided.ok()) {
     Finish(Refused(decided));
     return;
   }
+  cpu_.Stop();
   ExpertAsk::Context context{rooms_.clock, rooms_.timers, request_.pool->record,
                              request_.deadline, request_.forwarded};
   dispatch_ = std::make_shared<DispatchCall>(
@@ -65,9 +63,13 @@ void RequestRun::Start() {
 }
 
 absl::Status RequestRun::Decide() {
-  DescribeRequest(request_, 0, decision_);
-  PENSTOCK_ASSIGN_OR_RETURN(
-      reservation_, rooms_.pacer.Open(request_.pool->name(), request_.caller.tenant));
+  absl::StatusOr<Reservation> opened =
+      rooms_.pacer.Open(request_.pool->name(), request_.caller.tenant);
+  if (!opened.ok()) {
+    DescribeRequest(request_, 0, decision_);
+    return opened.status();
+  }
+  reservation_ = *std::move(opened);
   const BudgetView budgets{reservation_.price_per_joule(), reservation_.headroom_j()};
   DescribeRequest(request_, budgets.price_per_joule, decision_);
   return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets);
@@ -119,7 +121,7 @@ absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
 }
 
 void RequestRun::OnDispatched(DispatchResult result) {
-  const absl::Duration cpu_start = ThreadCpuTime();
+  cpu_.Start();
   std::vector<v1::Run*> answered(result.asks.size(), nullptr);
   for (size_t i = 0; i < result.asks.size(); ++i) {
     energy_.Add(result.asks[i].energy);
@@ -137,14 +139,11 @@ void RequestRun::OnDispatched(DispatchResult result) {
   for (const auto& [ask, confidence] : answer.confidences) {
     if (answered[ask] != nullptr) answered[ask]->set_confidence(confidence);
   }
-  plan_->RecordDecision(reservation_);
   reservation_.Settle({energy_.joules(), accelerator_seconds_, 0});
-  cpu_ += ThreadCpuTime() - cpu_start;
   Finish(std::move(answer));
 }
 
 void RequestRun::Finish(PlanAnswer answer) {
-  const absl::Duration cpu_start = ThreadCpuTime();
   const absl::Time now = rooms_.clock.Now();
   const absl::Duration latency = now - request_.arrived;
   decision_.set_latency_ms(absl::ToDoubleMilliseconds(latency));
@@ -176,17 +175,20 @@ void RequestRun::Finish(PlanAnswer answer) {
   const bool ok = reply.status.ok();
   request_.pool->record->statistics.Ended(ok, static_cast<uint64_t>(request_.rows), latency,
                                           energy_.joules(), now);
-  auto decision = std::make_shared<const v1::Decision>(std::move(decision_));
+  const SharedDecision decision(arena_, &decision_);
   rooms_.log.Append(decision);
   RouteEvent event;
   event.pool = decision->pool();
   event.code = reply.status.code();
   event.latency = latency;
-  event.cpu = cpu_ + (ThreadCpuTime() - cpu_start);
-  event.decision = decision.get();
-  rooms_.observer.RequestFinished(event);
   dispatch_ = nullptr;
   call_->Finish(std::move(reply));
+  // What no answer waits for: prices, and counts.
+  if (plan_ != nullptr) plan_->RecordDecision(reservation_);
+  cpu_.Stop();
+  event.cpu = cpu_.total();
+  event.decision = decision.get();
+  rooms_.observer.RequestFinished(event);
 }
 
 v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& request,

@@ -9,7 +9,9 @@
 #include "common/random.h"
 #include "common/time/clock.h"
 #include "common/time/timers.h"
+#include "google/protobuf/arena.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/cpu_meter.h"
 #include "router_service/dispatch/dispatch_call.h"
 #include "router_service/dispatch/dispatch_plan.h"
 #include "router_service/dispatch/route_observer.h"
@@ -34,8 +36,9 @@ struct RouteRooms {
 class RequestRun : public std::enable_shared_from_this<RequestRun> {
  public:
   RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call, RouteRequest request,
-             uint64_t sequence, absl::Duration cpu);
+             uint64_t sequence, CpuMeter cpu);
 
+  // `cpu` as given to the constructor runs since the request came.
   void Start();
 
  private:
@@ -45,13 +48,17 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   void OnDispatched(DispatchResult result);
   void Finish(PlanAnswer answer);
 
-  const RouteRooms& rooms_;
+  // A copy: the call may be finished, and the pipeline gone, before a run is.
+  const RouteRooms rooms_;
   const std::shared_ptr<IncomingCall> call_;
   RouteRequest request_;
   CounterRandom random_;
-  absl::Duration cpu_;
+  CpuMeter cpu_;
   Reservation reservation_;
-  v1::Decision decision_;
+  // The decision in one piece of memory, which the log keeps.
+  const std::shared_ptr<google::protobuf::Arena> arena_ =
+      std::make_shared<google::protobuf::Arena>();
+  v1::Decision& decision_ = *google::protobuf::Arena::CreateMessage<v1::Decision>(arena_.get());
   std::unique_ptr<DispatchPlan> plan_;
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;

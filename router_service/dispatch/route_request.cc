@@ -82,9 +82,29 @@ absl::Status ApplyDeadline(RouteRequest& request, absl::Time call_deadline) {
   return absl::OkStatus();
 }
 
+// A pool by row cuts what an expert gets to what it takes.
+absl::Status CheckForcedRows(const RouteRequest& request) {
+  if (request.pool->by_row()) return absl::OkStatus();
+  const auto takes = [&](const PoolExpert& expert) {
+    return expert.max_rows <= 0 || request.rows <= expert.max_rows;
+  };
+  for (const uint32_t forced : request.forced) {
+    const PoolExpert& expert = request.pool->experts[forced];
+    if (takes(expert)) continue;
+    std::vector<std::string> fit;
+    for (const PoolExpert& other : request.pool->experts) {
+      if (takes(other)) fit.push_back(other.name);
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "parameter penstock_experts: ", expert.name, " takes at most ", expert.max_rows,
+        " rows a request, got ", request.rows, "; experts that take them: ", absl::StrJoin(fit, ", ")));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRows(const RouteRequest& request) {
   const int64_t most = request.pool->row_limit();
-  if (request.rows <= most) return absl::OkStatus();
+  if (request.rows <= most) return CheckForcedRows(request);
   return absl::InvalidArgumentError(absl::StrCat("input ", request.header.inputs[0].name,
                                                  ": wanted at most ", most, " rows, got ",
                                                  request.rows));

@@ -89,8 +89,7 @@ absl::StatusOr<ScoredRows> ScoreRows(const RouteRequest& request, CounterRandom&
   scored.candidates.resize(experts);
   std::vector<uint8_t> admissible(experts);
   std::vector<float> quality(experts);
-  rooms.quality->Predict(std::vector<float>(rooms.quality->dimension(), std::nanf("")),
-                         absl::MakeSpan(quality));
+  rooms.quality->Predict(FeatureView::Unknown(), absl::MakeSpan(quality));
   for (size_t i = 0; i < experts; ++i) {
     SelectionCandidate& candidate = scored.candidates[i];
     candidate.quality = quality[i];
@@ -172,7 +171,9 @@ absl::StatusOr<RowChoice> ChooseRows(const RouteRequest& request, const ScoredRo
   std::vector<uint8_t> keep(pairs.size(), 1);
   static thread_local RowTrimmer trimmer;
   trimmer.Trim(absl::MakeSpan(pairs), limits, absl::MakeSpan(keep), choice.trim);
-  if (choice.trim.dropped_by_cap > 0) choice.degraded = "budget";
+  // A request that keeps to its own cap got what it asked for.
+  const bool budgets_bind = budgets.headroom_j < request.energy_cap_j;
+  if (choice.trim.dropped_by_cap > 0 && budgets_bind) choice.degraded = "budget";
 
   choice.groups = GroupByExpert(pairs, keep, experts);
   double idle_latency_s = 0;

@@ -11,24 +11,25 @@
 #include "common/tensors/tensor.h"
 #include "penstock/config/v1/model.pb.h"
 #include "penstock/config/v1/router.pb.h"
+#include "router_service/features/feature_view.h"
 
 namespace penstock::router {
 
-// Request -> vector z. Immutable, thread-safe.
+// Request -> vector z, in a dense part (what gates read) and a sparse one. Immutable, thread-safe.
 class FeatureExtractor {
  public:
   virtual ~FeatureExtractor() = default;
 
-  // Length of z; 0 where nothing is read from the request.
+  // Length of z's dense part; 0 where it has none.
   virtual size_t dimension() const = 0;
+  // Length of the sparse part, indices lie below it; 0 where it has none.
+  virtual size_t sparse_dimension() const { return 0; }
 
-  // One z for the whole request. `z` has dimension() entries. `finite` tells whether all of them
-  // are finite: if not, gates and quality models must not see them (the caller's guard path).
-  // INVALID_ARGUMENT names the input that is missing, not numeric or of the wrong shape.
-  virtual absl::Status Extract(absl::Span<const Tensor> inputs, absl::Span<float> z,
-                               bool& finite) const = 0;
+  // One z for the whole request; overwrites `buffer`. INVALID_ARGUMENT names the input that is
+  // missing, of the wrong type or of the wrong shape.
+  virtual absl::Status Extract(const FeatureRequest& request, FeatureBuffer& buffer) const = 0;
 
-  // One z per row of the leading dimension: `z` becomes [rows, dimension()]. A row with an entry
+  // The dense part per row of the leading dimension: `z` becomes [rows, dimension()]. A row with an entry
   // that is not finite has finite[row] = 0. Returns rows.
   virtual absl::StatusOr<int64_t> ExtractRows(absl::Span<const Tensor> inputs,
                                               std::vector<float>& z,
@@ -36,8 +37,8 @@ class FeatureExtractor {
 };
 
 // `inputs` is the pool's contract (shapes without the row dimension). No kind set: no features.
-// INVALID_ARGUMENT for a tensor that the contract lacks, and for cells that do not divide its last
-// dimension.
+// INVALID_ARGUMENT for a tensor that the contract lacks or has with another type, and for parameters
+// out of range.
 absl::StatusOr<std::unique_ptr<const FeatureExtractor>> MakeFeatureExtractor(
     const config::v1::Features& config, const std::vector<config::v1::TensorSpec>& inputs);
 

@@ -1,5 +1,6 @@
 #include "router_service/features/feature_extractor.h"
 #include "router_service/features/tensor_pooling.h"
+#include "router_service/features/text_features.h"
 
 namespace penstock::router {
 namespace {
@@ -8,9 +9,8 @@ namespace {
 class NoFeatures final : public FeatureExtractor {
  public:
   size_t dimension() const override { return 0; }
-  absl::Status Extract(absl::Span<const Tensor> inputs, absl::Span<float> z,
-                       bool& finite) const override {
-    finite = true;
+  absl::Status Extract(const FeatureRequest& request, FeatureBuffer& buffer) const override {
+    buffer.Clear();
     return absl::OkStatus();
   }
   absl::StatusOr<int64_t> ExtractRows(absl::Span<const Tensor> inputs, std::vector<float>& z,
@@ -31,6 +31,8 @@ absl::StatusOr<std::unique_ptr<const FeatureExtractor>> MakeFeatureExtractor(
   switch (config.kind_case()) {
     case config::v1::Features::kTensorPooling:
       return TensorPooling::Create(config.tensor_pooling(), inputs);
+    case config::v1::Features::kText:
+      return TextFeatures::Create(config.text(), inputs);
     case config::v1::Features::kNone:
     case config::v1::Features::KIND_NOT_SET:
       return std::make_unique<const NoFeatures>();

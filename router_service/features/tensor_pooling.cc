@@ -120,16 +120,17 @@ void TensorPooling::Pool(absl::Span<const float> values, absl::Span<float> z) co
   for (size_t cell = 0; cell < cells_; ++cell) z[cell] = static_cast<float>(sums[cell] * scale);
 }
 
-absl::Status TensorPooling::Extract(absl::Span<const Tensor> inputs, absl::Span<float> z,
-                                    bool& finite) const {
-  PENSTOCK_ASSIGN_OR_RETURN(const Tensor* tensor, Find(inputs));
+absl::Status TensorPooling::Extract(const FeatureRequest& request, FeatureBuffer& buffer) const {
+  buffer.Clear();
+  PENSTOCK_ASSIGN_OR_RETURN(const Tensor* tensor, Find(request.inputs));
   FloatView view;
   PENSTOCK_RETURN_IF_ERROR(view.Read(*tensor));
   if (view.values().empty()) {
     return absl::InvalidArgumentError(absl::StrCat("input \"", input_, "\" has no values"));
   }
-  Pool(view.values(), z);
-  finite = AllFinite(z);
+  buffer.dense.resize(cells_);
+  Pool(view.values(), absl::MakeSpan(buffer.dense));
+  buffer.finite = AllFinite(buffer.dense);
   return absl::OkStatus();
 }
 

@@ -15,8 +15,7 @@ class TensorPooling final : public FeatureExtractor {
       const config::v1::TensorPooling& config, const std::vector<config::v1::TensorSpec>& inputs);
 
   size_t dimension() const override { return cells_; }
-  absl::Status Extract(absl::Span<const Tensor> inputs, absl::Span<float> z,
-                       bool& finite) const override;
+  absl::Status Extract(const FeatureRequest& request, FeatureBuffer& buffer) const override;
   absl::StatusOr<int64_t> ExtractRows(absl::Span<const Tensor> inputs, std::vector<float>& z,
                                       std::vector<uint8_t>& finite) const override;
 

@@ -227,13 +227,12 @@ class Reader {
       spec.add_shape(shape.back());
       PENSTOCK_ASSIGN_OR_RETURN(extractor_, MakeFeatureExtractor(features, {spec}));
     }
-    std::vector<float> z(extractor_->dimension());
-    bool finite = true;
+    FeatureBuffer buffer;
     const Tensor tensor = FloatTensor(name, std::move(shape), values);
     const absl::Status status =
-        extractor_->Extract(absl::MakeConstSpan(&tensor, 1), absl::MakeSpan(z), finite);
+        extractor_->Extract(absl::MakeConstSpan(&tensor, 1), buffer);
     if (!status.ok()) return Bad("input", status.message());
-    return AddFeatures(z);
+    return AddFeatures(buffer.dense);
   }
 
   absl::Status AddFeatures(const std::vector<float>& z) {

@@ -85,8 +85,7 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
   } else if (entry.joules != nullptr) {
     entry.joules->Change(budget);
   } else {
-    entry.joules = std::make_shared<JouleBudget>(clock_, budget, options_.learning,
-                                                 options_.start_price_per_joule);
+    entry.joules = std::make_shared<JouleBudget>(clock_, budget, options_);
     entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
   }
   Reindex();

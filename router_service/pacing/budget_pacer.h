@@ -17,6 +17,7 @@
 #include "penstock/config/v1/router.pb.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/pacing/joule_budget.h"
+#include "router_service/pacing/pacing_options.h"
 #include "router_service/pacing/reservation.h"
 #include "router_service/pacing/window_budget.h"
 
@@ -27,10 +28,7 @@ namespace penstock::router {
 // only.
 class BudgetPacer {
  public:
-  struct Options {
-    bool learning = true;  // false: prices stay at the start price; only hard budgets intervene
-    double start_price_per_joule = 0;
-  };
+  using Options = PacingOptions;
   // `windows` counts requests, accelerator seconds and dollars.
   BudgetPacer(const Clock& clock, WindowLedger& windows, Options options);
 

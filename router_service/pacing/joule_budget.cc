@@ -12,12 +12,16 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // W, in requests' worth and in seconds' worth of the budget.
 constexpr double kFeedbackRequests = 200;
-constexpr double kFeedbackSeconds = 120;
+constexpr double kFeedbackSeconds = 180;
 constexpr double kFeedbackClamp = 3;
 // credit_0: where the feedback holds the credit, and how fast it gets there.
 constexpr double kReserveShare = 0.03;
 constexpr double kReserveRequests = 40;
 constexpr double kReserveSeconds = 24;
+// A soft mean per request: how long a run may be short, and how fast it may owe after that.
+constexpr double kShortRun = 1500;
+constexpr double kOwedPerRequest = 0.3;
+constexpr double kOwedPerSecond = 0.5;
 // Credit that a time without spending leaves behind.
 constexpr double kDepth = 600;
 constexpr double kLeastAuthority = 0.02;
@@ -25,21 +29,29 @@ constexpr size_t kSolveEvery = 16;
 constexpr double kLevelStep = 0.1;
 // Smallest level, in quality units for a target's worth of joules.
 constexpr double kLeastLevel = 1e-4;
+constexpr double kLevelMargin = 0.05;
 constexpr double kRateSeconds = 300;
 constexpr double kBiasForget = 0.995;
 // The cost model is believed for this many requests' worth before its bias is.
 constexpr double kBiasPrior = 10;
 constexpr size_t kLastRequests = 512;
 
+// Joules of one request, or of one second.
+double Allowance(const config::v1::Budget& budget) {
+  const double seconds = absl::ToDoubleSeconds(PeriodLength(budget.per()));
+  return seconds > 0 ? budget.amount() / seconds : budget.amount();
+}
+
 }  // namespace
 
-JouleBudget::JouleBudget(const Clock& clock, const config::v1::Budget& budget, bool learning,
-                         double start_price)
+JouleBudget::JouleBudget(const Clock& clock, const config::v1::Budget& budget,
+                         const PacingOptions& options)
     : clock_(clock),
       window_length_(PeriodLength(budget.per())),
-      learning_(learning),
+      options_(options),
       hard_(budget.hard()),
-      price_(start_price) {
+      price_(options.start_price_per_joule),
+      descent_({}, {options.start_price_per_joule * Allowance(budget)}) {
   MutexLock lock(mutex_);
   Start(budget);
 }
@@ -64,9 +76,9 @@ void JouleBudget::Change(const config::v1::Budget& budget) {
   const double spent = window_spent_;
   Start(budget);
   window_spent_ = spent;
-  if (learning_ && level_.recorded() > 0) {
+  if (options_.learning && level_.recorded() > 0) {
     const double target = Target();
-    Adopt(PriceLevel::Solve(level_.tables(), target, std::exp(log_level_)), target, 1);
+    Adopt(PriceLevel::Solve(level_.tables(), target, std::exp(log_level_), kLevelMargin), target, 1);
   }
   UpdatePrice();
 }
@@ -93,7 +105,11 @@ void JouleBudget::Accrue() {
     recent_arrivals_ *= std::exp(-seconds / kRateSeconds);
     accrued_ = now;
     const double limit = kDepth * watts_;
-    if (credit_ < limit) credit_ = std::min(limit, credit_ + watts_ * seconds);
+    if (credit_ < limit) {
+      const double before = credit_;
+      credit_ = std::min(limit, credit_ + watts_ * seconds);
+      Descend(credit_ - before);
+    }
   }
   if (!per_request()) RollWindow(now);
 }
@@ -133,6 +149,7 @@ bool JouleBudget::Open() {
   ++recent_arrivals_;
   if (per_request() && credit_ < kDepth * amount_) {
     credit_ = std::min(kDepth * amount_, credit_ + amount_);
+    Descend(amount_);
   }
   UpdatePrice();
   return MayOpen();
@@ -149,13 +166,36 @@ void JouleBudget::Forget() {
   MutexLock lock(mutex_);
   if (arrivals_ > 0) --arrivals_;
   recent_arrivals_ = std::max(0.0, recent_arrivals_ - 1);
-  if (per_request()) credit_ -= amount_;
+  if (per_request()) {
+    credit_ -= amount_;
+    Descend(-amount_);
+  }
   UpdatePrice();
 }
 
 double JouleBudget::HeadroomLocked(double arriving) const {
-  if (!learning_ && !hard()) return kInfinity;
-  return std::max(0.0, std::min(credit_ + arriving - held_, WindowLeft()));
+  if (!options_.learning && !hard()) return kInfinity;
+  return std::max(0.0, std::min(credit_ + arriving - held_ + MayOwe(), WindowLeft()));
+}
+
+double JouleBudget::Reserve() const {
+  const double arrivals = static_cast<double>(arrivals_);
+  if (per_request()) {
+    const double reserve = std::min(kReserveRequests, kReserveShare * arrivals);
+    return hard() ? reserve : reserve * std::clamp(2 - arrivals / kShortRun, 0.0, 1.0);
+  }
+  if (!hard()) return 0;
+  return std::min(kReserveSeconds, kReserveShare * absl::ToDoubleSeconds(accrued_ - started_));
+}
+
+double JouleBudget::MayOwe() const {
+  if (hard()) return 0;
+  if (per_request()) {
+    const double requests = kOwedPerRequest * (static_cast<double>(arrivals_) - kShortRun);
+    return amount_ * std::clamp(requests, 0.0, kFeedbackClamp * kFeedbackRequests);
+  }
+  const double seconds = kOwedPerSecond * absl::ToDoubleSeconds(accrued_ - started_);
+  return watts_ * std::min(seconds, kFeedbackClamp * kFeedbackSeconds);
 }
 
 double JouleBudget::Headroom() {
@@ -174,6 +214,7 @@ void JouleBudget::Hold(double energy_j) {
   MutexLock lock(mutex_);
   Accrue();
   held_ += energy_j;
+  Descend(-energy_j);
   UpdatePrice();
 }
 
@@ -182,6 +223,7 @@ bool JouleBudget::TryHold(double energy_j) {
   Accrue();
   if (HeadroomLocked(0) < energy_j) return false;
   held_ += energy_j;
+  Descend(-energy_j);
   UpdatePrice();
   return true;
 }
@@ -189,16 +231,18 @@ bool JouleBudget::TryHold(double energy_j) {
 void JouleBudget::GiveBack(double held_j) {
   MutexLock lock(mutex_);
   held_ = std::max(0.0, held_ - held_j);
+  Descend(held_j);
   UpdatePrice();
 }
 
-void JouleBudget::Settle(double held_j, double energy_j) {
+void JouleBudget::Settle(double held_j, double energy_j, double predicted_j) {
   MutexLock lock(mutex_);
   Accrue();
   held_ = std::max(0.0, held_ - held_j);
   credit_ -= energy_j;
+  Descend(held_j - energy_j);
   window_spent_ += energy_j;
-  predicted_sum_ = kBiasForget * predicted_sum_ + held_j;
+  predicted_sum_ = kBiasForget * predicted_sum_ + predicted_j;
   settled_sum_ = kBiasForget * settled_sum_ + energy_j;
   settled_count_ = kBiasForget * settled_count_ + 1;
   if (last_.size() < kLastRequests) {
@@ -219,14 +263,14 @@ void JouleBudget::Record(const DecisionTable& table) {
     level_.Record(table);
     recorded = level_.recorded();
     const bool due = recorded <= kSolveEvery || recorded - solved_at_ >= kSolveEvery;
-    if (!learning_ || !due || solving_) return;
+    if (!options_.learning || options_.rule != PriceRule::kCredit || !due || solving_) return;
     solving_ = true;
     solved_at_ = recorded;
     scratch_.assign(level_.tables().begin(), level_.tables().end());
     target = Target();
     hint = has_level_ ? std::exp(log_level_) : 0;
   }
-  const PriceLevel::Solution solution = PriceLevel::Solve(scratch_, target, hint);
+  const PriceLevel::Solution solution = PriceLevel::Solve(scratch_, target, hint, kLevelMargin);
   MutexLock lock(mutex_);
   // The first levels are guesses from few decisions: each counts for as much as its 16 are of all.
   const double step = std::max(kLevelStep, static_cast<double>(kSolveEvery) / recorded);
@@ -238,14 +282,31 @@ void JouleBudget::Record(const DecisionTable& table) {
 void JouleBudget::Adopt(const PriceLevel::Solution& solution, double target, double step) {
   slack_ = solution.slack;
   if (!(target > 0)) return;
-  const double level = std::log(std::max(solution.price, kLeastLevel / target));
-  log_level_ = has_level_ ? log_level_ + step * (level - log_level_) : level;
+  const bool trusted = options_.trust_start_price && options_.start_price_per_joule > 0;
+  if (trusted && !per_request()) {
+    log_level_ = std::log(options_.start_price_per_joule);
+  } else {
+    const double level = std::log(std::max(solution.price, kLeastLevel / target));
+    log_level_ = has_level_ ? log_level_ + step * (level - log_level_) : level;
+  }
   has_level_ = true;
   authority_ = std::clamp((target - solution.floor_j) / target, kLeastAuthority, 1.0);
 }
 
+void JouleBudget::Descend(double joules) {
+  if (options_.rule != PriceRule::kMirrorDescent) return;
+  const double allowance = per_request() ? amount_ : watts_ / ArrivalRate();
+  if (allowance > 0) descent_.Move(0, joules / allowance);
+}
+
 void JouleBudget::UpdatePrice() {
-  if (!learning_ || !has_level_) return;
+  if (!options_.learning) return;
+  if (options_.rule == PriceRule::kMirrorDescent) {
+    const double unit = per_request() ? amount_ : watts_;
+    if (unit > 0) price_.store(descent_.price(0) / unit, std::memory_order_relaxed);
+    return;
+  }
+  if (!has_level_) return;
   const double available = credit_ - held_;
   if (slack_ && available > 0) {
     price_.store(0, std::memory_order_relaxed);
@@ -253,14 +314,12 @@ void JouleBudget::UpdatePrice() {
   }
   double unit = amount_;
   double width = kFeedbackRequests;
-  double reserve = std::min(kReserveRequests, kReserveShare * static_cast<double>(arrivals_));
   if (!per_request()) {
     unit = watts_;
     width = kFeedbackSeconds;
-    reserve = std::min(kReserveSeconds, kReserveShare * absl::ToDoubleSeconds(accrued_ - started_));
   }
   unit *= authority_;
-  const double off = unit > 0 ? (available - reserve * unit) / (width * unit) : -kFeedbackClamp;
+  const double off = unit > 0 ? (available - Reserve() * unit) / (width * unit) : -kFeedbackClamp;
   price_.store(std::exp(log_level_ - std::clamp(off, -kFeedbackClamp, kFeedbackClamp)),
                std::memory_order_relaxed);
 }

@@ -8,35 +8,38 @@
 #include "common/mutex.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
+#include "router_service/pacing/mirror_descent.h"
 #include "router_service/pacing/price_level.h"
+#include "router_service/pacing/pacing_options.h"
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
 
 // One budget of joules, per request (a mean) or per second, hour or day (watts), and the price that
-// keeps it. Online dual mirror descent (Balseiro, Lu, Mirrokni 2020, arXiv:2011.10124) with the
-// level apart from the feedback:
+// keeps it. kMirrorDescent is plain online dual mirror descent from the start price, with predictions
+// at dispatch and corrections at settlement (mirror_descent.h). kCredit sets the level apart from the
+// feedback:
 //   credit: + rho for each request, or P dt; - reservation at dispatch; - correction at settlement
 //   level:  l* = the price at which the last 512 decisions would have met rho (P / arrival rate),
-//   solved
-//           for after every 16th decision (every one of the first 16); log l moves towards log l*
+//           solved for after every 16th decision (every one of the first 16); log l moves towards
+//           log l*
 //   price = l exp(-clamp((credit - credit_0) / W, -3, 3))
-// Three departures, each for budgets that must hold over a short run from an unknown start:
-//   - W = 200 a rho (120 s a P), a = (rho - floor) / rho: the share of the budget that decisions
-//   move,
-//     floor = the cheapest answers' mean. A cascade's first answer is paid whatever the price.
-//   - credit_0 grows with the arrivals to 40 a rho (24 s a P): the run ends a little under its
-//   budget.
-//   - l* aims at rho / b, b = joules settled over joules held: a biased cost model moves the level,
-//   and
-//     not the credit.
+// with, beyond plain credit:
+//   - W = 200 a rho (180 s a P), a = (rho - floor) / rho: the share of the budget that decisions
+//     move, floor = the cheapest answers' mean. A cascade's first answer is paid whatever the price.
+//   - l* aims at rho / b, b = joules settled over joules predicted: a biased cost model moves the
+//     level, and not the credit.
+//   - l* stays above a price of 0 (PriceLevel::Solve's margin): one window that is paid for without a
+//     price must not undo the level that the next one needs.
 // Headroom (credit less what is held) is what an option dearer than the cheapest may take: a price
-// alone cannot promise that the sum stays under the budget. Thread-safe; the level is solved
-// outside the lock.
+// alone cannot promise that a sum stays under its budget. A hard budget ends a little under it:
+// credit_0 grows with the arrivals to 40 a rho (24 s a P). So does the mean of a soft one over its
+// first 1,500 requests, since nobody knows how long a run will be; from then on it may owe, up to
+// where the feedback ends, and meets its mean from both sides. Watts that are soft may owe half the
+// time gone so far, up to the same. Thread-safe; the level is solved outside the lock.
 class JouleBudget {
  public:
-  JouleBudget(const Clock& clock, const config::v1::Budget& budget, bool learning,
-              double start_price);
+  JouleBudget(const Clock& clock, const config::v1::Budget& budget, const PacingOptions& options);
 
   // A request arrives: credit accrues. False: a hard budget is spent, and the request must not run.
   bool Open();
@@ -54,7 +57,9 @@ class JouleBudget {
   void Hold(double energy_j);
   bool TryHold(double energy_j);
   void GiveBack(double held_j);
-  void Settle(double held_j, double energy_j);
+  void Settle(double held_j, double energy_j) { Settle(held_j, energy_j, held_j); }
+  // `predicted_j`: what was held before metering added to it, which says how far predictions are off.
+  void Settle(double held_j, double energy_j, double predicted_j);
 
   void Record(const DecisionTable& table);
 
@@ -82,16 +87,22 @@ class JouleBudget {
   // Of a hard budget's window; infinite where windows do not limit.
   double WindowLeft() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double HeadroomLocked(double arriving) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // credit_0, in the units of W: requests or seconds.
+  double Reserve() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Joules by which what is held may exceed the credit.
+  double MayOwe() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayOpen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdatePrice() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Start(const config::v1::Budget& budget) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Mirror descent: joules that were allowed less those that were taken.
+  void Descend(double joules) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves the level by `step` of the way, in logarithms.
   void Adopt(const PriceLevel::Solution& solution, double target, double step)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
   const absl::Duration window_length_;  // zero: per request
-  const bool learning_;
+  const PacingOptions options_;
   std::atomic<bool> hard_;
   std::atomic<double> price_;
 
@@ -111,6 +122,7 @@ class JouleBudget {
   double settled_sum_ ABSL_GUARDED_BY(mutex_) = 0;
   double settled_count_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  MirrorDescent descent_ ABSL_GUARDED_BY(mutex_);  // in shares of a request's allowance
   PriceLevel level_ ABSL_GUARDED_BY(mutex_);
   double log_level_ ABSL_GUARDED_BY(mutex_) = 0;
   bool has_level_ ABSL_GUARDED_BY(mutex_) = false;

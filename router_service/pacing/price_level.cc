@@ -133,13 +133,16 @@ double PriceLevel::MeanEnergy(absl::Span<const DecisionTable> tables, double pri
 }
 
 PriceLevel::Solution PriceLevel::Solve(absl::Span<const DecisionTable> tables, double target_j,
-                                       double hint) {
+                                       double hint, double margin) {
   Solution solution;
   double floor_sum = 0;
   for (const DecisionTable& table : tables) floor_sum += table.FloorEnergy();
   solution.floor_j = floor_sum / static_cast<double>(Requests(tables));
-  if (MeanEnergy(tables, 0) <= target_j) {
-    solution.slack = true;
+  const double free_j = MeanEnergy(tables, 0);
+  solution.slack = free_j <= target_j;
+  if (margin > 0 && free_j > solution.floor_j) {
+    target_j = std::min(target_j, free_j - margin * (free_j - solution.floor_j));
+  } else if (solution.slack) {
     return solution;
   }
   // A target below the floor is met by no price; the floor itself is, by a finite one. Rounding of

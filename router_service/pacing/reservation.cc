@@ -11,9 +11,11 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this != &other) {
     Release();
     budgets_ = std::move(other.budgets_);
+    settled_ = std::move(other.settled_);
     windows_ = std::move(other.windows_);
     held_j_ = other.held_j_;
     first_hold_j_ = other.first_hold_j_;
+    metered_j_ = other.metered_j_;
     soft_window_spent_ = other.soft_window_spent_;
   }
   return *this;
@@ -78,13 +80,16 @@ void Reservation::Metered(double energy_j) {
   const double step = first_hold_j_ / 2;
   const double steps = std::ceil((energy_j - held_j_) / step);
   Hold(steps * step);
+  metered_j_ += steps * step;
 }
 
 void Reservation::RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k,
                                  bool follow_up) {
-  if (budgets_ == nullptr) return;
-  const double total = price_per_joule();
-  for (const auto& budget : budgets_->joules) {
+  const BudgetSet* const budgets = budgets_ != nullptr ? budgets_.get() : settled_.get();
+  if (budgets == nullptr) return;
+  double total = 0;
+  for (const auto& budget : budgets->joules) total += budget->price();
+  for (const auto& budget : budgets->joules) {
     const double others = std::max(0.0, total - budget->price());
     budget->Record(DecisionTable(sunk_j, options, k, others, follow_up));
   }
@@ -92,7 +97,9 @@ void Reservation::RecordDecision(double sunk_j, absl::Span<const PricedOption> o
 
 void Reservation::Settle(const Usage& usage) {
   if (budgets_ == nullptr) return;
-  for (const auto& budget : budgets_->joules) budget->Settle(held_j_, usage.energy_j);
+  for (const auto& budget : budgets_->joules) {
+    budget->Settle(held_j_, usage.energy_j, held_j_ - metered_j_);
+  }
   for (const auto& budget : budgets_->windows) {
     switch (budget->resource()) {
       case config::v1::Budget::ACCELERATOR_SECONDS:
@@ -105,7 +112,7 @@ void Reservation::Settle(const Usage& usage) {
         break;
     }
   }
-  budgets_ = nullptr;
+  settled_ = std::move(budgets_);
 }
 
 }  // namespace penstock::router

@@ -62,17 +62,20 @@ class Reservation {
   void RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k = 1,
                       bool follow_up = false);
 
-  // What it took; prediction where nothing was metered. The first call counts.
+  // What it took; prediction where nothing was metered. The first call counts. RecordDecision may
+  // come after it.
   void Settle(const Usage& usage);
 
  private:
   friend class BudgetPacer;
   void Release();
 
-  std::shared_ptr<const BudgetSet> budgets_;
+  std::shared_ptr<const BudgetSet> budgets_;  // null: none, or settled
+  std::shared_ptr<const BudgetSet> settled_;
   std::vector<WindowBudget::Hold> windows_;
   double held_j_ = 0;
   double first_hold_j_ = 0;
+  double metered_j_ = 0;  // of held_j_, what metering added
   bool soft_window_spent_ = false;
 };
 

@@ -224,7 +224,8 @@ absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1:
   return std::shared_ptr<const PoolRooms>(std::move(rooms));
 }
 
-CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts) {
+CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts,
+                  double recorded_joules) {
   CostStart start;
   if (facts != nullptr && facts->description) {
     const v1::ModelDescription& description = *facts->description;
@@ -234,6 +235,9 @@ CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* fact
   }
   if (start.seconds_per_row == 0) start.seconds_per_request = expert.latency_ms() / 1e3;
   if (start.joules_per_row == 0) start.joules_per_row = expert.joules_per_row();
+  if (start.joules_per_row == 0 && start.joules_per_request == 0) {
+    start.joules_per_row = recorded_joules;
+  }
   return start;
 }
 

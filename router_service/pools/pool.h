@@ -91,7 +91,9 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
 absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
                                                                PoolContract contract);
 
-// What an expert is believed to cost before it was ever asked: its own word, else the configuration's.
-CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts);
+// What an expert is believed to cost before it was ever asked: its own word, else the configuration's,
+// else `recorded_joules`, what the quality model's table told of its answers (0: nothing).
+CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts,
+                  double recorded_joules = 0);
 
 }  // namespace penstock::router

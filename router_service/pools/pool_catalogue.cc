@@ -231,8 +231,10 @@ std::shared_ptr<const Pool> PoolCatalogue::Admit(const Pool& pool, size_t expert
   }
   if (!contract.batched) told.max_rows = 0;
   if (told.admitted) {
+    const absl::Span<const float> recorded = next->rooms->quality->mean_joules();
     next->record->cost.SetStart(
-        expert, StartOf(pool.config.experts(static_cast<int>(expert)), &facts));
+        expert, StartOf(pool.config.experts(static_cast<int>(expert)), &facts,
+                        recorded.empty() ? 0.0 : recorded[expert]));
   }
   return next;
 }

@@ -21,8 +21,9 @@ absl::StatusOr<std::unique_ptr<const QualityModel>> ConstantQuality::Create(
   return std::make_unique<const ConstantQuality>(std::move(quality));
 }
 
-void ConstantQuality::Predict(absl::Span<const float> z, absl::Span<float> quality) const {
-  std::copy(quality_.begin(), quality_.end(), quality.begin());
+void ConstantQuality::Predict(const FeatureView& z, const QualityPrediction& prediction) const {
+  std::copy(quality_.begin(), quality_.end(), prediction.quality.begin());
+  FillUnknown(prediction);
 }
 
 }  // namespace penstock::router

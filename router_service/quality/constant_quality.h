@@ -16,7 +16,7 @@ class ConstantQuality final : public QualityModel {
 
   size_t experts() const override { return quality_.size(); }
   size_t dimension() const override { return 0; }
-  void Predict(absl::Span<const float> z, absl::Span<float> quality) const override;
+  void Predict(const FeatureView& z, const QualityPrediction& prediction) const override;
 
  private:
   const std::vector<float> quality_;

@@ -40,13 +40,16 @@ absl::StatusOr<std::unique_ptr<const QualityModel>> LogisticQuality::FromTensors
   return std::unique_ptr<const QualityModel>(std::move(model));
 }
 
-void LogisticQuality::Predict(absl::Span<const float> z, absl::Span<float> quality) const {
+void LogisticQuality::Predict(const FeatureView& z, const QualityPrediction& prediction) const {
+  const absl::Span<float> quality = prediction.quality;
+  FillUnknown(prediction);
   kernels::LinearArgs args;
   args.w = linear_.weights();
   args.rows = 1;
-  args.x = z.data();
+  args.x = z.dense.data();
   args.y = quality.data();
-  const bool scored = dimension_ > 0 && kernels::Linear(args).ok();
+  const bool scored =
+      z.known && dimension_ > 0 && z.dense.size() == dimension_ && kernels::Linear(args).ok();
   for (size_t i = 0; i < mean_.size(); ++i) {
     quality[i] =
         scored && std::isfinite(quality[i]) ? 1.0f / (1.0f + std::exp(-quality[i])) : mean_[i];

@@ -22,7 +22,7 @@ class LogisticQuality final : public QualityModel {
 
   size_t experts() const override { return mean_.size(); }
   size_t dimension() const override { return dimension_; }
-  void Predict(absl::Span<const float> z, absl::Span<float> quality) const override;
+  void Predict(const FeatureView& z, const QualityPrediction& prediction) const override;
 
  private:
   LogisticQuality() = default;

@@ -40,6 +40,66 @@ struct SelectionCandidate {
   Exclusion excluded = Exclusion::kNone;
 };
 
+// The experts of a pool for one request, a column a figure, [experts] each: a search reads few of
+// the figures, and each from end to end.
+class CandidateColumns {
+ public:
+  CandidateColumns() = default;
+  // All figures 0, nobody excluded.
+  explicit CandidateColumns(size_t experts)
+      : experts_(experts), figures_(kFigures * experts), excluded_(experts, Exclusion::kNone) {}
+
+  size_t size() const { return experts_; }
+  absl::Span<const double> score() const { return Column(0); }
+  absl::Span<const double> quality() const { return Column(1); }
+  absl::Span<const double> weight() const { return Column(2); }
+  absl::Span<const double> latency_s() const { return Column(3); }
+  absl::Span<const double> idle_latency_s() const { return Column(4); }
+  absl::Span<const double> energy_j() const { return Column(5); }
+  // kNone or why the expert must not run, whatever the limits.
+  absl::Span<const Exclusion> excluded() const { return excluded_; }
+
+  SelectionCandidate operator[](size_t i) const {
+    const double* figure = figures_.data() + i;
+    return {figure[0],
+            figure[experts_],
+            figure[2 * experts_],
+            figure[3 * experts_],
+            figure[4 * experts_],
+            figure[5 * experts_],
+            excluded_[i]};
+  }
+  void Set(size_t i, const SelectionCandidate& candidate) {
+    double* figure = figures_.data() + i;
+    figure[0] = candidate.score;
+    figure[experts_] = candidate.quality;
+    figure[2 * experts_] = candidate.weight;
+    figure[3 * experts_] = candidate.latency_s;
+    figure[4 * experts_] = candidate.idle_latency_s;
+    figure[5 * experts_] = candidate.energy_j;
+    excluded_[i] = candidate.excluded;
+  }
+  void SetPreference(size_t i, double score, double weight) {
+    figures_[i] = score;
+    figures_[2 * experts_ + i] = weight;
+  }
+  void Resize(size_t experts) {
+    experts_ = experts;
+    figures_.resize(kFigures * experts);
+    excluded_.resize(experts);
+  }
+
+ private:
+  static constexpr size_t kFigures = 6;
+  absl::Span<const double> Column(size_t figure) const {
+    return {figures_.data() + figure * experts_, experts_};
+  }
+
+  size_t experts_ = 0;
+  std::vector<double> figures_;  // [figure, expert]
+  std::vector<Exclusion> excluded_;
+};
+
 enum class Objective { kQuality, kEnergy, kLatency };
 
 struct SelectionLimits {

@@ -2,40 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace penstock::router {
 namespace {
 
-bool Admitted(const SelectionCandidate& candidate) {
-  return candidate.excluded == Exclusion::kNone;
-}
-
-bool Fits(const SelectionCandidate& candidate, const SelectionLimits& limits, double joules) {
-  return Admitted(candidate) && candidate.latency_s <= limits.time_left_s &&
-         candidate.energy_j <= joules;
-}
-
-double Net(const SelectionCandidate& candidate, const SelectionLimits& limits) {
-  return limits.value * candidate.score - limits.price_per_joule * candidate.energy_j;
-}
-
-bool Finite(const SelectionCandidate& c) {
-  return std::isfinite(c.score) && std::isfinite(c.quality) && std::isfinite(c.latency_s) &&
-         std::isfinite(c.energy_j);
+double Net(const CandidateColumns& c, size_t i, const SelectionLimits& limits) {
+  return limits.value * c.score()[i] - limits.price_per_joule * c.energy_j()[i];
 }
 
 // Figures of the chosen set, and its weights.
-void Fill(absl::Span<const SelectionCandidate> candidates, absl::Span<const uint32_t> set,
+void Fill(const CandidateColumns& candidates, absl::Span<const uint32_t> set,
           const SelectionLimits& limits, SelectionResult& result) {
   result.chosen.clear();
   result.objective = result.quality = result.latency_s = result.energy_j = 0;
   double weights = 0;
   for (const uint32_t expert : set) {
-    const SelectionCandidate& c = candidates[expert];
+    const SelectionCandidate c = candidates[expert];
     const double weight = std::max(0.0, std::isfinite(c.weight) ? c.weight : 0.0);
     result.chosen.push_back({expert, weight});
     weights += weight;
-    result.objective += Net(c, limits);
+    result.objective += Net(candidates, expert, limits);
     result.quality = std::max(result.quality, c.quality);
     result.latency_s = std::max(result.latency_s, c.latency_s);
     result.energy_j += c.energy_j;
@@ -50,198 +37,232 @@ void Fill(absl::Span<const SelectionCandidate> candidates, absl::Span<const uint
             });
 }
 
-void FillOne(absl::Span<const SelectionCandidate> candidates, size_t expert,
-             const SelectionLimits& limits, SelectionResult& result) {
+void FillOne(const CandidateColumns& candidates, size_t expert, const SelectionLimits& limits,
+             SelectionResult& result) {
   const uint32_t set[] = {static_cast<uint32_t>(expert)};
   Fill(candidates, set, limits, result);
 }
 
-// Index of the admitted candidate that comes first by `before`, of those that `allowed` names; ties
-// by lowest id. candidates.size(): none.
-template <typename Allowed, typename Before>
-size_t First(absl::Span<const SelectionCandidate> candidates, const Allowed& allowed,
-             const Before& before) {
-  size_t first = candidates.size();
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    if (!Admitted(candidates[i]) || !allowed(candidates[i])) continue;
-    if (first == candidates.size() || before(candidates[i], candidates[first])) first = i;
+// Index of the expert that `allowed` names and that has the least of `first`, of equals the least
+// of `second`; ties by lowest id. first.size(): none. Loops of one comparison that is seldom true:
+// a thousand experts take about a microsecond.
+template <typename Allowed, typename First, typename Second>
+size_t Least(size_t experts, const Allowed& allowed, const First& first, const Second& second) {
+  size_t best = experts;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < experts; ++i) {
+    const double value = first(i);
+    if (!((value <= least) & allowed(i))) continue;
+    if (best < experts && value == least && !(second(i) < second(best))) continue;
+    best = i;
+    least = value;
   }
-  return first;
-}
-
-bool FewerJoules(const SelectionCandidate& a, const SelectionCandidate& b) {
-  return a.energy_j != b.energy_j ? a.energy_j < b.energy_j : a.quality > b.quality;
-}
-
-bool Faster(const SelectionCandidate& a, const SelectionCandidate& b) {
-  return a.latency_s != b.latency_s ? a.latency_s < b.latency_s : a.quality > b.quality;
-}
-
-bool Better(const SelectionCandidate& a, const SelectionCandidate& b) {
-  return a.quality != b.quality ? a.quality > b.quality : a.energy_j < b.energy_j;
+  return best;
 }
 
 // Gives up as little as possible: quality, then joules, and latency only where nobody is in time.
-void GiveUpLeast(absl::Span<const SelectionCandidate> candidates, const SelectionLimits& limits,
-                 SelectionResult& result) {
-  const auto in_time = [&](const SelectionCandidate& c) {
-    return c.latency_s <= limits.time_left_s;
-  };
-  const auto within = [&](const SelectionCandidate& c) {
-    return in_time(c) && c.energy_j <= limits.energy_cap_j;
-  };
-  const auto any = [](const SelectionCandidate&) { return true; };
+void GiveUpLeast(const CandidateColumns& candidates, const SelectionLimits& limits,
+                 absl::Span<const Exclusion> excluded, SelectionResult& result) {
+  const size_t experts = candidates.size();
+  const auto worth = [&](size_t i) { return -candidates.quality()[i]; };
+  const auto joules = [&](size_t i) { return candidates.energy_j()[i]; };
+  const auto seconds = [&](size_t i) { return candidates.latency_s()[i]; };
+  const auto admitted = [&](size_t i) { return excluded[i] == Exclusion::kNone; };
+  const auto in_time = [&](size_t i) { return admitted(i) & (seconds(i) <= limits.time_left_s); };
+  const auto within = [&](size_t i) { return in_time(i) & (joules(i) <= limits.energy_cap_j); };
   result.verdict = SelectionVerdict::kDegraded;
-  size_t expert = First(candidates, within, Better);
-  if (expert < candidates.size()) {
+  size_t expert = Least(experts, within, worth, joules);
+  if (expert < experts) {
     // Quality is given up; why says which limit kept it away.
-    const auto reaches = [&](const SelectionCandidate& c) {
-      return c.quality >= limits.min_quality;
+    const auto reaches = [&](size_t i) {
+      return admitted(i) & (candidates.quality()[i] >= limits.min_quality);
     };
-    const auto reaches_in_time = [&](const SelectionCandidate& c) {
-      return reaches(c) && in_time(c);
-    };
-    if (First(candidates, reaches_in_time, Better) < candidates.size()) {
+    const auto reaches_in_time = [&](size_t i) { return reaches(i) & in_time(i); };
+    if (Least(experts, reaches_in_time, worth, joules) < experts) {
       result.degraded = Degraded::kBudget;
-    } else if (First(candidates, reaches, Better) < candidates.size()) {
+    } else if (Least(experts, reaches, worth, joules) < experts) {
       result.degraded = Degraded::kDeadline;
     } else {
       result.degraded = Degraded::kQuality;
     }
-  } else if ((expert = First(candidates, in_time, FewerJoules)) < candidates.size()) {
+  } else if ((expert = Least(experts, in_time, joules, worth)) < experts) {
     result.degraded = Degraded::kBudget;
   } else {
-    expert = First(candidates, any, Faster);
+    expert = Least(experts, admitted, seconds, worth);
     result.degraded = Degraded::kDeadline;
   }
   FillOne(candidates, expert, limits, result);
 }
 
-// The cheapest of those that fit may run whatever the budgets cover.
-size_t Spared(absl::Span<const SelectionCandidate> candidates, const SelectionLimits& limits) {
-  if (limits.headroom_j == SelectionLimits::kNone) return candidates.size();
-  return First(
-      candidates, [&](const SelectionCandidate& c) { return Fits(c, limits, limits.energy_cap_j); },
-      FewerJoules);
-}
-
-void MarkExcluded(absl::Span<SelectionCandidate> candidates, const SelectionLimits& limits,
-                  bool quality_binds_each) {
-  const size_t spared = Spared(candidates, limits);
+SelectionVerdict InfeasibleVerdict(const CandidateColumns& candidates,
+                                   const SelectionLimits& limits,
+                                   absl::Span<const Exclusion> excluded) {
   for (size_t i = 0; i < candidates.size(); ++i) {
-    SelectionCandidate& c = candidates[i];
-    if (!Admitted(c)) continue;
-    if (!(c.latency_s <= limits.time_left_s)) {
-      c.excluded = Exclusion::kLatencyBudget;
-    } else if (!(c.energy_j <= limits.energy_cap_j)) {
-      c.excluded = Exclusion::kEnergyBudget;
-    } else if (quality_binds_each && c.quality < limits.min_quality) {
-      c.excluded = Exclusion::kMinQuality;
-    } else if (!(c.energy_j <= limits.headroom_j) && i != spared) {
-      c.excluded = Exclusion::kBudget;
+    if (excluded[i] == Exclusion::kNone &&
+        candidates.idle_latency_s()[i] <= limits.latency_budget_s &&
+        candidates.energy_j()[i] <= limits.energy_cap_j &&
+        candidates.quality()[i] >= limits.min_quality) {
+      return SelectionVerdict::kInfeasibleNow;
     }
   }
+  return SelectionVerdict::kInfeasible;
 }
 
-SelectionVerdict InfeasibleVerdict(absl::Span<const SelectionCandidate> candidates,
-                                   const SelectionLimits& limits) {
-  const auto on_idle_platform = [&](const SelectionCandidate& c) {
-    return c.idle_latency_s <= limits.latency_budget_s && c.energy_j <= limits.energy_cap_j &&
-           c.quality >= limits.min_quality;
-  };
-  return First(candidates, on_idle_platform, Better) < candidates.size()
-             ? SelectionVerdict::kInfeasibleNow
-             : SelectionVerdict::kInfeasible;
+bool ByNet(const SubsetItem& a, const SubsetItem& b) {
+  return a.net != b.net ? a.net > b.net : a.id < b.id;
 }
 
 }  // namespace
 
-bool Selector::SelectOne(absl::Span<const SelectionCandidate> candidates,
-                         const SelectionLimits& limits, double joules, double min_quality,
-                         SelectionResult& result) {
-  const auto fits = [&](const SelectionCandidate& c) {
-    return Fits(c, limits, joules) && c.quality >= min_quality;
-  };
-  size_t expert = candidates.size();
+bool Selector::Screen(const CandidateColumns& candidates, const SelectionLimits& limits,
+                      absl::Span<Exclusion> excluded, SelectionResult& result) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const size_t experts = candidates.size();
+  net_.resize(experts);
+  joules_.resize(experts);
+  usable_.resize(experts);
+  const double* score = candidates.score().data();
+  const double* quality = candidates.quality().data();
+  const double* latency = candidates.latency_s().data();
+  const double* energy = candidates.energy_j().data();
+  double* net = net_.data();
+  double* joules = joules_.data();
+  double* usable = usable_.data();
+  const double value = limits.value;
+  const double price = limits.price_per_joule;
+  const double time_left_s = limits.time_left_s;
+  int64_t non_finite = 0;
+  for (size_t i = 0; i < experts; ++i) {
+    // What is not finite, times 0, is NaN.
+    usable[i] = 0 * score[i] + 0 * quality[i] + 0 * latency[i] + 0 * energy[i];
+    non_finite += usable[i] == 0 ? 0 : 1;
+    net[i] = value * score[i] - price * energy[i];
+    joules[i] = latency[i] <= time_left_s ? energy[i] + usable[i] : kNaN;
+  }
+  uint8_t any = 0;
+  for (const Exclusion exclusion : excluded) any |= static_cast<uint8_t>(exclusion);
+  if (non_finite != 0 || any != 0) {
+    for (size_t i = 0; i < experts; ++i) {
+      if (excluded[i] != Exclusion::kNone) {
+        usable[i] = joules[i] = kNaN;
+      } else if (!(usable[i] == 0)) {
+        excluded[i] = Exclusion::kNonFinite;
+      }
+    }
+  }
+  const auto anybody = [](size_t) { return true; };
+  const auto worth = [&](size_t i) { return -quality[i]; };
+  const size_t cheapest = Least(
+      experts, anybody, [&](size_t i) { return energy[i] + usable[i]; }, worth);
+  if (cheapest == experts) return false;
+  const size_t fastest = Least(
+      experts, anybody, [&](size_t i) { return latency[i] + usable[i]; }, worth);
+  result.cheapest = {cheapest, latency[cheapest], energy[cheapest]};
+  result.fastest = {fastest, latency[fastest], energy[fastest]};
+  return true;
+}
+
+size_t Selector::Spared(const CandidateColumns& candidates, const SelectionLimits& limits) const {
+  const size_t experts = candidates.size();
+  if (limits.headroom_j == SelectionLimits::kNone) return experts;
+  return Least(
+      experts, [&](size_t i) { return joules_[i] <= limits.energy_cap_j; },
+      [&](size_t i) { return joules_[i]; }, [&](size_t i) { return -candidates.quality()[i]; });
+}
+
+void Selector::MarkExcluded(const CandidateColumns& candidates, const SelectionLimits& limits,
+                            absl::Span<Exclusion> excluded) {
+  const bool one = limits.max_experts <= 1 || limits.objective != Objective::kQuality;
+  const double min_quality = one ? limits.min_quality : -SelectionLimits::kNone;
+  const size_t spared = Spared(candidates, limits);
+  const double* quality = candidates.quality().data();
+  const double* latency = candidates.latency_s().data();
+  const double* energy = candidates.energy_j().data();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const bool covered = (energy[i] <= limits.headroom_j) | (i == spared);
+    Exclusion limit = covered ? Exclusion::kNone : Exclusion::kBudget;
+    limit = quality[i] < min_quality ? Exclusion::kMinQuality : limit;
+    limit = energy[i] <= limits.energy_cap_j ? limit : Exclusion::kEnergyBudget;
+    limit = latency[i] <= limits.time_left_s ? limit : Exclusion::kLatencyBudget;
+    excluded[i] = excluded[i] == Exclusion::kNone ? limit : excluded[i];
+  }
+}
+
+bool Selector::SelectOne(const CandidateColumns& candidates, const SelectionLimits& limits,
+                         double joules, double min_quality, SelectionResult& result) {
+  const size_t experts = candidates.size();
+  const double* quality = candidates.quality().data();
+  const auto fits = [&](size_t i) { return (joules_[i] <= joules) & (quality[i] >= min_quality); };
+  const auto worth = [&](size_t i) { return -quality[i]; };
+  size_t expert = experts;
   switch (limits.objective) {
     case Objective::kQuality:
-      expert =
-          First(candidates, fits, [&](const SelectionCandidate& a, const SelectionCandidate& b) {
-            return Net(a, limits) > Net(b, limits);
-          });
+      expert = Least(
+          experts, fits, [&](size_t i) { return -net_[i]; }, [](size_t) { return 0.0; });
       break;
     case Objective::kEnergy:
-      expert = First(candidates, fits, FewerJoules);
+      expert = Least(
+          experts, fits, [&](size_t i) { return joules_[i]; }, worth);
       break;
     case Objective::kLatency:
-      expert = First(candidates, fits, Faster);
+      expert = Least(
+          experts, fits, [&](size_t i) { return candidates.latency_s()[i]; }, worth);
       break;
   }
-  if (expert == candidates.size()) return false;
+  if (expert == experts) return false;
   FillOne(candidates, expert, limits, result);
   return true;
 }
 
-bool Selector::SelectSeveral(absl::Span<const SelectionCandidate> candidates,
-                             const SelectionLimits& limits, size_t k, double joules,
-                             double min_quality, SelectionResult& result) {
-  items_.clear();
+void Selector::FillItems(const CandidateColumns& candidates, double joules, double min_quality,
+                         double least_net) {
+  const size_t experts = candidates.size();
   const bool need_quality = min_quality > 0;
-  for (uint32_t i = 0; i < candidates.size(); ++i) {
-    if (!Fits(candidates[i], limits, joules)) continue;
-    items_.push_back({i, Net(candidates[i], limits), candidates[i].energy_j,
-                      !need_quality || candidates[i].quality >= min_quality});
+  const double* quality = candidates.quality().data();
+  items_.clear();
+  for (size_t i = 0; i < experts; ++i) {
+    if (!((joules_[i] <= joules) & (net_[i] >= least_net))) continue;
+    items_.push_back({static_cast<uint32_t>(i), net_[i], joules_[i],
+                      !need_quality || quality[i] >= min_quality});
   }
-  if (items_.empty()) return false;
-  const auto by_net = [](const SubsetItem& a, const SubsetItem& b) {
-    return a.net != b.net ? a.net > b.net : a.id < b.id;
-  };
-  // The k largest terms, where they fit, are the best set: the usual case.
-  const size_t top = std::min(k, items_.size());
-  std::partial_sort(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(top), items_.end(),
-                    by_net);
-  picked_.clear();
-  double energy = 0;
-  bool marked = false;
-  for (size_t i = 0; i < top && (i == 0 || items_[i].net > 0); ++i) {
-    picked_.push_back(items_[i].id);
-    energy += items_[i].energy_j;
-    marked |= items_[i].marked;
-  }
-  if (energy <= joules && marked) {
-    Fill(candidates, picked_, limits, result);
-    return true;
-  }
-  std::sort(items_.begin(), items_.end(), by_net);
-  if (k > 2) {
-    // An item that adds nothing is of use only where its quality is asked for.
-    const auto first = std::find_if(items_.begin(), items_.end(),
-                                    [](const SubsetItem& item) { return item.marked; });
-    if (first == items_.end()) return false;
-    const SubsetItem single = *first;
-    const auto useless = [&](const SubsetItem& item) {
-      return item.net <= 0 && item.id != single.id && !(need_quality && item.marked);
-    };
-    items_.erase(std::remove_if(items_.begin(), items_.end(), useless), items_.end());
-    const auto solved = branch_and_bound_.Solve(absl::MakeSpan(items_), k, joules, need_quality,
-                                                kNodeLimit, picked_);
-    result.nodes = solved.nodes;
-    result.gap = solved.gap;
-    result.exact = solved.gap == 0;
-    if (!solved.found) picked_.assign(1, single.id);
-    Fill(candidates, picked_, limits, result);
-    return true;
-  }
-  // Pairs, in descending order of their first term: the first partner that fits is its best.
-  bool found = false;
-  double best = 0;
-  for (const SubsetItem& item : items_) {
-    if (!item.marked) continue;
-    picked_.assign(1, item.id);
-    best = item.net;
+}
+
+bool Selector::SelectPair(const CandidateColumns& candidates, double joules, double min_quality) {
+  const size_t experts = candidates.size();
+  const double* quality = candidates.quality().data();
+  const auto term = [&](size_t i) { return -net_[i]; };
+  const auto none = [](size_t) { return 0.0; };
+  const auto fits = [&](size_t i) { return joules_[i] <= joules; };
+  const auto good = [&](size_t i) { return (min_quality <= 0) | (quality[i] >= min_quality); };
+  const size_t first = Least(experts, fits, term, none);
+  const size_t single = Least(
+      experts, [&](size_t i) { return fits(i) & good(i); }, term, none);
+  // Both the best alone and the best beside the largest term are sets, so no better pair has a term
+  // further than this below the largest.
+  bool found = single < experts;
+  double best = found ? net_[single] : 0;
+  if (found) picked_.assign(1, static_cast<uint32_t>(single));
+  const bool first_is_good = good(first);
+  const double left = joules - joules_[first];
+  const size_t partner = Least(
+      experts,
+      [&](size_t i) {
+        // The difference only rules out; the sum decides, as everywhere.
+        return (joules_[i] <= left + 1e-9 * std::abs(joules)) &&
+               joules_[first] + joules_[i] <= joules && i != first && (first_is_good | good(i));
+      },
+      term, none);
+  if (partner < experts && (!found || net_[first] + net_[partner] > best)) {
+    best = net_[first] + net_[partner];
     found = true;
-    break;
   }
+  if (!found) return false;
+  const double slack = 1e-9 * (std::abs(best) + std::abs(net_[first]));
+  FillItems(candidates, joules, min_quality, best - net_[first] - slack);
+  std::sort(items_.begin(), items_.end(), ByNet);
+  // In descending order of their first term: the first partner that fits is its best.
+  found = single < experts;
+  best = found ? net_[single] : 0;
   for (size_t i = 0; i + 1 < items_.size(); ++i) {
     const SubsetItem& a = items_[i];
     if (found && a.net + items_[i + 1].net <= best) break;
@@ -255,14 +276,67 @@ bool Selector::SelectSeveral(absl::Span<const SelectionCandidate> candidates,
       break;
     }
   }
-  if (!found) return false;
+  return found;
+}
+
+bool Selector::SelectSeveral(const CandidateColumns& candidates, const SelectionLimits& limits,
+                             size_t k, double joules, double min_quality,
+                             SelectionResult& result) {
+  const size_t experts = candidates.size();
+  const bool need_quality = min_quality > 0;
+  const double* quality = candidates.quality().data();
+  // The k largest terms, where they fit, are the best set: the usual case.
+  picked_.clear();
+  double least = -SelectionLimits::kNone;
+  for (size_t i = 0; i < experts; ++i) {
+    // Behind equals, so ties keep the lower id in front.
+    if (!((joules_[i] <= joules) & (net_[i] > least))) continue;
+    if (picked_.size() == k) picked_.pop_back();
+    size_t at = picked_.size();
+    while (at > 0 && net_[i] > net_[picked_[at - 1]]) --at;
+    picked_.insert(picked_.begin() + static_cast<std::ptrdiff_t>(at), static_cast<uint32_t>(i));
+    if (picked_.size() == k) least = net_[picked_.back()];
+  }
+  if (picked_.empty()) return false;
+  while (picked_.size() > 1 && !(net_[picked_.back()] > 0)) picked_.pop_back();
+  double energy = 0;
+  bool marked = !need_quality;
+  for (const uint32_t i : picked_) {
+    energy += joules_[i];
+    marked |= quality[i] >= min_quality;
+  }
+  if (energy <= joules && marked) {
+    Fill(candidates, picked_, limits, result);
+    return true;
+  }
+  if (k == 2) {
+    if (!SelectPair(candidates, joules, min_quality)) return false;
+    Fill(candidates, picked_, limits, result);
+    return true;
+  }
+  FillItems(candidates, joules, min_quality, -SelectionLimits::kNone);
+  std::sort(items_.begin(), items_.end(), ByNet);
+  // An item that adds nothing is of use only where its quality is asked for.
+  const auto first = std::find_if(items_.begin(), items_.end(),
+                                  [](const SubsetItem& item) { return item.marked; });
+  if (first == items_.end()) return false;
+  const SubsetItem single = *first;
+  const auto useless = [&](const SubsetItem& item) {
+    return item.net <= 0 && item.id != single.id && !(need_quality && item.marked);
+  };
+  items_.erase(std::remove_if(items_.begin(), items_.end(), useless), items_.end());
+  const auto solved = branch_and_bound_.Solve(absl::MakeSpan(items_), k, joules, need_quality,
+                                              kNodeLimit, picked_);
+  result.nodes = solved.nodes;
+  result.gap = solved.gap;
+  result.exact = solved.gap == 0;
+  if (!solved.found) picked_.assign(1, single.id);
   Fill(candidates, picked_, limits, result);
   return true;
 }
 
-bool Selector::SelectWithin(absl::Span<const SelectionCandidate> candidates,
-                            const SelectionLimits& limits, double joules, double min_quality,
-                            SelectionResult& result) {
+bool Selector::SelectWithin(const CandidateColumns& candidates, const SelectionLimits& limits,
+                            double joules, double min_quality, SelectionResult& result) {
   result.exact = true;
   result.gap = 0;
   result.nodes = 0;
@@ -273,15 +347,15 @@ bool Selector::SelectWithin(absl::Span<const SelectionCandidate> candidates,
   return SelectSeveral(candidates, limits, k, joules, min_quality, result);
 }
 
-void Selector::SelectForced(absl::Span<SelectionCandidate> candidates,
-                            const SelectionLimits& limits, SelectionResult& result) {
+void Selector::SelectForced(const CandidateColumns& candidates, const SelectionLimits& limits,
+                            absl::Span<Exclusion> excluded, SelectionResult& result) {
   bool late_even_idle = false;
   for (const uint32_t expert : limits.forced) {
-    if (expert >= candidates.size() || !Admitted(candidates[expert])) {
+    if (expert >= candidates.size() || excluded[expert] != Exclusion::kNone) {
       result.verdict = SelectionVerdict::kNoExpert;
       return;
     }
-    late_even_idle |= candidates[expert].idle_latency_s > limits.latency_budget_s;
+    late_even_idle |= candidates.idle_latency_s()[expert] > limits.latency_budget_s;
   }
   Fill(candidates, limits.forced, limits, result);
   const bool in_time = result.latency_s <= limits.time_left_s;
@@ -301,31 +375,17 @@ void Selector::SelectForced(absl::Span<SelectionCandidate> candidates,
   }
 }
 
-void Selector::Select(absl::Span<SelectionCandidate> candidates, const SelectionLimits& limits,
-                      SelectionResult& result) {
+void Selector::Select(const CandidateColumns& candidates, const SelectionLimits& limits,
+                      absl::Span<Exclusion> excluded, SelectionResult& result) {
   result.Clear();
-  size_t cheapest = candidates.size();
-  size_t fastest = candidates.size();
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    SelectionCandidate& candidate = candidates[i];
-    if (!Admitted(candidate)) continue;
-    if (!Finite(candidate)) {
-      candidate.excluded = Exclusion::kNonFinite;
-      continue;
-    }
-    if (cheapest == candidates.size() || FewerJoules(candidate, candidates[cheapest])) cheapest = i;
-    if (fastest == candidates.size() || Faster(candidate, candidates[fastest])) fastest = i;
-  }
-  if (cheapest == candidates.size()) return;
-  result.cheapest = {cheapest, candidates[cheapest].latency_s, candidates[cheapest].energy_j};
-  result.fastest = {fastest, candidates[fastest].latency_s, candidates[fastest].energy_j};
+  if (!Screen(candidates, limits, excluded, result)) return;
 
   if (!limits.forced.empty()) {
-    SelectForced(candidates, limits, result);
+    SelectForced(candidates, limits, excluded, result);
     for (size_t i = 0; i < candidates.size(); ++i) {
       const bool forced =
           std::find(limits.forced.begin(), limits.forced.end(), i) != limits.forced.end();
-      if (Admitted(candidates[i]) && !forced) candidates[i].excluded = Exclusion::kNotForced;
+      if (excluded[i] == Exclusion::kNone && !forced) excluded[i] = Exclusion::kNotForced;
     }
     return;
   }
@@ -348,12 +408,23 @@ void Selector::Select(absl::Span<SelectionCandidate> candidates, const Selection
       }
     }
   } else if (limits.degrade) {
-    GiveUpLeast(candidates, limits, result);
+    GiveUpLeast(candidates, limits, excluded, result);
   } else {
-    result.verdict = InfeasibleVerdict(candidates, limits);
+    result.verdict = InfeasibleVerdict(candidates, limits, excluded);
   }
-  const bool one = limits.max_experts <= 1 || limits.objective != Objective::kQuality;
-  MarkExcluded(candidates, limits, one);
+  MarkExcluded(candidates, limits, excluded);
+}
+
+void Selector::Select(absl::Span<SelectionCandidate> candidates, const SelectionLimits& limits,
+                      SelectionResult& result) {
+  columns_.Resize(candidates.size());
+  excluded_.resize(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    columns_.Set(i, candidates[i]);
+    excluded_[i] = candidates[i].excluded;
+  }
+  Select(columns_, limits, absl::MakeSpan(excluded_), result);
+  for (size_t i = 0; i < candidates.size(); ++i) candidates[i].excluded = excluded_[i];
 }
 
 }  // namespace penstock::router

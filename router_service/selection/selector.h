@@ -29,24 +29,47 @@ class Selector {
   static constexpr size_t kMaxExperts = 16;
   static constexpr size_t kNodeLimit = 2000;
 
-  // Fills in `excluded` of the candidates.
+  // `excluded`: why each expert must not run, as `candidates` has it; out: also which limit
+  // excludes it alone.
+  void Select(const CandidateColumns& candidates, const SelectionLimits& limits,
+              absl::Span<Exclusion> excluded, SelectionResult& result);
+  // The same with `excluded` of the candidates.
   void Select(absl::Span<SelectionCandidate> candidates, const SelectionLimits& limits,
               SelectionResult& result);
 
  private:
+  // Leaves out what is not finite, and fills in the columns below and the figures for a message.
+  // False: nobody is left.
+  bool Screen(const CandidateColumns& candidates, const SelectionLimits& limits,
+              absl::Span<Exclusion> excluded, SelectionResult& result);
   // The best set by the objective within `joules`; false: there is none.
-  bool SelectWithin(absl::Span<const SelectionCandidate> candidates, const SelectionLimits& limits,
+  bool SelectWithin(const CandidateColumns& candidates, const SelectionLimits& limits,
                     double joules, double min_quality, SelectionResult& result);
-  bool SelectOne(absl::Span<const SelectionCandidate> candidates, const SelectionLimits& limits,
-                 double joules, double min_quality, SelectionResult& result);
-  bool SelectSeveral(absl::Span<const SelectionCandidate> candidates, const SelectionLimits& limits,
-                     size_t k, double joules, double min_quality, SelectionResult& result);
-  void SelectForced(absl::Span<SelectionCandidate> candidates, const SelectionLimits& limits,
-                    SelectionResult& result);
+  bool SelectOne(const CandidateColumns& candidates, const SelectionLimits& limits, double joules,
+                 double min_quality, SelectionResult& result);
+  bool SelectSeveral(const CandidateColumns& candidates, const SelectionLimits& limits, size_t k,
+                     double joules, double min_quality, SelectionResult& result);
+  // At most two, where the two largest terms do not fit together.
+  bool SelectPair(const CandidateColumns& candidates, double joules, double min_quality);
+  void SelectForced(const CandidateColumns& candidates, const SelectionLimits& limits,
+                    absl::Span<Exclusion> excluded, SelectionResult& result);
+  void MarkExcluded(const CandidateColumns& candidates, const SelectionLimits& limits,
+                    absl::Span<Exclusion> excluded);
+  // The cheapest of those that fit the request's own limits: it may run whatever the budgets cover.
+  size_t Spared(const CandidateColumns& candidates, const SelectionLimits& limits) const;
+  void FillItems(const CandidateColumns& candidates, double joules, double min_quality,
+                 double least_net);
 
+  // [experts]: the expert's term of the objective; its joules, NaN where it cannot run in time; and 0,
+  // or NaN where it cannot run at all.
+  std::vector<double> net_;
+  std::vector<double> joules_;
+  std::vector<double> usable_;
   std::vector<SubsetItem> items_;
   std::vector<uint32_t> picked_;
   BranchAndBound branch_and_bound_;
+  CandidateColumns columns_;
+  std::vector<Exclusion> excluded_;
 };
 
 }  // namespace penstock::router

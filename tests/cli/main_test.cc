@@ -37,6 +37,9 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
   static const auto& options = *new std::map<std::string, std::vector<std::string>>{
       {"serve", {"--config", "--roles", "--ready_file", "--validate_config"}},
       {"train", {"--outcomes", "--inputs", "--output", "--experts", "--seed", "--json"}},
+      {"plan",
+       {"--outcomes", "--profile", "--energy_limit_j", "--latency_limit_ms", "--semantics", "--watts",
+        "--cascade", "--plot", "--json"}},
       {"infer",
        {"--target", "--pool", "--input", "--latency_budget_ms", "--energy_budget_j",
         "--min_quality", "--objective", "--experts", "--explain", "--api_key_file", "--json"}},

@@ -74,6 +74,12 @@ TEST(CascadeTest, TimeAndJoulesMustAllowIt) {
   limits.request_joules_left = 10;
   decision = DecideEscalation(0.3, options, limits);
   EXPECT_EQ(decision.option, 0u);
+  EXPECT_FALSE(decision.stopped_by_budget);  // the request asked for no more
+
+  limits = AtPrice(0.0001);
+  limits.headroom_j = 10;
+  decision = DecideEscalation(0.3, options, limits);
+  EXPECT_EQ(decision.option, 0u);
   EXPECT_TRUE(decision.stopped_by_budget);
 
   limits = AtPrice(0.0001);

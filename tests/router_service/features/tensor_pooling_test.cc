@@ -30,13 +30,13 @@ std::unique_ptr<const FeatureExtractor> Pooling(std::vector<int64_t> shape, uint
 }
 
 std::vector<float> Extract(const FeatureExtractor& extractor, const Tensor& tensor) {
-  std::vector<float> z(extractor.dimension());
-  bool finite = false;
-  const absl::Status status =
-      extractor.Extract(absl::MakeConstSpan(&tensor, 1), absl::MakeSpan(z), finite);
+  FeatureBuffer buffer;
+  const absl::Status status = extractor.Extract(absl::MakeConstSpan(&tensor, 1), buffer);
   EXPECT_TRUE(status.ok()) << status;
-  EXPECT_TRUE(finite);
-  return z;
+  EXPECT_TRUE(buffer.finite);
+  EXPECT_TRUE(buffer.indices.empty());
+  EXPECT_EQ(buffer.dense.size(), extractor.dimension());
+  return buffer.dense;
 }
 
 TEST(TensorPooling, AveragesRowsThenRuns) {
@@ -77,10 +77,10 @@ TEST(TensorPooling, ReadsBytesInSeveralPieces) {
 TEST(TensorPooling, ReportsFeaturesThatAreNotFinite) {
   const auto extractor = Pooling({2}, 0);
   const Tensor tensor = FloatTensor("x", {1, 2}, {1, std::nanf("")});
-  std::vector<float> z(2);
-  bool finite = true;
-  ASSERT_TRUE(extractor->Extract(absl::MakeConstSpan(&tensor, 1), absl::MakeSpan(z), finite).ok());
-  EXPECT_FALSE(finite);
+  FeatureBuffer buffer;
+  ASSERT_TRUE(extractor->Extract(absl::MakeConstSpan(&tensor, 1), buffer).ok());
+  EXPECT_FALSE(buffer.finite);
+  EXPECT_FALSE(buffer.view().known);
 }
 
 TEST(TensorPooling, ExtractsEachRowByItself) {
@@ -99,10 +99,9 @@ TEST(TensorPooling, ExtractsEachRowByItself) {
 TEST(TensorPooling, RefusesAnInputOfAnotherWidth) {
   const auto extractor = Pooling({4}, 2);
   const Tensor tensor = FloatTensor("x", {1, 6}, {1, 2, 3, 4, 5, 6});
-  std::vector<float> z(2);
-  bool finite = true;
+  FeatureBuffer buffer;
   const absl::Status status =
-      extractor->Extract(absl::MakeConstSpan(&tensor, 1), absl::MakeSpan(z), finite);
+      extractor->Extract(absl::MakeConstSpan(&tensor, 1), buffer);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("[1,6], wanted a last dimension of 4"));
 }
@@ -110,11 +109,10 @@ TEST(TensorPooling, RefusesAnInputOfAnotherWidth) {
 TEST(TensorPooling, NamesAnInputThatIsMissing) {
   const auto extractor = Pooling({4}, 2);
   const Tensor tensor = FloatTensor("y", {1, 4}, {1, 2, 3, 4});
-  std::vector<float> z(2);
-  bool finite = true;
+  FeatureBuffer buffer;
   EXPECT_THAT(
       std::string(
-          extractor->Extract(absl::MakeConstSpan(&tensor, 1), absl::MakeSpan(z), finite).message()),
+          extractor->Extract(absl::MakeConstSpan(&tensor, 1), buffer).message()),
       HasSubstr("\"x\" is missing"));
 }
 

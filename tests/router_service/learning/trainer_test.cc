@@ -123,7 +123,7 @@ TEST(Trainer, WritesAQualityModelThatTheRouterLoads) {
   const auto model = MakeQualityModel(pool, 2);
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> quality(2);
-  (*model)->Predict({0.9f, 0.5f}, absl::MakeSpan(quality));
+  (*model)->Predict(std::vector<float>{0.9f, 0.5f}, absl::MakeSpan(quality));
   EXPECT_GT(quality[0], 0.85);
   EXPECT_LT(quality[1], 0.65);
 }

@@ -72,6 +72,20 @@ TEST_F(BadNews, MoreRowsThanAnyExpertTakesOrNone) {
   EXPECT_THAT(Ask(MakeRequest(0)).status, StatusIs(StatusCode::kInvalidArgument));
 }
 
+TEST_F(BadNews, MoreRowsThanTheForcedExpertTakes) {
+  Replica("small:1").facts = ModelFacts(0.001, 0.1, /*max_rows=*/8);
+  Build(kTwoExperts);
+  const std::vector<OutParameter> small = {{"penstock_experts", std::string("small")}};
+  Target("small:1").AnswerWith(MakeReply(8, 0.9f, 0.8));
+  Target("big:1").AnswerWith(MakeReply(9, 0.9f, 9));
+  EXPECT_THAT(Ask(MakeRequest(9, small), ForcedRights()).status,
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("small takes at most 8 rows a request, got 9; experts that take "
+                                 "them: big")));
+  EXPECT_THAT(Ask(MakeRequest(8, small), ForcedRights()).status, IsOk());
+  EXPECT_THAT(Ask(MakeRequest(9)).status, IsOk());
+}
+
 TEST_F(BadNews, UnknownParameterClassAndExpert) {
   Build(kTwoExperts);
   EXPECT_THAT(Ask(MakeRequest(1, {{"penstock_budget", 1.0}})).status,

@@ -114,7 +114,7 @@ TEST_F(RowPipeline, UnderAJouleBudgetPairsAreDroppedButNeverARowsBest) {
   ASSERT_THAT(reply.status, IsOk());
   EXPECT_EQ(Floats(reply, "p"), (std::vector<float>{0, 0, 1, 2}));
   EXPECT_EQ(Text(reply, "penstock_experts"), "even");
-  EXPECT_EQ(Text(reply, "penstock_degraded"), "budget");
+  EXPECT_EQ(Text(reply, "penstock_degraded"), "(none)");  // the cap is the request's own
 }
 
 TEST_F(RowPipeline, ABudgetBelowTheRowsBestIsRefused) {

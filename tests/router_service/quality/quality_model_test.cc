@@ -27,7 +27,7 @@ TEST(ConstantQuality, TakesTheConfiguredQualityOrOneHalf) {
   const auto model = MakeQualityModel(pool, 5);
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> quality(2);
-  (*model)->Predict({}, absl::MakeSpan(quality));
+  (*model)->Predict(FeatureView(), absl::MakeSpan(quality));
   EXPECT_THAT(quality, ElementsAre(0.5f, 0.75f));
 }
 
@@ -55,7 +55,7 @@ TEST(LogisticQuality, PredictsByName) {
   const auto model = MakeQualityModel(pool, 2);
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> quality(2);
-  (*model)->Predict({std::log(4.0f), 0.0f}, absl::MakeSpan(quality));
+  (*model)->Predict(std::vector<float>{std::log(4.0f), 0.0f}, absl::MakeSpan(quality));
   EXPECT_THAT(quality, ElementsAre(FloatNear(0.75f, 1e-6f), FloatNear(0.8f, 1e-6f)));
 }
 
@@ -65,7 +65,7 @@ TEST(LogisticQuality, FallsBackToTheMeansWhenAFeatureIsNotFinite) {
   const auto model = MakeQualityModel(pool, 2);
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> quality(2);
-  (*model)->Predict({std::nanf(""), 0.0f}, absl::MakeSpan(quality));
+  (*model)->Predict(std::vector<float>{std::nanf(""), 0.0f}, absl::MakeSpan(quality));
   EXPECT_THAT(quality, ElementsAre(0.5f, 0.25f));
 }
 

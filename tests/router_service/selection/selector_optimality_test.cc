@@ -144,6 +144,60 @@ TEST(SelectorOptimalityTest, EqualsTryingEverySet) {
   EXPECT_GT(several, 3000);
 }
 
+TEST(SelectorOptimalityTest, EqualsTryingEveryPairOfManyUnderAJouleLimit) {
+  // Joules grow with worth, so the two largest terms seldom fit together.
+  Selector selector;
+  SelectionResult result;
+  int pairs = 0, infeasible = 0;
+  for (uint64_t number = 0; number < 300; ++number) {
+    CounterRandom random(5, number);
+    Instance instance;
+    for (size_t i = 0; i < 150; ++i) {
+      SelectionCandidate c;
+      c.score = static_cast<double>(random.Below(64)) / 64;
+      c.quality = static_cast<double>(random.Below(64)) / 64;
+      c.energy_j = c.score * (1 + random.Uniform()) + 0.01;
+      if (random.Below(8) == 0) c.excluded = Exclusion::kUnhealthy;
+      instance.candidates.push_back(c);
+    }
+    SelectionLimits& limits = instance.limits;
+    limits.max_experts = 2;
+    limits.price_per_joule = 0.25 * random.Uniform();
+    limits.energy_cap_j = 1.5 * random.Uniform();
+    if (random.Below(2) == 0) limits.min_quality = 0.9 + 0.1 * random.Uniform();
+    double best = -1;
+    size_t best_count = 0;
+    const auto& all = instance.candidates;
+    for (size_t a = 0; a < all.size(); ++a) {
+      for (size_t b = a; b < all.size(); ++b) {
+        const size_t count = a == b ? 1 : 2;
+        if (all[a].excluded != Exclusion::kNone || all[b].excluded != Exclusion::kNone) continue;
+        const double energy = all[a].energy_j + (count > 1 ? all[b].energy_j : 0);
+        const double score = all[a].score + (count > 1 ? all[b].score : 0);
+        const double net = score - limits.price_per_joule * energy;
+        if (energy > limits.energy_cap_j || net <= best) continue;
+        if (std::max(all[a].quality, all[b].quality) < limits.min_quality) continue;
+        best = net;
+        best_count = count;
+      }
+    }
+    auto candidates = instance.candidates;
+    selector.Select(absl::MakeSpan(candidates), limits, result);
+    if (best_count == 0) {
+      ++infeasible;
+      EXPECT_TRUE(result.chosen.empty()) << number;
+      continue;
+    }
+    ASSERT_FALSE(result.chosen.empty()) << number;
+    EXPECT_NEAR(result.objective, best, 1e-9) << number;
+    EXPECT_LE(result.energy_j, limits.energy_cap_j) << number;
+    EXPECT_GE(result.quality, limits.min_quality) << number;
+    pairs += best_count == 2 ? 1 : 0;
+  }
+  EXPECT_GT(pairs, 100);
+  EXPECT_GT(infeasible, 5);
+}
+
 TEST(SelectorOptimalityTest, ALooserLimitIsNeverWorse) {
   Selector selector;
   SelectionResult tight, loose;

@@ -1,0 +1,121 @@
+"""Prepares sets, runs the bench program on them and reports its rows: see run.sh."""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "routing")]
+from machine import print_table, write_report  # noqa: E402
+import prepare_sets  # noqa: E402
+
+SETS = ("mmlupro", "zeroeval")
+
+
+def write_profiles(path, data, prepared):
+    """Seconds and joules of a token as the model cards of the data tell them."""
+    cards = prepare_sets.read_cards(data)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("experts:\n")
+        for model, joules in zip(prepared["models"], prepared["token_price"]):
+            seconds = float(cards[(prepared["set"], model)]["median_itl_ms_h100_b32"]) / 1e3
+            file.write(f"  - {{name: {json.dumps(model)}, joules_per_token: {joules:.6g}, "
+                       f"seconds_per_token: {seconds:.6g}}}\n")
+
+
+def run(program, *arguments):
+    done = subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(done.stderr or done.returncode)
+    return json.loads(done.stdout)
+
+
+def summary(rows):
+    """Mean and worst of each question, unit and set, in percent."""
+    groups = {}
+    for row in rows:
+        if not row["question"].startswith("budget"):
+            continue
+        key = (row["question"], row["contender"], row["unit"], row["set"], row["start_price_factor"], row["rate"],
+               row["hard"])
+        groups.setdefault(key, []).append(row)
+    lines = []
+    for key, members in groups.items():
+        def worst(name):
+            return 100 * max(m[name] for m in members)
+
+        def mean(name):
+            return 100 * sum(m[name] for m in members) / len(members)
+
+        gains = [m["gain_share"] for m in members if m["gain_share"] is not None]
+        deviation = "deviation_worst_requests" if key[2] == "request" else "deviation_worst_s"
+        lines.append({
+            "question": key[0], "contender": key[1], "unit": key[2], "set": key[3], "start x": f"{key[4]:.3g}",
+            "rate x": key[5], "hard": key[6], "spend mean": mean("spend_error"), "worst": worst("spend_error"),
+            "window mean": mean("window_error_mean"), "window worst": worst("window_error_worst"),
+            "dev": max(m[deviation] for m in members), "hindsight mean": mean("share_of_hindsight"),
+            "least": 100 * min(m["share_of_hindsight"] for m in members),
+            "predicted least": 100 * min(m["share_of_hindsight_predicted"] for m in members),
+            "gain": 100 * sum(gains) / len(gains) if gains else "", "refused": mean("refused_share")})
+    return lines
+
+
+def print_summary(lines):
+    columns = list(lines[0])
+    print_table([{c: f"{line[c]:.2f}" if isinstance(line[c], float) else line[c] for c in columns}
+                 for line in lines], columns)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--test", type=pathlib.Path)
+    parser.add_argument("--estimates", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--question", choices=("budget", "speed"), action="append")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    questions = options.question or ["budget", "speed"]
+    program = options.bin / "penstock_bench_replay"
+    rows, estimates = [], set()
+    if "budget" in questions:
+        traces = sorted((options.test or options.data).glob("traces/*.csv*"))
+        names = [n for n in prepare_sets.set_names(options.data) if n in SETS]
+        if not names or not traces:
+            sys.exit(f"{options.data} has none of the sets {', '.join(SETS)}, or no traces")
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                for prepared in prepare_sets.prepare(options.data, options.test, name):
+                    # Without a test folder every row is replayed, on estimates of the other folds.
+                    for row in prepared["rows"]:
+                        row["test"] = row["test"] and options.test is not None
+                    set_file, profiles = pathlib.Path(folder) / "set.json", pathlib.Path(folder) / "profiles.yaml"
+                    set_file.write_text(json.dumps(prepared), encoding="utf-8")
+                    write_profiles(profiles, options.data, prepared)
+                    more = ["--estimates", options.estimates] if options.estimates else []
+                    report = run(program, "--question", "budget", "--set", set_file, "--profiles", profiles,
+                                 "--seeds", options.seeds, *more, *sum((["--trace", t] for t in traces), []))
+                    rows += report["rows"]
+                    estimates.add(report["estimates"])
+        print_summary(summary(rows))
+        print(f"Per cent, over traces, budgets and seeds; dev: requests' budgets, or seconds' worth of the watts.\n"
+              f"Estimates: {'; '.join(sorted(estimates))}.")
+    if "speed" in questions:
+        speed = run(program, "--question", "speed")["rows"]
+        rows += speed
+        wall, cpu = speed[0]["requests_per_second_per_core"], speed[0]["requests_per_cpu_second"]
+        print(f"{wall:.0f} simulated requests a second of wall time on one core, {cpu:.0f} a second of CPU time, "
+              f"{speed[0]['experts']} experts, estimates given; the bound of 200000 by wall time "
+              f"{'holds' if wall >= 200000 else 'does NOT hold'}")
+        if wall < 0.9 * cpu:
+            print(f"the core was shared: the run had {100 * wall / cpu:.0f} % of it, and its wall time says little")
+    if options.json:
+        write_report(options.json, rows, estimates=sorted(estimates))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+#include "router_service/quality/artifact_checksum.h"
+
+#include <openssl/sha.h>
+
+#include <array>
+#include <map>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/tensors/tensor.h"
+
+namespace penstock::router {
+namespace {
+
+std::string Hash(absl::string_view data) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(), digest.data());
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+}
+
+// Of a list of lines, one per tensor, so that neither order nor layout of the file counts.
+std::string OfLines(const std::map<std::string, std::string>& lines) {
+  std::string text;
+  for (const auto& [name, line] : lines) absl::StrAppend(&text, line, "\n");
+  return Hash(text);
+}
+
+std::string Line(absl::string_view name, absl::string_view dtype,
+                 const std::vector<int64_t>& shape, absl::string_view data) {
+  return absl::StrCat(name, " ", dtype, " ", ShapeString(shape), " ", Hash(data));
+}
+
+}  // namespace
+
+std::string Sha256Hex(absl::string_view text) { return Hash(text); }
+
+std::string ArtifactChecksum(const std::vector<SafetensorsTensor>& tensors) {
+  std::map<std::string, std::string> lines;
+  for (const SafetensorsTensor& tensor : tensors) {
+    const absl::string_view data =
+        tensor.dtype == "F32"
+            ? absl::string_view(reinterpret_cast<const char*>(tensor.values.data()),
+                                tensor.values.size() * sizeof(float))
+            : absl::string_view(tensor.raw);
+    lines[tensor.name] = Line(tensor.name, tensor.dtype, tensor.shape, data);
+  }
+  return OfLines(lines);
+}
+
+absl::Status CheckArtifactChecksum(const Safetensors& file, absl::string_view path) {
+  const auto said = file.metadata().find("checksum");
+  if (said == file.metadata().end()) return absl::OkStatus();
+  std::map<std::string, std::string> lines;
+  for (const auto& [name, entry] : file.entries()) {
+    lines[name] = Line(name, entry.dtype, entry.shape, entry.data);
+  }
+  if (OfLines(lines) == said->second) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(path, " is damaged: its tensors have another checksum than it says"));
+}
+
+}  // namespace penstock::router

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/tensors/safetensors.h"
+
+namespace penstock::router {
+
+// SHA-256 in hex.
+std::string Sha256Hex(absl::string_view text);
+
+// SHA-256 over the tensors, by name: what a trained file's metadata "checksum" holds.
+std::string ArtifactChecksum(const std::vector<SafetensorsTensor>& tensors);
+// DATA_LOSS where the file has another checksum than it says; one that says none passes.
+absl::Status CheckArtifactChecksum(const Safetensors& file, absl::string_view path);
+
+}  // namespace penstock::router
