@@ -126,7 +126,10 @@ absl::StatusOr<std::unique_ptr<const QualityModel>> HashedLinearQuality::FromTen
     return bad("tensor \"columns\" is missing or no list of U32");
   }
   parameters.columns.resize(columns->data.size() / sizeof(uint32_t));
-  std::memcpy(parameters.columns.data(), columns->data.data(), columns->data.size());
+  // A model of the mean has no columns, and memcpy takes no null pointer.
+  if (!parameters.columns.empty()) {
+    std::memcpy(parameters.columns.data(), columns->data.data(), columns->data.size());
+  }
   const int64_t count = static_cast<int64_t>(parameters.columns.size());
   const int64_t of_experts = static_cast<int64_t>(all);
   PENSTOCK_ASSIGN_OR_RETURN(parameters.idf, file.Floats("idf", {count}));
