@@ -175,7 +175,7 @@ void RequestRun::Finish(PlanAnswer answer) {
   const bool ok = reply.status.ok();
   request_.pool->record->statistics.Ended(ok, static_cast<uint64_t>(request_.rows), latency,
                                           energy_.joules(), now);
-  const SharedDecision decision(arena_, &decision_);
+  const SharedDecision decision = kept_decision_;
   rooms_.log.Append(decision);
   RouteEvent event;
   event.pool = decision->pool();

@@ -55,10 +55,9 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   CounterRandom random_;
   CpuMeter cpu_;
   Reservation reservation_;
-  // The decision in one piece of memory, which the log keeps.
-  const std::shared_ptr<google::protobuf::Arena> arena_ =
-      std::make_shared<google::protobuf::Arena>();
-  v1::Decision& decision_ = *google::protobuf::Arena::CreateMessage<v1::Decision>(arena_.get());
+  // The log keeps it.
+  const std::shared_ptr<v1::Decision> kept_decision_ = std::make_shared<v1::Decision>();
+  v1::Decision& decision_ = *kept_decision_;
   std::unique_ptr<DispatchPlan> plan_;
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;
