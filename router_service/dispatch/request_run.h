@@ -9,7 +9,6 @@
 #include "common/random.h"
 #include "common/time/clock.h"
 #include "common/time/timers.h"
-#include "google/protobuf/arena.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/dispatch/cpu_meter.h"
 #include "router_service/dispatch/dispatch_call.h"
