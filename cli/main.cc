@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
   penstock::InitProcess("penstock");
   CLI::App app(kDescription, "penstock");
   app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
-  app.require_subcommand(1);
+  // At least one too, but said after parsing: CLI11 would say so of a command that is misspelt.
+  app.require_subcommand(0, 1);
   penstock::cli::Run run;
   for (const penstock::cli::RegisterCommand command :
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
     command(app, run);
   }
   CLI11_PARSE(app, argc, argv);
+  if (app.get_subcommands().empty()) return app.exit(CLI::RequiredError("A command"));
   const absl::Status status = run();
   if (status.ok()) return 0;
   std::fprintf(stderr, "error: %s: %s\n",

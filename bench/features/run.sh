@@ -10,13 +10,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source bench/build.sh
-bin="" arguments=()
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --bin) bin=$2; shift 2 ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) arguments+=("$1"); shift ;;
-  esac
-done
-[ -n "$bin" ] || bench_binaries penstock_bench_features
+bench_arguments "$@"
+bench_binaries penstock_bench_features
 exec python3 bench/features/features_report.py --bin "$bin" "${arguments[@]}"

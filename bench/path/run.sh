@@ -9,13 +9,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source bench/build.sh
-bin="" arguments=()
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --bin) bin=$2; shift 2 ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) arguments+=("$1"); shift ;;
-  esac
-done
-[ -n "$bin" ] || bench_binaries penstock penstock-gateway penstock-router penstock-expert penstock_bench_path_load
+bench_arguments "$@"
+bench_binaries penstock penstock-gateway penstock-router penstock-expert penstock_bench_path_load
 exec python3 bench/path/path_bench.py --bin "$bin" "${arguments[@]}"

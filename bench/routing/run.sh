@@ -15,17 +15,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source bench/build.sh
-bin="" arguments=()
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --bin) bin=$2; shift 2 ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) arguments+=("$1"); shift ;;
-  esac
-done
+bench_arguments "$@"
 status=0
 python3 bench/routing/routing_report.py --check "${arguments[@]}" || status=$?
 [ "$status" -ne 77 ] || exit 0 # nothing to run: the reason has been printed
 [ "$status" -eq 0 ] || exit "$status"
-[ -n "$bin" ] || bench_binaries penstock_bench_routing
+bench_binaries penstock_bench_routing
 exec python3 bench/routing/routing_report.py --bin "$bin" "${arguments[@]}"

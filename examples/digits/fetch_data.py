@@ -132,8 +132,8 @@ def parse(data):
 
 
 def write(path, data):
-    """Whole or not at all."""
-    scratch = path.with_name(path.name + ".partial")
+    """Whole or not at all, also where several write the same."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
     scratch.write_bytes(data)
     scratch.replace(path)
     return hashlib.sha256(data).hexdigest()

@@ -18,9 +18,7 @@ constexpr double kFeedbackClamp = 3;
 constexpr double kReserveShare = 0.03;
 constexpr double kReserveRequests = 40;
 constexpr double kReserveSeconds = 24;
-// A soft mean per request: how long a run may be short, and how fast it may owe after that.
-constexpr double kShortRun = 1500;
-constexpr double kOwedPerRequest = 0.3;
+// Soft watts may owe this share of the time gone so far.
 constexpr double kOwedPerSecond = 0.5;
 // Credit that a time without spending leaves behind.
 constexpr double kDepth = 600;
@@ -179,21 +177,15 @@ double JouleBudget::HeadroomLocked(double arriving) const {
 }
 
 double JouleBudget::Reserve() const {
-  const double arrivals = static_cast<double>(arrivals_);
   if (per_request()) {
-    const double reserve = std::min(kReserveRequests, kReserveShare * arrivals);
-    return hard() ? reserve : reserve * std::clamp(2 - arrivals / kShortRun, 0.0, 1.0);
+    return std::min(kReserveRequests, kReserveShare * static_cast<double>(arrivals_));
   }
   if (!hard()) return 0;
   return std::min(kReserveSeconds, kReserveShare * absl::ToDoubleSeconds(accrued_ - started_));
 }
 
 double JouleBudget::MayOwe() const {
-  if (hard()) return 0;
-  if (per_request()) {
-    const double requests = kOwedPerRequest * (static_cast<double>(arrivals_) - kShortRun);
-    return amount_ * std::clamp(requests, 0.0, kFeedbackClamp * kFeedbackRequests);
-  }
+  if (hard() || per_request()) return 0;
   const double seconds = kOwedPerSecond * absl::ToDoubleSeconds(accrued_ - started_);
   return watts_ * std::min(seconds, kFeedbackClamp * kFeedbackSeconds);
 }

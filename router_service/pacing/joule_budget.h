@@ -32,11 +32,10 @@ namespace penstock::router {
 //   - l* stays above a price of 0 (PriceLevel::Solve's margin): one window that is paid for without a
 //     price must not undo the level that the next one needs.
 // Headroom (credit less what is held) is what an option dearer than the cheapest may take: a price
-// alone cannot promise that a sum stays under its budget. A hard budget ends a little under it:
-// credit_0 grows with the arrivals to 40 a rho (24 s a P). So does the mean of a soft one over its
-// first 1,500 requests, since nobody knows how long a run will be; from then on it may owe, up to
-// where the feedback ends, and meets its mean from both sides. Watts that are soft may owe half the
-// time gone so far, up to the same. Thread-safe; the level is solved outside the lock.
+// alone cannot promise that a sum stays under its budget. A mean per request, hard or soft, ends a
+// little under it, since nobody knows how long a run will be: credit_0 grows with the arrivals to
+// 40 a rho. So do hard watts (24 s a P); watts that are soft may owe half the time gone so far, up to
+// where the feedback ends. Thread-safe; the level is solved outside the lock.
 class JouleBudget {
  public:
   JouleBudget(const Clock& clock, const config::v1::Budget& budget, const PacingOptions& options);

@@ -76,12 +76,13 @@ TEST(PenstockTest, VersionIsANameAndANumber) {
   EXPECT_THAT(version.output, testing::MatchesRegex("penstock [0-9]+\\.[0-9]+.*\n"));
 }
 
-TEST(PenstockTest, UnknownOptionsAndCommandsAreErrors) {
+TEST(PenstockTest, UnknownOptionsAndCommandsAreErrorsThatNameThem) {
   const Outcome option = Penstock({"status", "--onse"});
   EXPECT_NE(option.exit_code, 0);
   EXPECT_THAT(option.output, HasSubstr("--onse"));
   const Outcome command = Penstock({"statsu"});
   EXPECT_NE(command.exit_code, 0);
+  EXPECT_THAT(command.output, HasSubstr("statsu"));
   EXPECT_THAT(command.output, HasSubstr("--help"));
 }
 
