@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/random.h"
+#include "router_service/baselines/early_stopping.h"
 
 namespace penstock::router {
 namespace {
@@ -20,14 +21,6 @@ void Initialise(std::vector<float>& values, double limit, uint64_t seed, uint64_
 }
 
 }  // namespace
-
-bool HeldBack(uint32_t group, uint64_t seed) { return CounterRandom(seed, group).Below(10) == 0; }
-
-std::vector<size_t> Shuffled(std::vector<size_t> rows, uint64_t seed, uint64_t epoch) {
-  CounterRandom random(seed, 0x5EED0000u + epoch);
-  for (size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random.Below(i)]);
-  return rows;
-}
 
 HiddenLayerModel::HiddenLayerModel(size_t columns, size_t outputs,
                                    const HiddenLayerOptions& options)
@@ -106,25 +99,16 @@ void HiddenLayerModel::Pass(const SparseRows& x, absl::Span<const float> targets
 HiddenLayerModel HiddenLayerModel::Fit(const SparseRows& x, absl::Span<const float> targets,
                                        size_t outputs, absl::Span<const uint32_t> group,
                                        const HiddenLayerOptions& options) {
-  std::vector<size_t> learn, held;
-  for (size_t row = 0; row < x.rows(); ++row) {
-    (HeldBack(group[row], options.seed) ? held : learn).push_back(row);
-  }
-  HiddenLayerModel model(x.columns, outputs, options);
-  HiddenLayerModel best = model;
-  double best_loss = model.Loss(x, targets, held);
-  for (int epoch = 1; epoch <= options.most_epochs; ++epoch) {
-    model.Pass(x, targets, Shuffled(learn, options.seed, static_cast<uint64_t>(epoch)), options);
-    model.epochs_ = epoch;
-    const double loss = model.Loss(x, targets, held);
-    if (loss < best_loss) {
-      best_loss = loss;
-      best = model;
-    } else if (epoch - best.epochs_ >= options.patience) {
-      break;
-    }
-  }
-  return best;
+  return FitUntilNoBetter(
+      HiddenLayerModel(x.columns, outputs, options), HeldBackRows(group, options.seed),
+      options.most_epochs, options.patience,
+      [&](HiddenLayerModel& model, absl::Span<const size_t> order) {
+        model.Pass(x, targets, order, options);
+        ++model.epochs_;
+      },
+      [&](const HiddenLayerModel& model, absl::Span<const size_t> held) {
+        return model.Loss(x, targets, held);
+      });
 }
 
 std::vector<float> HiddenLayerModel::Predict(const SparseRows& x) const {

@@ -51,9 +51,4 @@ class HiddenLayerModel {
   int epochs_ = 0;
 };
 
-// Every tenth group by its hash: what is held back to tell when to stop.
-bool HeldBack(uint32_t group, uint64_t seed);
-// 0 ... n-1 of `rows` in an order that depends on (seed, epoch) only.
-std::vector<size_t> Shuffled(std::vector<size_t> rows, uint64_t seed, uint64_t epoch);
-
 }  // namespace penstock::router

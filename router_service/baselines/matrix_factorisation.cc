@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "common/random.h"
-#include "router_service/baselines/hidden_layer_model.h"
+#include "router_service/baselines/early_stopping.h"
 
 namespace penstock::router {
 namespace {
@@ -132,26 +132,15 @@ void MatrixFactorisation::Pass(const SparseRows& x, absl::Span<const float> qual
 MatrixFactorisation MatrixFactorisation::Fit(const SparseRows& x, absl::Span<const float> quality,
                                              size_t experts, absl::Span<const uint32_t> group,
                                              const MatrixFactorisationOptions& options) {
-  std::vector<size_t> learn, held;
-  for (size_t row = 0; row < x.rows(); ++row) {
-    (HeldBack(group[row], options.seed) ? held : learn).push_back(row);
-  }
-  MatrixFactorisation model(x.columns, experts, options);
-  MatrixFactorisation best = model;
-  double best_loss = model.Loss(x, quality, held);
-  int best_epoch = 0;
-  for (int epoch = 1; epoch <= options.most_epochs; ++epoch) {
-    model.Pass(x, quality, Shuffled(learn, options.seed, static_cast<uint64_t>(epoch)), options);
-    const double loss = model.Loss(x, quality, held);
-    if (loss < best_loss) {
-      best_loss = loss;
-      best = model;
-      best_epoch = epoch;
-    } else if (epoch - best_epoch >= options.patience) {
-      break;
-    }
-  }
-  return best;
+  return FitUntilNoBetter(
+      MatrixFactorisation(x.columns, experts, options), HeldBackRows(group, options.seed),
+      options.most_epochs, options.patience,
+      [&](MatrixFactorisation& model, absl::Span<const size_t> order) {
+        model.Pass(x, quality, order, options);
+      },
+      [&](const MatrixFactorisation& model, absl::Span<const size_t> held) {
+        return model.Loss(x, quality, held);
+      });
 }
 
 std::vector<float> MatrixFactorisation::Predict(const SparseRows& x) const {
