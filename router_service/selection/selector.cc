@@ -7,6 +7,9 @@
 namespace penstock::router {
 namespace {
 
+// Without a branch: which of an expert's limits fails first is as good as random.
+bool Both(bool a, bool b) { return (static_cast<int>(a) & static_cast<int>(b)) != 0; }
+
 double Net(const CandidateColumns& c, size_t i, const SelectionLimits& limits) {
   return limits.value * c.score()[i] - limits.price_per_joule * c.energy_j()[i];
 }
@@ -52,7 +55,7 @@ size_t Least(size_t experts, const Allowed& allowed, const First& first, const S
   double least = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < experts; ++i) {
     const double value = first(i);
-    if (!((value <= least) & allowed(i))) continue;
+    if (!Both(value <= least, allowed(i))) continue;
     if (best < experts && value == least && !(second(i) < second(best))) continue;
     best = i;
     least = value;
@@ -68,16 +71,16 @@ void GiveUpLeast(const CandidateColumns& candidates, const SelectionLimits& limi
   const auto joules = [&](size_t i) { return candidates.energy_j()[i]; };
   const auto seconds = [&](size_t i) { return candidates.latency_s()[i]; };
   const auto admitted = [&](size_t i) { return excluded[i] == Exclusion::kNone; };
-  const auto in_time = [&](size_t i) { return admitted(i) & (seconds(i) <= limits.time_left_s); };
-  const auto within = [&](size_t i) { return in_time(i) & (joules(i) <= limits.energy_cap_j); };
+  const auto in_time = [&](size_t i) { return Both(admitted(i), seconds(i) <= limits.time_left_s); };
+  const auto within = [&](size_t i) { return Both(in_time(i), joules(i) <= limits.energy_cap_j); };
   result.verdict = SelectionVerdict::kDegraded;
   size_t expert = Least(experts, within, worth, joules);
   if (expert < experts) {
     // Quality is given up; why says which limit kept it away.
     const auto reaches = [&](size_t i) {
-      return admitted(i) & (candidates.quality()[i] >= limits.min_quality);
+      return Both(admitted(i), candidates.quality()[i] >= limits.min_quality);
     };
-    const auto reaches_in_time = [&](size_t i) { return reaches(i) & in_time(i); };
+    const auto reaches_in_time = [&](size_t i) { return Both(reaches(i), in_time(i)); };
     if (Least(experts, reaches_in_time, worth, joules) < experts) {
       result.degraded = Degraded::kBudget;
     } else if (Least(experts, reaches, worth, joules) < experts) {
@@ -192,7 +195,7 @@ bool Selector::SelectOne(const CandidateColumns& candidates, const SelectionLimi
                          double joules, double min_quality, SelectionResult& result) {
   const size_t experts = candidates.size();
   const double* quality = candidates.quality().data();
-  const auto fits = [&](size_t i) { return (joules_[i] <= joules) & (quality[i] >= min_quality); };
+  const auto fits = [&](size_t i) { return Both(joules_[i] <= joules, quality[i] >= min_quality); };
   const auto worth = [&](size_t i) { return -quality[i]; };
   size_t expert = experts;
   switch (limits.objective) {
@@ -221,7 +224,7 @@ void Selector::FillItems(const CandidateColumns& candidates, double joules, doub
   const double* quality = candidates.quality().data();
   items_.clear();
   for (size_t i = 0; i < experts; ++i) {
-    if (!((joules_[i] <= joules) & (net_[i] >= least_net))) continue;
+    if (!Both(joules_[i] <= joules, net_[i] >= least_net)) continue;
     items_.push_back({static_cast<uint32_t>(i), net_[i], joules_[i],
                       !need_quality || quality[i] >= min_quality});
   }
@@ -236,7 +239,7 @@ bool Selector::SelectPair(const CandidateColumns& candidates, double joules, dou
   const auto good = [&](size_t i) { return (min_quality <= 0) | (quality[i] >= min_quality); };
   const size_t first = Least(experts, fits, term, none);
   const size_t single = Least(
-      experts, [&](size_t i) { return fits(i) & good(i); }, term, none);
+      experts, [&](size_t i) { return Both(fits(i), good(i)); }, term, none);
   // Both the best alone and the best beside the largest term are sets, so no better pair has a term
   // further than this below the largest.
   bool found = single < experts;
@@ -290,7 +293,7 @@ bool Selector::SelectSeveral(const CandidateColumns& candidates, const Selection
   double least = -SelectionLimits::kNone;
   for (size_t i = 0; i < experts; ++i) {
     // Behind equals, so ties keep the lower id in front.
-    if (!((joules_[i] <= joules) & (net_[i] > least))) continue;
+    if (!Both(joules_[i] <= joules, net_[i] > least)) continue;
     if (picked_.size() == k) picked_.pop_back();
     size_t at = picked_.size();
     while (at > 0 && net_[i] > net_[picked_[at - 1]]) --at;

@@ -34,7 +34,6 @@ constexpr Field kFields[] = {
     {"predicted_joules", &Cell::predicted_joules},
     {"predicted_tokens", &Cell::predicted_tokens},
 };
-constexpr size_t kFieldCount = std::size(kFields);
 
 Cell Unknown() {
   return {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};

@@ -40,7 +40,7 @@ class HashedLinearTrainer final : public QualityTrainer {
   Chosen Choose(const TextOutcomes& outcomes, absl::Span<const size_t> rows,
                 const Raw& raw) const;
 
-  const Options options_;
+  Options options_;
 };
 
 // Adds 8 so that short answers do not stand out: ln(8) is what an empty one gets.
