@@ -10,6 +10,12 @@ if(PENSTOCK_SANITIZE)
   add_compile_options(-fsanitize=${PENSTOCK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${PENSTOCK_SANITIZE})
 endif()
+if(PENSTOCK_SANITIZE STREQUAL "thread")
+  # Debian builds protobuf and Abseil without TSan, and under __SANITIZE_THREAD__ their headers describe
+  # other objects than those libraries hold (protobuf's map fields gain two members: copying one crashes).
+  # libstdc++ derives _GLIBCXX_TSAN from the same macro, so that is set by hand.
+  add_compile_options(-U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1 -DPENSTOCK_TSAN)
+endif()
 
 find_program(PENSTOCK_MOLD mold)
 if(PENSTOCK_MOLD)

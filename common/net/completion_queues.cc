@@ -77,7 +77,10 @@ void CompletionQueues::Run(size_t lane) {
   grpc::CompletionQueue& queue = *lanes_[lane]->queue;
   void* tag = nullptr;
   bool ok = false;
-  while (queue.Next(&tag, &ok)) static_cast<QueueEvent*>(tag)->OnEvent(ok);
+  while (queue.Next(&tag, &ok)) {
+    TakeFromGrpc(tag);
+    static_cast<QueueEvent*>(tag)->OnEvent(ok);
+  }
 }
 
 }  // namespace penstock

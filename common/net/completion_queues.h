@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/mutex.h"
+#include "common/net/grpc_handoff.h"
 
 // For the .cc files of this folder: includes gRPC.
 
@@ -17,6 +18,12 @@ namespace penstock {
 // What a completion queue's tag points to.
 class QueueEvent {
  public:
+  // What to start an operation with; asked for when all that OnEvent needs has been written.
+  void* Tag() {
+    HandToGrpc(this);
+    return this;
+  }
+
   virtual void OnEvent(bool ok) = 0;
 
  protected:

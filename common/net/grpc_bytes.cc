@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "common/net/grpc_handoff.h"
 
 namespace penstock {
 namespace {
@@ -19,7 +20,10 @@ constexpr size_t kShareFrom = 512;
 
 using Owner = std::shared_ptr<const void>;
 
-void ReleaseOwner(void* owner) { delete static_cast<Owner*>(owner); }
+void ReleaseOwner(void* owner) {
+  TakeFromGrpc(owner);
+  delete static_cast<Owner*>(owner);
+}
 
 Bytes::Piece PieceOf(grpc::Slice slice) {
   auto owner = std::make_shared<const grpc::Slice>(std::move(slice));
@@ -31,9 +35,10 @@ grpc::Slice SharedSlice(const Bytes::Piece& piece) {
   if (piece.owner == nullptr) {
     return grpc::Slice(piece.data.data(), piece.data.size(), grpc::Slice::STATIC_SLICE);
   }
+  auto* const owner = new Owner(piece.owner);
+  HandToGrpc(owner);
   // gRPC does not write through the pointer.
-  return grpc::Slice(const_cast<char*>(piece.data.data()), piece.data.size(), &ReleaseOwner,
-                     new Owner(piece.owner));
+  return grpc::Slice(const_cast<char*>(piece.data.data()), piece.data.size(), &ReleaseOwner, owner);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "common/net/health_watch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -49,7 +48,6 @@ void HealthWatch::Stop() {
     MutexLock lock(mutex_);
     stopped_ = true;
     call = std::move(call_);
-    if (alarm_ != nullptr) alarm_->Cancel();
   }
   if (call != nullptr) call->Cancel();
 }
@@ -101,15 +99,9 @@ void HealthWatch::Check() {
 }
 
 void HealthWatch::After(absl::Duration delay, void (HealthWatch::*next)()) {
-  MutexLock lock(mutex_);
-  if (stopped_) return;
-  alarm_ = std::make_unique<grpc::Alarm>();
-  // Weak: an alarm keeps its callback when it has run, and this keeps the alarm.
-  alarm_->Set(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(delay),
-              [weak = weak_from_this(), next](bool fired) {
-                const std::shared_ptr<HealthWatch> self = fired ? weak.lock() : nullptr;
-                if (self != nullptr) ((*self).*next)();
-              });
+  uint64_t turn = 0;
+  if (!NextTurn(turn)) return;
+  Keep(turn, rpc_.After(delay, [self = shared_from_this(), next] { ((*self).*next)(); }));
 }
 
 void HealthWatch::Set(bool healthy) {

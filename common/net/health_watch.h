@@ -1,7 +1,5 @@
 #pragma once
 
-#include <grpcpp/alarm.h>
-
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -10,8 +8,6 @@
 #include "absl/time/time.h"
 #include "common/mutex.h"
 #include "common/net/rpc_client.h"
-
-// For the .cc files of this folder: includes gRPC.
 
 namespace penstock {
 
@@ -46,9 +42,8 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
 
   Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t turn_ ABSL_GUARDED_BY(mutex_) = 0;  // of the call under way
+  uint64_t turn_ ABSL_GUARDED_BY(mutex_) = 0;  // of the call or the pause under way
   std::shared_ptr<OutgoingCall> call_ ABSL_GUARDED_BY(mutex_);  // the latest
-  std::unique_ptr<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mutex_);
   absl::Duration backoff_ ABSL_GUARDED_BY(mutex_);
 };
 

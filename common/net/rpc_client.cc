@@ -1,8 +1,11 @@
 #include "common/net/rpc_client.h"
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
+
+#include <chrono>
 
 #include "common/net/completion_queues.h"
 #include "common/net/grpc_bytes.h"
@@ -41,7 +44,7 @@ class UnaryClientCall final : public OutgoingCall, public PendingCall, public Qu
         self_ = std::move(self);  // until OnEvent
         queues_->Link(lane_, *this);
         reader_->StartCall();
-        reader_->Finish(&response_, &status_, static_cast<QueueEvent*>(this));
+        reader_->Finish(&response_, &status_, Tag());
         return;
       }
     }
@@ -96,7 +99,7 @@ class StreamClientCall final : public OutgoingCall, public PendingCall, public Q
         stream_ = stub.PrepareCall(&context_, method, queues_->queue(lane_));
         self_ = std::move(self);  // until the call is over
         queues_->Link(lane_, *this);
-        stream_->StartCall(static_cast<QueueEvent*>(this));
+        stream_->StartCall(Tag());
         return;
       }
     }
@@ -130,16 +133,15 @@ class StreamClientCall final : public OutgoingCall, public PendingCall, public Q
   }
 
   void Next(bool ok) {
-    auto* const tag = static_cast<QueueEvent*>(this);
     if (!ok) {
       stage_ = Stage::kFinishing;
-      stream_->Finish(&status_, tag);
+      stream_->Finish(&status_, Tag());
     } else if (stage_ == Stage::kStarting) {
       stage_ = Stage::kWriting;
-      stream_->WriteLast(request_, grpc::WriteOptions(), tag);
+      stream_->WriteLast(request_, grpc::WriteOptions(), Tag());
     } else {
       stage_ = Stage::kReading;
-      stream_->Read(&message_, tag);
+      stream_->Read(&message_, Tag());
     }
   }
 
@@ -162,6 +164,38 @@ class StreamClientCall final : public OutgoingCall, public PendingCall, public Q
   grpc::Status status_;
   std::unique_ptr<grpc::ClientAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> stream_;
   std::shared_ptr<StreamClientCall> self_;
+};
+
+class Delay final : public OutgoingCall, public PendingCall, public QueueEvent {
+ public:
+  Delay(std::shared_ptr<CompletionQueues> queues, absl::AnyInvocable<void()> due)
+      : queues_(std::move(queues)), lane_(queues_->Pick()), due_(std::move(due)) {}
+
+  void Start(absl::Duration delay, std::shared_ptr<Delay> self) {
+    const CompletionQueues::Start start(*queues_, lane_);
+    if (!start) return;
+    self_ = std::move(self);  // until OnEvent
+    queues_->Link(lane_, *this);
+    alarm_.Set(queues_->queue(lane_),
+               std::chrono::system_clock::now() + absl::ToChronoNanoseconds(delay), Tag());
+  }
+
+  void Cancel() override { alarm_.Cancel(); }
+  void CancelPending() override { alarm_.Cancel(); }
+
+ private:
+  void OnEvent(bool due) override {
+    queues_->Unlink(lane_, *this);
+    const std::shared_ptr<Delay> self = std::move(self_);
+    absl::AnyInvocable<void()> then = std::move(due_);
+    if (due) then();
+  }
+
+  const std::shared_ptr<CompletionQueues> queues_;
+  const size_t lane_;
+  absl::AnyInvocable<void()> due_;
+  grpc::Alarm alarm_;
+  std::shared_ptr<Delay> self_;
 };
 
 }  // namespace
@@ -194,6 +228,13 @@ std::shared_ptr<OutgoingCall> RpcClient::ServerStream(
   auto call = std::make_shared<StreamClientCall>(state_->queues, std::move(on_message),
                                                  std::move(done));
   call->Start(state_->stub, method, request, options, call);
+  return call;
+}
+
+std::shared_ptr<OutgoingCall> RpcClient::After(absl::Duration delay,
+                                               absl::AnyInvocable<void()> due) const {
+  auto call = std::make_shared<Delay>(state_->queues, std::move(due));
+  call->Start(delay, call);
   return call;
 }
 

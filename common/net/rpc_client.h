@@ -7,6 +7,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/bytes.h"
 #include "common/net/client_queues.h"
 #include "common/net/infer_call.h"
@@ -36,6 +37,10 @@ class RpcClient {
                                              const CallOptions& options,
                                              absl::AnyInvocable<void(Bytes)> on_message,
                                              absl::AnyInvocable<void(absl::Status)> done) const;
+
+  // Runs `due` on one of the threads when the delay has passed; not when it is cancelled, or the queues
+  // shut down, before.
+  std::shared_ptr<OutgoingCall> After(absl::Duration delay, absl::AnyInvocable<void()> due) const;
 
   // A unary call with messages of protobuf.
   template <class Response, class Request>

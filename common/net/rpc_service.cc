@@ -22,9 +22,9 @@ class RpcService::Awaited final : public QueueEvent {
   void Start() {
     // The queue is both: where the call's events and where its arrival go.
     auto* queue = static_cast<grpc::ServerCompletionQueue*>(queues_.queue(lane_));
-    arrival_->context_.AsyncNotifyWhenDone(&arrival_->over_);
+    arrival_->context_.AsyncNotifyWhenDone(arrival_->over_.Tag());
     service_.RequestAsyncBidiStreaming(static_cast<int>(method_), &arrival_->context_,
-                                       &arrival_->stream_, queue, queue, this);
+                                       &arrival_->stream_, queue, queue, Tag());
   }
 
   void OnEvent(bool ok) override {

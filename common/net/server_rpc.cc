@@ -47,7 +47,7 @@ void ServerRpc::SendHeaders() {
   const CompletionQueues::Start start(rpc.queues_, rpc.lane_);
   if (!start) return;
   rpc.references_.fetch_add(1, std::memory_order_relaxed);
-  rpc.stream_.SendInitialMetadata(&rpc.headers_);
+  rpc.stream_.SendInitialMetadata(rpc.headers_.Tag());
 }
 
 void ServerRpc::StartRead(grpc::ByteBuffer& message) {
@@ -56,7 +56,7 @@ void ServerRpc::StartRead(grpc::ByteBuffer& message) {
     const CompletionQueues::Start start(rpc.queues_, rpc.lane_);
     if (start) {
       rpc.references_.fetch_add(1, std::memory_order_relaxed);
-      rpc.stream_.Read(&message, &rpc.read_);
+      rpc.stream_.Read(&message, rpc.read_.Tag());
       return;
     }
   }
@@ -69,7 +69,7 @@ void ServerRpc::StartWrite(const grpc::ByteBuffer& message) {
     const CompletionQueues::Start start(rpc.queues_, rpc.lane_);
     if (start) {
       rpc.references_.fetch_add(1, std::memory_order_relaxed);
-      rpc.stream_.Write(message, &rpc.written_);
+      rpc.stream_.Write(message, rpc.written_.Tag());
       return;
     }
   }
@@ -81,7 +81,7 @@ void ServerRpc::Finish(const grpc::Status& status) {
   {
     const CompletionQueues::Start start(rpc.queues_, rpc.lane_);
     if (start) {
-      rpc.stream_.Finish(status, &rpc.finished_);
+      rpc.stream_.Finish(status, rpc.finished_.Tag());
       return;
     }
   }
@@ -93,7 +93,7 @@ void ServerRpc::WriteAndFinish(const grpc::ByteBuffer& message) {
   {
     const CompletionQueues::Start start(rpc.queues_, rpc.lane_);
     if (start) {
-      rpc.stream_.WriteAndFinish(message, grpc::WriteOptions(), grpc::Status(), &rpc.finished_);
+      rpc.stream_.WriteAndFinish(message, grpc::WriteOptions(), grpc::Status(), rpc.finished_.Tag());
       return;
     }
   }

@@ -15,9 +15,9 @@ void UnaryCall::Arm(OipCore& core, OipService& service, CompletionQueues& queues
   auto* call = new UnaryCall(core, service, queues, lane);
   // The queue is both: where the call's events and where its arrival go.
   auto* queue = static_cast<grpc::ServerCompletionQueue*>(queues.queue(lane));
-  call->context_.AsyncNotifyWhenDone(&call->over_);
+  call->context_.AsyncNotifyWhenDone(call->over_.Tag());
   service.RequestModelInfer(&call->context_, &call->buffer_, &call->writer_, queue,
-                            &call->arrived_);
+                            call->arrived_.Tag());
 }
 
 UnaryCall::UnaryCall(OipCore& core, OipService& service, CompletionQueues& queues, size_t lane)
@@ -82,9 +82,9 @@ void UnaryCall::Finish(InferReply reply) {
   }
   references_.fetch_add(1, std::memory_order_relaxed);
   if (reply.status.ok()) {
-    writer_.Finish(ToByteBuffer(reply.body), grpc::Status(), &answered_);
+    writer_.Finish(ToByteBuffer(reply.body), grpc::Status(), answered_.Tag());
   } else {
-    writer_.FinishWithError(ToGrpcStatus(reply.status), &answered_);
+    writer_.FinishWithError(ToGrpcStatus(reply.status), answered_.Tag());
   }
 }
 

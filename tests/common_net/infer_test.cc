@@ -20,9 +20,11 @@ class InferTest : public ::testing::TestWithParam<bool> {
   void Serve(FunctionHandler::Function function,
              const std::function<void(OipServerOptions&)>& change = {}) {
     server_ = std::make_unique<TestServer>(std::move(function), change);
-    target_ = GrpcInferTarget::Over(
-        GetParam() ? (*server_)->InProcessChannel() : server_->Socket(), "test",
-        (*server_)->queues());
+    const auto channel = GetParam() ? (*server_)->InProcessChannel() : server_->Socket();
+    if (!GetParam()) {  // so that no deadline is spent on connecting
+      EXPECT_TRUE(channel->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(30))));
+    }
+    target_ = GrpcInferTarget::Over(channel, "test", (*server_)->queues());
   }
 
   std::unique_ptr<TestServer> server_;
@@ -93,15 +95,17 @@ TEST_P(InferTest, WithoutADeadlineThereIsNone) {
 
 TEST_P(InferTest, ADeadlineThatPassesCancelsTheHandlersWork) {
   std::shared_ptr<IncomingCall> held;
-  Notification cancelled;
+  Notification arrived, cancelled;
   Serve([&](std::shared_ptr<IncomingCall> call) {
     held = std::move(call);
     held->SetCancelHandler([&] { cancelled.Notify(); });
+    arrived.Notify();
   });
   CallOptions options;
-  options.deadline = absl::Now() + absl::Milliseconds(50);
+  options.deadline = absl::Now() + absl::Milliseconds(500);
   EXPECT_EQ(Infer(*target_, Bytes("x"), options).status.code(),
             absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE(arrived.HasBeenNotified());
   EXPECT_TRUE(cancelled.WaitWithTimeout(absl::Seconds(10)));
   held.reset();
 }

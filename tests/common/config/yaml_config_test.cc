@@ -6,7 +6,6 @@
 #include "inference/model_config.pb.h"
 #include "penstock/config/v1/model.pb.h"
 #include "penstock/config/v1/platform.pb.h"
-#include "tests/support/sanitizer.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -31,7 +30,6 @@ std::string ErrorOf(absl::string_view text) {
 }
 
 TEST(YamlConfigTest, ReadsAllKindsOfFields) {
-  if (kMapFieldsAreBroken) GTEST_SKIP() << "map fields crash under TSan with this protobuf";
   Platform platform;
   ASSERT_THAT(ReadYaml(R"(
 gateway:
@@ -116,7 +114,6 @@ TEST(YamlConfigTest, AFieldTwiceIsRefused) {
 }
 
 TEST(YamlConfigTest, AMapKeyTwiceIsRefused) {
-  if (kMapFieldsAreBroken) GTEST_SKIP() << "map fields crash under TSan with this protobuf";
   EXPECT_EQ(ErrorOf("router:\n  pools:\n  - classes:\n      a: {}\n      a: {}\n"),
             "router.pools[0].classes.a: stands twice (line 5)");
   inference::ModelConfig by_integers;
@@ -126,7 +123,6 @@ TEST(YamlConfigTest, AMapKeyTwiceIsRefused) {
 }
 
 TEST(YamlConfigTest, MapsByIntegersAreRead) {
-  if (kMapFieldsAreBroken) GTEST_SKIP() << "map fields crash under TSan with this protobuf";
   inference::ModelConfig message;
   ASSERT_THAT(ReadYaml("dynamic_batching: {priority_queue_policy: {7: {max_queue_size: 3}}}\n"
                        "metric_tags: {a: b}\n",

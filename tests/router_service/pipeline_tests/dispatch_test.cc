@@ -1,5 +1,4 @@
 #include "tests/router_service/pipeline_tests/router_fixture.h"
-#include "tests/support/sanitizer.h"
 
 namespace penstock::router {
 namespace {
@@ -260,7 +259,6 @@ TEST_F(Dispatch, TheCapOfARequestKeepsTheDearExpertOut) {
 }
 
 TEST_F(Dispatch, AClassBringsItsLimits) {
-  if (kMapFieldsAreBroken) GTEST_SKIP() << "map fields crash under TSan with this protobuf";
   Build(absl::StrCat(kTwoExperts, "  classes: {thrifty: {energy_budget_j: 0.5}}\n"));
   Target("small:1").AnswerWith(MakeReply(1, 0.8f, 0.1));
   Target("big:1").AnswerWith(MakeReply(1, 0.8f, 1.0));
