@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bench/replay/abuse_question.h"
 #include "bench/replay/budget_question.h"
 #include "bench/replay/estimates.h"
 #include "bench/replay/replay_case.h"
@@ -18,7 +19,7 @@ int main(int argc, char** argv) {
   uint64_t seeds = 5;
   size_t requests = 1'000'000;
   size_t rounds = 3;
-  app.add_option("--question", question)->required()->check(CLI::IsMember({"budget", "speed"}));
+  app.add_option("--question", question)->required()->check(CLI::IsMember({"abuse", "budget", "speed"}));
   app.add_option("--set", set_file, "as bench/routing/prepare_sets.py writes it");
   app.add_option("--profiles", profiles_file, "YAML of expert profiles");
   app.add_option("--estimates", estimates_file, "CSV id,model,q,cost; unset: a ridge");
@@ -38,7 +39,8 @@ int main(int argc, char** argv) {
     const auto replay = LoadReplayCase(set_file, profiles_file, estimates_file, traces);
     if (replay.ok()) {
       estimates = replay->estimates;
-      rows = penstock::router::BudgetQuestion(*replay, seeds);
+      rows = question == "abuse" ? penstock::router::AbuseQuestion(*replay, seeds)
+                                 : penstock::router::BudgetQuestion(*replay, seeds);
       if (rows.ok() && !written_file.empty()) {
         const absl::Status written =
             penstock::router::WriteEstimates(replay->outcomes, written_file);

@@ -69,6 +69,32 @@ def print_summary(lines):
                  for line in lines], columns)
 
 
+def abuse_summary(rows):
+    """By set, budget and attack: what attackers took and what was left to the others, over traces and seeds."""
+    groups = {}
+    for row in rows:
+        if row["question"] == "abuse":
+            key = (row["set"], row["attack"], row["budget_share"], row["bound_tenants"])
+            groups.setdefault(key, []).append(row)
+    lines = []
+    for key in sorted(groups, key=lambda k: (k[0], k[1] == "dear prompts", k[1] != "none", k[1:])):
+        members = groups[key]
+
+        def mean(name):
+            return sum(m[name] for m in members) / len(members)
+
+        lines.append({
+            "set": key[0], "attack": key[1], "budget": f"{100 * key[2]:.0f} %", "bound": key[3],
+            "x budget mean": mean("marked_of_budget"), "most": max(m["marked_of_budget_most"] for m in members),
+            "their points": mean("marked_quality_points"), "honest kept %": 100 * mean("honest_kept"),
+            "least run": 100 * min(m["honest_kept"] for m in members),
+            "honest points": mean("honest_quality_points"),
+            "worst run": min(m["honest_quality_points"] for m in members),
+            "dear share +": mean("dear_share_shift_points"), "theirs +": mean("dear_share_marked_shift_points"),
+            "spent": mean("spent_of_budget")})
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True)
@@ -76,13 +102,14 @@ def main():
     parser.add_argument("--test", type=pathlib.Path)
     parser.add_argument("--estimates", type=pathlib.Path)
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--question", choices=("budget", "speed"), action="append")
+    parser.add_argument("--question", choices=("budget", "abuse", "speed"), action="append")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    questions = options.question or ["budget", "speed"]
+    questions = options.question or ["budget", "abuse", "speed"]
     program = options.bin / "penstock_bench_replay"
     rows, estimates = [], set()
-    if "budget" in questions:
+    replayed = [q for q in ("budget", "abuse") if q in questions]
+    if replayed:
         traces = sorted((options.test or options.data).glob("traces/*.csv*"))
         names = [n for n in prepare_sets.set_names(options.data) if n in SETS]
         if not names or not traces:
@@ -97,13 +124,19 @@ def main():
                     set_file.write_text(json.dumps(prepared), encoding="utf-8")
                     write_profiles(profiles, options.data, prepared)
                     more = ["--estimates", options.estimates] if options.estimates else []
-                    report = run(program, "--question", "budget", "--set", set_file, "--profiles", profiles,
-                                 "--seeds", options.seeds, *more, *sum((["--trace", t] for t in traces), []))
-                    rows += report["rows"]
-                    estimates.add(report["estimates"])
+                    for question in replayed:
+                        report = run(program, "--question", question, "--set", set_file, "--profiles", profiles,
+                                     "--seeds", options.seeds, *more, *sum((["--trace", t] for t in traces), []))
+                        rows += report["rows"]
+                        estimates.add(report["estimates"])
+    if "budget" in questions:
         print_summary(summary(rows))
         print(f"Per cent, over traces, budgets and seeds; dev: requests' budgets, or seconds' worth of the watts.\n"
               f"Estimates: {'; '.join(sorted(estimates))}.")
+    if "abuse" in questions:
+        print_summary(abuse_summary(rows))
+        print("x budget: joules a request of the 2 of 20 principals that attack, over the budget's; most: of one of\n"
+              "them in one run. dear prompts: they are honest, and ask the dearest quarter of the prompts.")
     if "speed" in questions:
         speed = run(program, "--question", "speed")["rows"]
         rows += speed

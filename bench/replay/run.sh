@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Are budgets kept, at what loss of quality, and how fast is a simulated request?
+# Are budgets kept, at what loss of quality, what can callers take who deceive the router, and how fast is a
+# simulated request?
 #
-#   bench/replay/run.sh --data DIR [--test DIR] [--json FILE] [--question budget|speed]... [--seeds N]
+#   bench/replay/run.sh --data DIR [--test DIR] [--json FILE] [--question budget|abuse|speed]... [--seeds N]
 #                       [--estimates FILE] [--bin DIR]
 #
 # DIR has routing/, traces/ and calibration/. Without --test every row is replayed on estimates of the other

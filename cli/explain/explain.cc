@@ -42,6 +42,10 @@ void Print(const v1::Decision& decision) {
   for (const auto& [resource, price] : decision.prices()) {
     std::printf("price of %s: %s quality units a unit\n", resource.c_str(), Number(price).c_str());
   }
+  if (decision.has_price_multiplier()) {
+    std::printf("that is %s times what others pay: tenant %s took more than its part\n",
+                Number(decision.price_multiplier()).c_str(), decision.tenant().c_str());
+  }
 }
 
 absl::Status RunExplain(const ExplainOptions& options) {

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,12 +11,15 @@
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "router_service/features/text_features.h"
+#include "router_service/learning/gates/gate_trainer.h"
 #include "router_service/learning/text/text_trainer.h"
 #include "router_service/learning/train_report.h"
 #include "router_service/learning/trainer.h"
 
 namespace penstock::cli {
 namespace {
+
+using Activation = config::v1::ActivationGate::Activation;
 
 struct TrainCommandOptions {
   router::TrainOptions train;
@@ -58,6 +62,32 @@ nlohmann::ordered_json ReportJson(const router::TrainReport& report) {
                                 {"quality", policy.quality},
                                 {"standard_error", policy.standard_error},
                                 {"mean_cost", policy.mean_cost}});
+  }
+  if (report.gate) {
+    const router::GateReport& gate = *report.gate;
+    const auto difference = [](const router::GateDifference& minus) {
+      return nlohmann::ordered_json{
+          {"difference", minus.difference}, {"low", minus.low}, {"high", minus.high}};
+    };
+    json["gate"] = {{"name", gate.name},
+                    {"quality", gate.quality},
+                    {"standard_error", gate.standard_error},
+                    {"experts_asked", gate.experts_asked},
+                    {"minus_topk_softmax", difference(gate.minus_topk_softmax)},
+                    {"minus_random", difference(gate.minus_random)}};
+  }
+  if (report.cascade_risk) {
+    const router::CascadeRiskReport& risk = *report.cascade_risk;
+    const auto point = [](const router::CascadeRiskPoint& at) {
+      return nlohmann::ordered_json{
+          {"lead", at.lead}, {"risk", at.risk}, {"accepted", at.accepted}};
+    };
+    json["cascade_risk"] = {{"stages", risk.stages},
+                            {"rows", risk.rows},
+                            {"alpha", risk.alpha},
+                            {"always_escalates", risk.always_escalates},
+                            {"before", point(risk.before)},
+                            {"after", point(risk.after)}};
   }
   return json;
 }
@@ -103,6 +133,14 @@ absl::Status RunTrain(const TrainCommandOptions& options) {
   return absl::OkStatus();
 }
 
+std::string GateHelp() {
+  std::string help = "gate to train beside topk_softmax, which is always trained:";
+  for (const router::GateTrainer& trainer : router::GateTrainers()) {
+    absl::StrAppend(&help, "\n", trainer.name, ": ", trainer.purpose);
+  }
+  return help;
+}
+
 }  // namespace
 
 void RegisterTrain(CLI::App& app, Run& run) {
@@ -126,9 +164,21 @@ void RegisterTrain(CLI::App& app, Run& run) {
       "  {\"id\": 7, \"input\": {\"row\": 7}, \"experts\": {\"small\": {\"quality\": 1, \"confidence\": [0.9, 0.05],\n"
       "   \"joules\": 0.001, \"seconds\": 0.002}, ...}}\n"
       "with \"features\": [..] or \"input\": {TENSOR: [..]} where the inputs stand in the table itself.\n"
+      "With --cascade and --risk, an answer of an earlier stage stands where it leads by enough, P(right)\n"
+      "of it less that of the last stage, and how much is enough comes from the rows held out: requests\n"
+      "like those of the table lose at most RISK of quality in the mean against the last stage alone.\n"
+      "That wants 1 / RISK rows at the least, or every request goes on to the last stage; more rows let\n"
+      "more answers stand.\n"
+      "\n"
+      "With --gate, another gate is trained beside the top-k softmax one and written to NAME.safetensors;\n"
+      "the report has its held-out quality less that of the top-k softmax gate and of random choice, with\n"
+      "95 % confidence. It is served by gate: {NAME: {file: NAME.safetensors}} and\n"
+      "selection: {score: GATE_MASS} in the pool.\n"
       "\n"
       "Examples:\n"
       "  penstock train --text --outcomes outcomes.jsonl.gz --output trained\n"
+      "  penstock train --outcomes outcomes.jsonl --output trained --gate comet\n"
+      "  penstock train --outcomes outcomes.jsonl --output trained --cascade small,large --risk 0.02\n"
       "  penstock train --text --model auto --outcomes outcomes.jsonl --output trained --json");
   command.add_option("--outcomes", options->train.outcomes_file, "outcome table, JSON lines (.gz too)")
       ->required();
@@ -144,11 +194,42 @@ void RegisterTrain(CLI::App& app, Run& run) {
   command.add_option("--feature_cells", options->feature_cells,
                      "as the pool's features.tensor_pooling.cells");
   command.add_option("--seed", options->train.seed, "seed of split and folds")->capture_default_str();
-  command.add_option("--heldout_share", options->train.heldout_share, "share that only measures")
+  command.add_option("--heldout_share", options->train.heldout_share,
+                     "share that nothing is fitted on: it measures, and calibrates --risk")
       ->capture_default_str();
   command.add_option("--price", options->train.price, "quality units per unit of cost, for the gate's targets")
       ->capture_default_str();
-  command.add_flag("--text", options->text, "the table holds prompts (see above)");
+  CLI::Option* cascade =
+      command
+          .add_option("--cascade", options->train.cascade,
+                      "with --risk: stages in the order asked, the last the dearest")
+          ->delimiter(',');
+  CLI::Option* risk = command.add_option(
+      "--risk", options->train.risk,
+      "most probability, in (0, 1), that an earlier stage's wrong answer stands where the last one's\n"
+      "is right; unset: the cascade weighs gain against price");
+  cascade->needs(risk);
+  risk->needs(cascade);
+  CLI::Option* text = command.add_flag("--text", options->text, "the table holds prompts (see above)");
+  risk->excludes(text);
+  command
+      .add_option("--gate", options->train.gate, GateHelp())
+      ->capture_default_str()
+      ->excludes(text);
+  command.add_option("--gate_k", options->train.gate_options.k,
+                     "with --gate dselect_k or comet: selectors or trees, in [1, 16]")
+      ->capture_default_str();
+  command
+      .add_option("--activation", options->train.gate_options.activation,
+                  "with --gate activation: tanh, sigmoid, gelu, or identity with --temperature")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Activation>{{"tanh", config::v1::ActivationGate::TANH},
+                                            {"sigmoid", config::v1::ActivationGate::SIGMOID},
+                                            {"gelu", config::v1::ActivationGate::GELU},
+                                            {"identity", config::v1::ActivationGate::IDENTITY}},
+          CLI::ignore_case));
+  command.add_option("--temperature", options->train.gate_options.temperature,
+                     "with --gate activation: fixed, above 0; unset: learned");
   command.add_option("--model", options->model,
                      "with --text: hashed_linear, mean, or auto: all are compared over folds, and the\n"
                      "simplest within one standard error of the best is written")

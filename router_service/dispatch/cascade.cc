@@ -1,6 +1,23 @@
 #include "router_service/dispatch/cascade.h"
 
 namespace penstock::router {
+namespace {
+
+// Whether time and joules allow it; says in `decision` what does not.
+bool Allowed(const EscalationOption& option, const EscalationLimits& limits, Escalation& decision) {
+  if (!(option.latency_s <= limits.time_left_s)) {
+    decision.stopped_by_deadline = true;
+    return false;
+  }
+  if (!(option.energy_j <= limits.request_joules_left)) return false;
+  if (!(option.energy_j <= limits.headroom_j)) {
+    decision.stopped_by_budget = true;
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> options,
                             const EscalationLimits& limits) {
@@ -12,15 +29,7 @@ Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> op
     const double gain =
         limits.value * (option.p_right - p_stay) - limits.price_per_joule * option.energy_j;
     if (!(gain > 0)) continue;  // also where an estimate is no number
-    if (!(option.latency_s <= limits.time_left_s)) {
-      decision.stopped_by_deadline = true;
-      continue;
-    }
-    if (!(option.energy_j <= limits.request_joules_left)) continue;
-    if (!(option.energy_j <= limits.headroom_j)) {
-      decision.stopped_by_budget = true;
-      continue;
-    }
+    if (!Allowed(option, limits, decision)) continue;
     const bool better =
         !decision.option.has_value() || gain > decision.gain ||
         (gain == decision.gain && option.energy_j < options[*decision.option].energy_j);
@@ -28,6 +37,20 @@ Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> op
       decision.option = i;
       decision.gain = gain;
     }
+  }
+  return decision;
+}
+
+Escalation DecideStage(absl::Span<const EscalationOption> later, const EscalationLimits& limits) {
+  Escalation decision;
+  if (later.empty() || limits.escalations_done >= limits.max_escalations) return decision;
+  const size_t last = later.size() - 1;
+  const bool may_follow = limits.escalations_done + 1 < limits.max_escalations;
+  for (const size_t i : {may_follow ? size_t{0} : last, last}) {
+    decision = Escalation();
+    if (!later[i].admissible || !Allowed(later[i], limits, decision)) continue;
+    decision.option = i;
+    return decision;
   }
   return decision;
 }

@@ -43,4 +43,10 @@ struct Escalation {
 Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> options,
                             const EscalationLimits& limits);
 
+// Where a cascade's risk is stated and the answer does not lead by enough to stand: whom of the
+// stages after it, in order, to ask. The next one, if its own answer can still be followed by the
+// last one's, else the last; the price of joules does not enter. An answer of the last stage is
+// never the riskier one, so skipping to it keeps the risk.
+Escalation DecideStage(absl::Span<const EscalationOption> later, const EscalationLimits& limits);
+
 }  // namespace penstock::router

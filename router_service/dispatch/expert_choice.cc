@@ -66,7 +66,7 @@ double ValueOf(const Pool& pool) {
 }
 
 absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterRandom& random,
-                                           absl::Time now) {
+                                           absl::Time now, bool mean_answers) {
   const Pool& pool = *request.pool;
   const PoolRooms& rooms = *pool.rooms;
   const size_t experts = pool.experts.size();
@@ -81,6 +81,7 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   quality.resize(experts);
   scored.work.resize(experts);
   rooms.quality->Predict(z.view(), {absl::MakeSpan(quality), {}, absl::MakeSpan(scored.work)});
+  if (mean_answers) std::fill(scored.work.begin(), scored.work.end(), 1.0f);
 
   static thread_local std::vector<uint8_t> admissible;
   admissible.resize(experts);
@@ -216,8 +217,10 @@ void DescribeChoice(const RouteRequest& request, const ExpertChoice& choice,
   }
   const std::string who = absl::StrJoin(names, ", ");
   if (choice.cascade) {
-    decision.set_reason(absl::StrCat(who, " answers first; a dearer expert is asked if its gain is "
-                                          "worth its joules"));
+    decision.set_reason(absl::StrCat(
+        who, " answers first; a dearer expert is asked if ",
+        request.pool->rooms->cascade->stages() ? "the answer is not sure enough for the stated risk"
+                                               : "its gain is worth its joules"));
   } else if (!request.forced.empty()) {
     decision.set_reason(absl::StrCat(who, ": the caller's choice"));
   } else {

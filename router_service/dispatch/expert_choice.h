@@ -43,9 +43,11 @@ struct ExpertChoice {
 // Load at the replica of `expert` that has the least to do; the healthy ones count.
 ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now);
 
-// Features -> quality and cost estimates -> gate. `rows` are what an expert would get.
+// Features -> quality and cost estimates -> gate. `rows` are what an expert would get. `mean_answers`:
+// every expert's answer counts as its mean one, whatever the prompt lets expect. For callers whom a higher
+// price is to move: a prompt that makes a dear expert look cheap would be out of its reach.
 absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterRandom& random,
-                                           absl::Time now);
+                                           absl::Time now, bool mean_answers = false);
 
 // Limits and prices -> who runs. The verdict is in `selection`.
 ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& scored,

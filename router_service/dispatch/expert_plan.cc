@@ -100,6 +100,21 @@ std::vector<AskSpec> ExpertPlan::Next(const std::vector<AskResult>& so_far) {
   return AskAnother(so_far);
 }
 
+EscalationOption ExpertPlan::Option(size_t expert, double p_right, absl::Time now) const {
+  const PoolExpert& item = request_.pool->experts[expert];
+  const CostEstimate estimate = request_.pool->record->cost.Estimate(
+      expert, request_.application_class, static_cast<uint64_t>(request_.rows),
+      LeastLoad(item, now), choice_.work[expert]);
+  EscalationOption option;
+  option.expert = expert;
+  option.p_right = p_right;
+  option.energy_j = estimate.energy_j;
+  option.latency_s = estimate.latency_s;
+  option.admissible =
+      choice_.excluded[expert] == Exclusion::kNone && !Asked(expert) && item.healthy();
+  return option;
+}
+
 std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) {
   const AskResult& last = so_far.back();
   const CascadeQuality& cascade = *request_.pool->rooms->cascade;
@@ -122,7 +137,12 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
       sure = true;
     }
   }
-  if (!sure || escalations_ >= max_escalations) {
+  const std::optional<CascadeStages>& stages = cascade.stages();
+  // An answer that says nothing of itself keeps no stated risk.
+  const bool stands = stages ? stages->After(last.expert).empty() ||
+                                   (sure && stages->MayStand(last.expert, quality))
+                             : !sure;
+  if (stands || escalations_ >= max_escalations) {
     // A question is asked once per request, even where none arises; a later one only where it does.
     if (escalations_ == 0) questions_.push_back(std::move(question));
     return {};
@@ -138,27 +158,31 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
   limits.escalations_done = escalations_;
   limits.max_escalations = max_escalations;
   std::vector<EscalationOption> options;
-  question.options = {{limits.value * quality[last.expert], 0}};
-  for (size_t i = 0; i < choice_.excluded.size(); ++i) {
-    const PoolExpert& expert = request_.pool->experts[i];
-    EscalationOption option;
-    option.expert = i;
-    option.p_right = quality[i];
-    const CostEstimate estimate = request_.pool->record->cost.Estimate(
-        i, request_.application_class, static_cast<uint64_t>(request_.rows),
-        LeastLoad(expert, now), choice_.work[i]);
-    option.energy_j = estimate.energy_j;
-    option.latency_s = estimate.latency_s;
-    option.admissible = choice_.excluded[i] == Exclusion::kNone && !Asked(i) &&
-                        expert.healthy();
-    // What time and the request's own cap forbid is no question of price.
-    if (option.admissible && option.latency_s <= limits.time_left_s &&
-        option.energy_j <= limits.request_joules_left) {
-      question.options.push_back({limits.value * option.p_right, option.energy_j});
+  Escalation escalation;
+  if (stages) {
+    for (const size_t i : stages->After(last.expert)) {
+      options.push_back(Option(i, quality[i], now));
     }
-    options.push_back(option);
+    escalation = DecideStage(options, limits);
+    // No price would have kept the answer: its joules are no matter of choice.
+    if (escalation.option) {
+      question.options = {{0, options[*escalation.option].energy_j}};
+    } else if (!options.back().admissible) {
+      degraded_ = "expert_failed";
+    }
+  } else {
+    question.options = {{limits.value * quality[last.expert], 0}};
+    for (size_t i = 0; i < choice_.excluded.size(); ++i) {
+      const EscalationOption option = Option(i, quality[i], now);
+      // What time and the request's own cap forbid is no question of price.
+      if (option.admissible && option.latency_s <= limits.time_left_s &&
+          option.energy_j <= limits.request_joules_left) {
+        question.options.push_back({limits.value * option.p_right, option.energy_j});
+      }
+      options.push_back(option);
+    }
+    escalation = DecideEscalation(quality[last.expert], options, limits);
   }
-  const Escalation escalation = DecideEscalation(quality[last.expert], options, limits);
   questions_.push_back(std::move(question));
   if (escalation.stopped_by_budget) degraded_ = "budget";
   if (escalation.stopped_by_deadline) degraded_ = "deadline";

@@ -33,6 +33,7 @@ class ExpertPlan final : public DispatchPlan {
   };
 
   AskSpec Spec(size_t expert, double weight, absl::string_view reason, double predicted_j);
+  EscalationOption Option(size_t expert, double p_right, absl::Time now) const;
   std::vector<AskSpec> Escalate(const std::vector<AskResult>& so_far);
   std::vector<AskSpec> AskAnother(const std::vector<AskResult>& so_far);
   double JoulesLeft(const std::vector<AskResult>& so_far) const;

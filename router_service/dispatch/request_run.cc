@@ -18,6 +18,10 @@ void StampDecision(const RouteRooms& rooms, const RouteRequest& request, v1::Dec
   decision.set_seed(rooms.seed);
 }
 
+void DescribeMultiplier(double multiplier, v1::Decision& decision) {
+  if (multiplier > 1) decision.set_price_multiplier(multiplier);
+}
+
 PlanAnswer Refused(const absl::Status& status) {
   PlanAnswer answer;
   answer.status = status;
@@ -72,12 +76,15 @@ absl::Status RequestRun::Decide() {
   reservation_ = *std::move(opened);
   const BudgetView budgets{reservation_.price_per_joule(), reservation_.headroom_j()};
   DescribeRequest(request_, budgets.price_per_joule, decision_);
+  DescribeMultiplier(reservation_.price_multiplier(), decision_);
   return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets);
 }
 
 absl::Status RequestRun::DecideExperts(const BudgetView& budgets) {
   const absl::Time now = rooms_.clock.Now();
-  PENSTOCK_ASSIGN_OR_RETURN(const ScoredExperts scored, ScoreExperts(request_, random_, now));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const ScoredExperts scored,
+      ScoreExperts(request_, random_, now, reservation_.price_multiplier() > 1));
   ExpertChoice choice = ChooseExperts(request_, scored, budgets, now);
   const auto first_or_cheapest = [&] {
     return choice.cascade || (choice.selection.chosen.size() == 1 &&
@@ -201,6 +208,7 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
       rooms.pacer.Peek(request.pool->name(), request.caller.tenant);
   const BudgetView budgets{quote.price_per_joule, quote.headroom_j};
   DescribeRequest(request, budgets.price_per_joule, decision);
+  DescribeMultiplier(quote.price_multiplier, decision);
   absl::Status status = quote.status;
   const auto add_run = [&](size_t expert, double weight) {
     v1::Run& run = *decision.add_runs();
@@ -224,7 +232,7 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
       }
     }
   } else {
-    const auto scored = ScoreExperts(request, random, now);
+    const auto scored = ScoreExperts(request, random, now, quote.price_multiplier > 1);
     if (status.ok()) status = scored.status();
     if (scored.ok()) {
       const ExpertChoice choice = ChooseExperts(request, *scored, budgets, now);

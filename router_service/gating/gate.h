@@ -27,7 +27,8 @@ class Gate {
   virtual size_t k() const = 0;
 
   // Logits [experts] of one request. `admissible` has one byte per expert, 0 = must not answer;
-  // empty admits all. An inadmissible expert gets -infinity.
+  // empty admits all. An inadmissible expert gets -infinity, and so may one that the gate gives no
+  // weight, but not all of the admissible ones.
   virtual void Score(absl::Span<const float> z, absl::Span<const uint8_t> admissible,
                      CounterRandom& random, absl::Span<float> logits) const = 0;
 

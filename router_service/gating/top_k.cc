@@ -36,7 +36,7 @@ absl::StatusOr<TopKChoice> ChooseTopK(absl::Span<const float> logits,
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!Admissible(admissible, i)) continue;
     if (!std::isfinite(logits[i])) {
-      choice.non_finite = true;
+      choice.non_finite |= !(logits[i] < 0);
       continue;
     }
     if (chosen.size() == k && (k == 0 || !(logits[i] > chosen.back().weight))) continue;
@@ -89,7 +89,7 @@ absl::StatusOr<RowChoiceStatistics> ChooseTopKRows(int64_t rows, int64_t experts
     for (int64_t i = 0; i < experts; ++i) {
       float& logit = logits[static_cast<size_t>(row * experts + i)];
       if (std::isfinite(logit)) continue;
-      clean = clean && !Admissible(admissible, static_cast<size_t>(i));
+      clean = clean && (logit < 0 || !Admissible(admissible, static_cast<size_t>(i)));
       logit = -std::numeric_limits<float>::infinity();
     }
     statistics.non_finite_rows += !clean;

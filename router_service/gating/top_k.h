@@ -25,14 +25,15 @@ struct WeightedExpert {
 struct TopKChoice {
   // Best first; weights are positive or zero and sum to 1.
   absl::InlinedVector<WeightedExpert, 8> experts;
-  // An admissible expert's logit was not finite, and the expert was left out.
+  // An admissible expert's logit was NaN or +infinity, and the expert was left out.
   bool non_finite = false;
 };
 
 // The k largest logits of admissible experts (fewer where fewer are left), ties to the lower index,
 // g_i = exp(h_i) / sum over the chosen: Shazeer et al. 2017, arXiv:1701.06538, equations 3 and 5.
 // The mask is a list, not a value, so a logit of zero is like any other. Logits that are not finite
-// are left out. `admissible` as in Gate::Score. NoFeasibleExpertError when nobody is left.
+// are left out; -infinity is how a gate gives no weight. `admissible` as in Gate::Score.
+// NoFeasibleExpertError when nobody is left.
 absl::StatusOr<TopKChoice> ChooseTopK(absl::Span<const float> logits,
                                       absl::Span<const uint8_t> admissible, size_t k);
 

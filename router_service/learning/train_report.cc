@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace penstock::router {
 
@@ -25,6 +26,17 @@ std::string FormatTrainReport(const TrainReport& report) {
   absl::StrAppendFormat(&text, "gate: regret %.4f, minus random %.4f +- %.4f, l2 %.2g\n",
                         report.regret, report.gate_minus_random, report.gate_minus_random_error,
                         report.gate_l2);
+  if (report.gate) {
+    const GateReport& gate = *report.gate;
+    absl::StrAppendFormat(&text, "%s: quality %.4f +- %.4f of the first of %.2f experts a request\n",
+                          gate.name, gate.quality, gate.standard_error, gate.experts_asked);
+    const auto append = [&](const char* other, const GateDifference& minus) {
+      absl::StrAppendFormat(&text, "  minus %-12s %8.4f, with 95 %% confidence %.4f to %.4f\n",
+                            other, minus.difference, minus.low, minus.high);
+    };
+    append("topk_softmax", gate.minus_topk_softmax);
+    append("random", gate.minus_random);
+  }
   if (!report.budgets.empty()) {
     absl::StrAppendFormat(&text, "\n%12s %12s %8s %8s %8s   (by mean %s)\n", "budget", "spent",
                           "quality", "hull", "oracle", unit);
@@ -42,6 +54,17 @@ std::string FormatTrainReport(const TrainReport& report) {
                             100 * point.share, point.quality, point.random_quality, point.mean_cost,
                             unit);
     }
+  }
+  if (report.cascade_risk) {
+    const CascadeRiskReport& risk = *report.cascade_risk;
+    absl::StrAppendFormat(&text, "\ncascade %s at risk %.4g, calibrated on %d held-out rows\n",
+                          absl::StrJoin(risk.stages, " -> "), risk.alpha, risk.rows);
+    const auto append = [&](const char* name, const CascadeRiskPoint& point) {
+      absl::StrAppendFormat(&text, "  %-6s stands above a lead of %7.4f: %5.1f%% stand, risk %.4f\n",
+                            name, point.lead, 100 * point.accepted, point.risk);
+    };
+    append("before", risk.before);
+    append("after", risk.after);
   }
   for (const std::string& warning : report.warnings) absl::StrAppend(&text, "\nwarning: ", warning);
   if (!report.warnings.empty()) absl::StrAppend(&text, "\n");

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,37 @@ struct CascadePairReport {
   std::vector<EscalationPoint> points;
 };
 
+// A cascade on its calibration rows, where an answer stands that leads by more than `lead`.
+struct CascadeRiskPoint {
+  double lead = 0;
+  double risk = 0;      // mean quality lost against the last stage
+  double accepted = 0;  // share of the rows that the last stage need not answer
+};
+
+struct CascadeRiskReport {
+  std::vector<std::string> stages;  // in the order asked
+  size_t rows = 0;                  // that it is calibrated on
+  double alpha = 0;                 // the risk that was stated
+  bool always_escalates = false;    // the rows are too few for it
+  CascadeRiskPoint before, after;
+};
+
+// Difference of two policies' mean quality on the held-out rows, with its 95 % confidence interval.
+struct GateDifference {
+  double difference = 0;
+  double low = 0;
+  double high = 0;
+};
+
+// A sparse gate that was trained beside the top-k softmax one, as its file serves it.
+struct GateReport {
+  std::string name;
+  double quality = 0;  // of the expert with the largest weight
+  double standard_error = 0;
+  double experts_asked = 0;  // with weight, a request
+  GateDifference minus_topk_softmax, minus_random;
+};
+
 struct TrainReport {
   size_t rows = 0, train_rows = 0, heldout_rows = 0, dimension = 0;
   uint64_t seed = 0;
@@ -72,6 +104,8 @@ struct TrainReport {
   size_t minimum_k = 1;  // a gate with k below it wastes slots on experts that behave alike
   std::vector<BudgetPoint> budgets;
   std::vector<CascadePairReport> cascades;
+  std::optional<CascadeRiskReport> cascade_risk;  // where a risk was stated
+  std::optional<GateReport> gate;  // where a sparse gate was asked for
   std::vector<std::string> files;
   std::vector<std::string> warnings;
 };

@@ -4,21 +4,26 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
 #include "router_service/gating/expert_columns.h"
+#include "router_service/gating/gate.h"
 #include "router_service/gating/minimum_k.h"
 #include "router_service/learning/cascade_fit.h"
+#include "router_service/learning/gates/gate_comparison.h"
 #include "router_service/learning/logistic_heads.h"
 #include "router_service/learning/outcome_table.h"
 #include "router_service/learning/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
+#include "router_service/learning/risk/cascade_risk.h"
 #include "router_service/learning/softmax_regression.h"
 #include "router_service/learning/table_split.h"
 
@@ -30,6 +35,26 @@ constexpr size_t kLeastRows = 20;
 // Of the mean loss; a factor of about 3 from heavy to hardly any.
 const std::vector<double> kL2Grid = {3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001};
 
+absl::Status CheckGate(const TrainOptions& options) {
+  constexpr size_t kMostSelectors = 16;
+  if (options.gate == "topk_softmax") return absl::OkStatus();
+  if (FindGateTrainer(options.gate) == nullptr) {
+    std::string known = "topk_softmax";
+    for (const GateTrainer& trainer : GateTrainers()) absl::StrAppend(&known, ", ", trainer.name);
+    return absl::InvalidArgumentError(
+        absl::StrCat("gate is ", options.gate, ", wanted one of ", known));
+  }
+  if (options.gate_options.k < 1 || options.gate_options.k > kMostSelectors) {
+    return absl::InvalidArgumentError(absl::StrCat("gate_k is ", options.gate_options.k,
+                                                   ", wanted 1 to ", kMostSelectors));
+  }
+  if (options.output_folder.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("output_folder is not set, but gate ",
+                                                   options.gate, " is measured from its file"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(const TrainOptions& options) {
   if (!(options.heldout_share >= 0.05 && options.heldout_share <= 0.9)) {
     return absl::InvalidArgumentError(
@@ -39,6 +64,12 @@ absl::Status Check(const TrainOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("price is ", options.price, ", wanted at least 0"));
   }
+  if (options.risk.has_value() == options.cascade.empty()) {
+    return absl::InvalidArgumentError(
+        options.risk ? "risk is set, but cascade is not: wanted its stages in the order asked"
+                     : "cascade is set, but risk is not: wanted the quality that it may lose");
+  }
+  PENSTOCK_RETURN_IF_ERROR(CheckGate(options));
   std::vector<std::string> names = options.experts;
   std::sort(names.begin(), names.end());
   if (std::adjacent_find(names.begin(), names.end()) != names.end()) {
@@ -261,9 +292,48 @@ absl::Status WriteFiles(const TrainOptions& options, const OutcomeTable& table,
   if (std::none_of(can_stand.begin(), can_stand.end(), [](float v) { return v != 0; })) {
     return absl::OkStatus();
   }
-  return writer.Write("cascade.safetensors",
-                      {{"weight", {e, e, 3}, cascade.weight}, {"can_stand", {e}, can_stand}},
-                      {{"kind", "cascade_quality"}});
+  std::vector<SafetensorsTensor> tensors = {{"weight", {e, e, 3}, cascade.weight},
+                                            {"can_stand", {e}, can_stand}};
+  std::map<std::string, std::string> metadata = {{"kind", "cascade_quality"}};
+  if (report.cascade_risk) {
+    const CascadeRiskReport& risk = *report.cascade_risk;
+    tensors.push_back({"least_lead", {1}, {static_cast<float>(risk.after.lead)}});
+    metadata["stages"] = absl::StrJoin(risk.stages, ",");
+    metadata["risk"] = absl::StrCat(risk.alpha);
+    metadata["risk_rows"] = absl::StrCat(risk.rows);
+  }
+  return writer.Write("cascade.safetensors", tensors, metadata);
+}
+
+// Trains the gate that was asked for, writes its file and measures what the router makes of it.
+// `topk_softmax`: the expert of each held-out row by the gate that is always trained.
+absl::Status AddGate(const TrainOptions& options, const OutcomeTable& table,
+                     const OutcomeTable& train, const OutcomeTable& heldout,
+                     const std::vector<int>& fold, const std::vector<size_t>& topk_softmax,
+                     TrainReport& report) {
+  const GateTrainer& trainer = *FindGateTrainer(options.gate);
+  GateTrainingSet set;
+  set.experts = train.experts;
+  set.dimension = train.dimension;
+  set.features = train.features;
+  set.targets = GateTargets(train, options.price);
+  set.quality = train.quality;
+  if (!train.cost_unit.empty()) set.cost = MeanCosts(train);
+  set.fold = fold;
+  set.seed = options.seed;
+  set.options = options.gate_options;
+  PENSTOCK_ASSIGN_OR_RETURN(TrainedGate trained, trainer.train(set));
+  trained.metadata["kind"] = trainer.name;
+  Writer writer(options, table, report);
+  PENSTOCK_RETURN_IF_ERROR(writer.Write(absl::StrCat(trainer.name, ".safetensors"),
+                                        trained.tensors, trained.metadata));
+  report.warnings.insert(report.warnings.end(), trained.warnings.begin(), trained.warnings.end());
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const std::unique_ptr<const Gate> gate,
+      MakeGate(trainer.configure(report.files.back(), options.gate_options), table.experts,
+               table.dimension));
+  report.gate = CompareGate(trainer.name, *gate, heldout, topk_softmax, options.seed);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -309,8 +379,23 @@ absl::StatusOr<TrainReport> Train(const TrainOptions& options) {
   DescribeCells(train, report);
   report.budgets = EvaluateBudgets(train, Predictions(heads, train), heldout, predictions);
   report.cascades = EvaluateCascade(cascade, heldout);
+  if (options.risk) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        report.cascade_risk, CalibrateCascade(cascade, heldout, options.cascade, *options.risk));
+    if (report.cascade_risk->always_escalates) {
+      report.warnings.push_back(absl::StrCat(
+          "a risk of ", *options.risk, " wants more than the ", report.cascade_risk->rows,
+          " held-out rows there are: the cascade always goes on to \"", options.cascade.back(),
+          "\""));
+    }
+  }
   if (!options.output_folder.empty()) {
     PENSTOCK_RETURN_IF_ERROR(WriteFiles(options, table, gate, heads, cascade, report));
+  }
+  if (options.gate != "topk_softmax") {
+    PENSTOCK_RETURN_IF_ERROR(AddGate(
+        options, table, train, heldout, split.fold,
+        LargestScore(Logits(gate, heldout), experts, heldout.rows()), report));
   }
   return report;
 }

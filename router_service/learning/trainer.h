@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "penstock/config/v1/router.pb.h"
+#include "router_service/learning/gates/gate_trainer.h"
 #include "router_service/learning/train_report.h"
 
 namespace penstock::router {
@@ -31,6 +33,15 @@ struct TrainOptions {
   // Price of one unit of cost in quality units, for the gate's targets. 0: the gate learns who is
   // right.
   double price = 0;
+  // Stages of a cascade in the order asked, the last the dearest, and the quality that it may lose
+  // against the last one asked alone, in (0, 1); both or neither. Unset: the cascade weighs gain
+  // against price, and promises no risk.
+  std::vector<std::string> cascade;
+  std::optional<double> risk;
+  // The gate to train beside the top-k softmax one, by a name of GateTrainers(); its file is
+  // <name>.safetensors. "topk_softmax": none.
+  std::string gate = "topk_softmax";
+  GateTrainOptions gate_options;
   // Written into the files' metadata as it is.
   std::string date;
 };

@@ -67,6 +67,12 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
         absl::StrCat("budget.per is REQUEST, which only JOULES can have; ",
                      Budget::Resource_Name(budget.resource()), " need SECOND, HOUR or DAY"));
   }
+  if (budget.bound_tenants() && (budget.resource() != Budget::JOULES || !budget.tenant().empty())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "budget.bound_tenants: wanted a budget of JOULES that tenants share, got one of ",
+        Budget::Resource_Name(budget.resource()),
+        budget.tenant().empty() ? "" : absl::StrCat(" of tenant ", budget.tenant())));
+  }
   Key key{std::string(pool), budget.tenant(), budget.resource(), budget.per()};
   MutexLock lock(mutex_);
   if (budget.amount() == 0) {
@@ -88,6 +94,12 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
     entry.joules = std::make_shared<JouleBudget>(clock_, budget, options_);
     entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
   }
+  // Prices that are not learnt stay as they are: the same requests get the same decisions.
+  if (!budget.bound_tenants() || !options_.learning) {
+    entry.ledger = nullptr;
+  } else if (entry.ledger == nullptr) {
+    entry.ledger = std::make_shared<PrincipalLedger>();
+  }
   Reindex();
   return absl::OkStatus();
 }
@@ -99,13 +111,20 @@ BudgetPacer::PoolSets BudgetPacer::SetsOf(const std::string& pool) const {
       const auto& [of_pool, of_tenant, resource, per] = key;
       if (!of_pool.empty() && of_pool != pool) continue;
       if (!of_tenant.empty() && of_tenant != tenant) continue;
-      if (entry.joules != nullptr) set->joules.push_back(entry.joules);
+      if (entry.joules != nullptr) {
+        set->joules.push_back(entry.joules);
+        set->ledgers.push_back(entry.ledger);
+      }
       if (entry.window != nullptr) {
         set->windows.push_back(entry.window);
         set->window_names.push_back(Describe(of_pool, entry.budget));
       } else {
         set->joule_names.push_back(Describe(of_pool, entry.budget));
       }
+    }
+    if (std::all_of(set->ledgers.begin(), set->ledgers.end(),
+                    [](const auto& ledger) { return ledger == nullptr; })) {
+      set->ledgers.clear();
     }
     return set;
   };
@@ -172,6 +191,11 @@ absl::StatusOr<Reservation> BudgetPacer::Open(absl::string_view pool, absl::stri
     return ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[opened]),
                           set->joules[opened]->retry_after());
   }
+  for (size_t i = 0; i < set->ledgers.size(); ++i) {
+    PrincipalLedger::Charge& charge = reservation.charges_.emplace_back();
+    if (set->ledgers[i] == nullptr) continue;
+    charge = set->ledgers[i]->Open(tenant, set->joules[i]->JoulesPerRequest());
+  }
   reservation.budgets_ = std::move(set);
   return reservation;
 }
@@ -188,14 +212,19 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
                                     set->windows[i]->window_left());
     }
   }
+  double shared = 0;
   for (size_t i = 0; i < set->joules.size(); ++i) {
-    quote.price_per_joule += set->joules[i]->price();
+    const double price = set->joules[i]->price();
+    const bool bounded = i < set->ledgers.size() && set->ledgers[i] != nullptr;
+    shared += price;
+    quote.price_per_joule += price * (bounded ? set->ledgers[i]->Multiplier(tenant) : 1);
     quote.headroom_j = std::min(quote.headroom_j, set->joules[i]->HeadroomOfNext());
     if (!set->joules[i]->CanOpen()) {
       quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[i]),
                                     set->joules[i]->retry_after());
     }
   }
+  if (shared > 0) quote.price_multiplier = quote.price_per_joule / shared;
   quote.cheapest_only = quote.headroom_j <= 0;
   return quote;
 }

@@ -16,6 +16,7 @@
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/guards/principal_ledger.h"
 #include "router_service/pacing/joule_budget.h"
 #include "router_service/pacing/pacing_options.h"
 #include "router_service/pacing/reservation.h"
@@ -43,6 +44,7 @@ class BudgetPacer {
   // What Open and the reservation would say, and nothing counted: for Explain.
   struct Quote {
     double price_per_joule = 0;
+    double price_multiplier = 1;  // as Reservation's
     double headroom_j = 0;
     bool cheapest_only = false;
     absl::Status status;  // RESOURCE_EXHAUSTED: Open would refuse
@@ -62,8 +64,9 @@ class BudgetPacer {
   using Key = std::tuple<std::string, std::string, int, int>;  // pool, tenant, resource, per
   struct Entry {
     config::v1::Budget budget;
-    std::shared_ptr<JouleBudget> joules;   // either
-    std::shared_ptr<WindowBudget> window;  // or
+    std::shared_ptr<JouleBudget> joules;      // either
+    std::shared_ptr<PrincipalLedger> ledger;  // beside it; null: tenants are not bounded
+    std::shared_ptr<WindowBudget> window;     // or
   };
   struct PoolSets {
     std::shared_ptr<const BudgetSet> everybody;

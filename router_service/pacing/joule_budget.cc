@@ -15,9 +15,13 @@ constexpr double kFeedbackRequests = 200;
 constexpr double kFeedbackSeconds = 180;
 constexpr double kFeedbackClamp = 3;
 // credit_0: where the feedback holds the credit, and how fast it gets there.
-constexpr double kReserveShare = 0.03;
+constexpr double kReserveShare = 0.05;
 constexpr double kReserveRequests = 40;
 constexpr double kReserveSeconds = 24;
+// The logarithm of the price rises by this much more while the reserve goes, twice that at most: options are
+// given up by their worth before the headroom takes them by turn.
+constexpr double kScarcity = 1;
+constexpr double kScarcityClamp = 2;
 // Soft watts may owe this share of the time gone so far.
 constexpr double kOwedPerSecond = 0.5;
 // Credit that a time without spending leaves behind.
@@ -35,7 +39,7 @@ constexpr double kBiasPrior = 10;
 constexpr size_t kLastRequests = 512;
 
 // Joules of one request, or of one second.
-double Allowance(const config::v1::Budget& budget) {
+double PerUnit(const config::v1::Budget& budget) {
   const double seconds = absl::ToDoubleSeconds(PeriodLength(budget.per()));
   return seconds > 0 ? budget.amount() / seconds : budget.amount();
 }
@@ -49,7 +53,7 @@ JouleBudget::JouleBudget(const Clock& clock, const config::v1::Budget& budget,
       options_(options),
       hard_(budget.hard()),
       price_(options.start_price_per_joule),
-      descent_({}, {options.start_price_per_joule * Allowance(budget)}) {
+      descent_({}, {options.start_price_per_joule * PerUnit(budget)}) {
   MutexLock lock(mutex_);
   Start(budget);
 }
@@ -110,6 +114,16 @@ void JouleBudget::Accrue() {
     }
   }
   if (!per_request()) RollWindow(now);
+}
+
+double JouleBudget::Allowance() const {
+  return per_request() ? amount_ : watts_ / ArrivalRate();
+}
+
+double JouleBudget::JoulesPerRequest() {
+  MutexLock lock(mutex_);
+  Accrue();
+  return Allowance();
 }
 
 double JouleBudget::ArrivalRate() const {
@@ -287,7 +301,7 @@ void JouleBudget::Adopt(const PriceLevel::Solution& solution, double target, dou
 
 void JouleBudget::Descend(double joules) {
   if (options_.rule != PriceRule::kMirrorDescent) return;
-  const double allowance = per_request() ? amount_ : watts_ / ArrivalRate();
+  const double allowance = Allowance();
   if (allowance > 0) descent_.Move(0, joules / allowance);
 }
 
@@ -311,8 +325,11 @@ void JouleBudget::UpdatePrice() {
     width = kFeedbackSeconds;
   }
   unit *= authority_;
-  const double off = unit > 0 ? (available - Reserve() * unit) / (width * unit) : -kFeedbackClamp;
-  price_.store(std::exp(log_level_ - std::clamp(off, -kFeedbackClamp, kFeedbackClamp)),
+  const double reserve = Reserve() * unit;
+  const double off = unit > 0 ? (available - reserve) / (width * unit) : -kFeedbackClamp;
+  const double gone = reserve > 0 ? (reserve - available) / std::max(reserve, unit) : 0;
+  price_.store(std::exp(log_level_ - std::clamp(off, -kFeedbackClamp, kFeedbackClamp) +
+                        kScarcity * std::clamp(gone, 0.0, kScarcityClamp)),
                std::memory_order_relaxed);
 }
 

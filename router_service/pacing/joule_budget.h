@@ -23,7 +23,7 @@ namespace penstock::router {
 //   level:  l* = the price at which the last 512 decisions would have met rho (P / arrival rate),
 //           solved for after every 16th decision (every one of the first 16); log l moves towards
 //           log l*
-//   price = l exp(-clamp((credit - credit_0) / W, -3, 3))
+//   price = l exp(-clamp((credit - credit_0) / W, -3, 3) + clamp((credit_0 - credit) / credit_0, 0, 2))
 // with, beyond plain credit:
 //   - W = 200 a rho (180 s a P), a = (rho - floor) / rho: the share of the budget that decisions
 //     move, floor = the cheapest answers' mean. A cascade's first answer is paid whatever the price.
@@ -31,6 +31,7 @@ namespace penstock::router {
 //     level, and not the credit.
 //   - l* stays above a price of 0 (PriceLevel::Solve's margin): one window that is paid for without a
 //     price must not undo the level that the next one needs.
+//   - the second clamp: below credit_0 the price rises faster, so that headroom seldom decides.
 // Headroom (credit less what is held) is what an option dearer than the cheapest may take: a price
 // alone cannot promise that a sum stays under its budget. A mean per request, hard or soft, ends a
 // little under it, since nobody knows how long a run will be: credit_0 grows with the arrivals to
@@ -48,6 +49,8 @@ class JouleBudget {
   void Forget();
 
   double price() const { return price_.load(std::memory_order_relaxed); }
+  // rho: joules that a request may take on the mean. Of watts: at the rate of arrivals of this moment.
+  double JoulesPerRequest();
   double Headroom();
   // What it would be for a request that arrived this moment.
   double HeadroomOfNext();
@@ -81,6 +84,7 @@ class JouleBudget {
   void RollWindow(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Joules per request that the level aims at.
   double Target() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double Allowance() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Requests per second.
   double ArrivalRate() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of a hard budget's window; infinite where windows do not limit.

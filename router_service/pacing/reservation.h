@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "router_service/guards/principal_ledger.h"
 #include "router_service/pacing/joule_budget.h"
 #include "router_service/pacing/price_level.h"
 #include "router_service/pacing/window_budget.h"
@@ -22,6 +23,9 @@ struct Usage {
 // The budgets that bind one (pool, tenant). Immutable.
 struct BudgetSet {
   std::vector<std::shared_ptr<JouleBudget>> joules;
+  // By joule budget: what bounds each principal's part of it; null where it is not bounded. Empty: of
+  // none.
+  std::vector<std::shared_ptr<PrincipalLedger>> ledgers;
   std::vector<std::shared_ptr<WindowBudget>> windows;
   std::vector<std::string> joule_names;  // for messages
   std::vector<std::string> window_names;
@@ -37,8 +41,11 @@ class Reservation {
   // Unsettled: everything is given back, and the request counts as never made.
   ~Reservation();
 
-  // Sum of the prices of all joule budgets that apply, at this moment, in quality units per joule.
+  // Sum of the prices of all joule budgets that apply, at this moment, in quality units per joule,
+  // each times what the budget's ledger makes of it for this principal.
   double price_per_joule() const;
+  // That over what a principal within its part of the budgets would pay, at least 1.
+  double price_multiplier() const;
   // Joules beyond what is held that the budgets cover. Something dearer than the cheapest answer
   // must not take more. May be 0 (the cheapest then answers, `budget`); infinite without budgets.
   double headroom_j() const;
@@ -69,10 +76,14 @@ class Reservation {
  private:
   friend class BudgetPacer;
   void Release();
+  // Of the price of the joule budget number `i`.
+  double Multiplier(size_t i) const { return charges_.empty() ? 1 : charges_[i].multiplier(); }
+  void HoldCharges(double energy_j);
 
   std::shared_ptr<const BudgetSet> budgets_;  // null: none, or settled
   std::shared_ptr<const BudgetSet> settled_;
   std::vector<WindowBudget::Hold> windows_;
+  std::vector<PrincipalLedger::Charge> charges_;  // by ledger of the set
   double held_j_ = 0;
   double first_hold_j_ = 0;
   double metered_j_ = 0;  // of held_j_, what metering added

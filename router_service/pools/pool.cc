@@ -218,6 +218,12 @@ absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1:
       return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
                                     ", but cascade.file knows nothing of its confidence"));
     }
+    const std::optional<CascadeStages>& stages = rooms->cascade->stages();
+    if (stages && stages->experts.front() != first) {
+      return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
+                                    ", but cascade.file was calibrated to begin with ",
+                                    names[stages->experts.front()]));
+    }
   }
   rooms->combiner = MakeCombiner(pool.combiner(), pool.combined_output());
   rooms->contract = std::move(contract);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
+#include "router_service/gating/sparse/validate_gate.h"
 
 namespace penstock::router {
 namespace {
@@ -39,7 +40,11 @@ absl::Status CheckCounts(const std::string& path, const config::v1::Pool& pool) 
                                       selection.max_experts(), experts));
   PENSTOCK_RETURN_IF_ERROR(
       CheckCount(path + ".gate.topk_softmax.k", topk.has_k(), topk.k(), experts));
-  return CheckCount(path + ".gate.random.k", random.has_k(), random.k(), experts);
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckCount(path + ".gate.random.k", random.has_k(), random.k(), experts));
+  std::vector<std::string> names;
+  for (const config::v1::PoolExpert& expert : pool.experts()) names.push_back(expert.name());
+  return ValidateGate(path + ".gate", pool.gate(), names);
 }
 
 }  // namespace

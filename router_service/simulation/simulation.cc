@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <deque>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +49,9 @@ class Simulator {
     for (const config::v1::Budget& budget : options_.budgets) {
       PENSTOCK_RETURN_IF_ERROR(pacer_.SetBudget(kPool, budget));
     }
+    for (size_t e = 0; e < outcomes_.experts.size(); ++e) {
+      mean_joules_.push_back(outcomes_.MeanJoules(e));
+    }
     result_.requests.resize(trace_.at_s.size());
     for (size_t i = 0; i < trace_.at_s.size(); ++i) {
       while (!events_.empty() && events_.top().at_s <= trace_.at_s[i]) Happen();
@@ -64,9 +68,15 @@ class Simulator {
     ++result_.events;
     SimulatedRequest& request = result_.requests[i];
     request.arrived_s = request.started_s = request.finished_s = clock_.seconds();
-    CounterRandom random(options_.seed, i);
-    request.row = static_cast<uint32_t>(random.Below(outcomes_.rows()));
-    absl::StatusOr<Reservation> opened = pacer_.Open(kPool, {});
+    std::string principal;
+    if (options_.callers.empty()) {
+      CounterRandom random(options_.seed, i);
+      request.row = static_cast<uint32_t>(random.Below(outcomes_.rows()));
+    } else {
+      request.row = options_.callers[i].row;
+      principal = absl::StrCat("principal-", options_.callers[i].principal);
+    }
+    absl::StatusOr<Reservation> opened = pacer_.Open(kPool, principal);
     if (!opened.ok()) {
       digest_.Add(uint64_t{0});
       return;
@@ -97,13 +107,15 @@ class Simulator {
 
   void Choose(absl::Span<const OutcomeMatrix::Cell> row, const Reservation& reservation,
               SimulatedRequest& request) {
+    const bool repriced = reservation.price_multiplier() > 1;
     candidates_.resize(row.size());
     priced_.clear();
     for (size_t e = 0; e < row.size(); ++e) {
       SelectionCandidate& candidate = candidates_[e];
       candidate = {};
       candidate.score = candidate.quality = row[e].predicted_quality;
-      candidate.energy_j = row[e].predicted_joules;
+      // Who is repriced is priced by mean answers, as the router does it.
+      candidate.energy_j = repriced ? mean_joules_[e] : row[e].predicted_joules;
       if (std::isnan(row[e].quality)) {
         candidate.excluded = Exclusion::kLeftOut;
       } else {
@@ -194,6 +206,7 @@ class Simulator {
   SelectionResult selection_;
   std::vector<SelectionCandidate> candidates_;
   std::vector<PricedOption> priced_;
+  std::vector<double> mean_joules_;  // by expert
   EventQueue<RunEvent> events_;
   std::vector<RunningRequest> runs_;
   std::vector<uint32_t> free_;
@@ -211,6 +224,15 @@ absl::Status Check(const ArrivalTrace& trace, const OutcomeMatrix& outcomes,
   }
   if (outcomes.cells.size() != outcomes.rows() * outcomes.experts.size()) {
     return absl::InternalError("the outcome matrix is not full");
+  }
+  if (!options.callers.empty() && options.callers.size() != trace.at_s.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(options.callers.size(), " callers for ",
+                                                   trace.at_s.size(), " arrivals"));
+  }
+  for (const SimulatedCaller& caller : options.callers) {
+    if (caller.row < outcomes.rows()) continue;
+    return absl::InvalidArgumentError(absl::StrCat("a caller asks for row ", caller.row,
+                                                   " of a table of ", outcomes.rows()));
   }
   if (!options.slots.empty() && options.slots.size() != outcomes.experts.size()) {
     return absl::InvalidArgumentError(absl::StrCat(options.slots.size(), " slots for ",

@@ -12,6 +12,12 @@
 
 namespace penstock::router {
 
+// Whose request an arrival is, and for which row of the matrix.
+struct SimulatedCaller {
+  uint32_t principal = 0;
+  uint32_t row = 0;
+};
+
 struct SimulationOptions {
   std::vector<config::v1::Budget> budgets;  // of the pool
   BudgetPacer::Options pacer;
@@ -21,6 +27,8 @@ struct SimulationOptions {
   double value = 1;        // of one right answer
   bool metered = true;     // running work tells its joules, and its reservation follows
   uint64_t seed = 1;       // which row of the matrix an arrival is
+  // By arrival, instead of rows drawn by `seed` that are one principal's. Empty: those.
+  std::vector<SimulatedCaller> callers;
   // Requests of one expert at once, by expert; empty or 0: no limit. More wait in order.
   std::vector<uint32_t> slots;
 };
@@ -32,7 +40,7 @@ struct SimulatedRequest {
   double arrived_s = 0;
   double started_s = 0;
   double finished_s = 0;
-  double price_per_joule = 0;  // at which it was decided
+  double price_per_joule = 0;  // at which it was decided, its principal's multiplier included
   float joules = 0;
   float predicted_joules = 0;
   uint32_t row = 0;
@@ -50,8 +58,8 @@ struct SimulationResult {
 // Arrivals, decisions and completions by a simulated clock: each arrival is a row of the matrix,
 // drawn by (seed, number), and takes the router's own way: BudgetPacer::Open, Selector, reservation,
 // RecordDecision, and settlement when the answer has come, a run time later. Events of one moment
-// keep the order in which they were made. Deterministic. INVALID_ARGUMENT where a budget, the matrix
-// or the slots mean nothing.
+// keep the order in which they were made. Deterministic. INVALID_ARGUMENT where a budget, the matrix,
+// the callers or the slots mean nothing.
 absl::StatusOr<SimulationResult> Simulate(const ArrivalTrace& trace, const OutcomeMatrix& outcomes,
                                           const SimulationOptions& options);
 

@@ -36,7 +36,8 @@ Outcome Penstock(std::vector<std::string> arguments) {
 const std::map<std::string, std::vector<std::string>>& MainOptions() {
   static const auto& options = *new std::map<std::string, std::vector<std::string>>{
       {"serve", {"--config", "--roles", "--ready_file", "--validate_config"}},
-      {"train", {"--outcomes", "--inputs", "--output", "--experts", "--seed", "--json"}},
+      {"train", {"--outcomes", "--inputs", "--output", "--experts", "--seed", "--cascade", "--risk",
+        "--gate", "--gate_k", "dense_to_sparse", "--json"}},
       {"plan",
        {"--outcomes", "--profile", "--energy_limit_j", "--latency_limit_ms", "--semantics", "--watts",
         "--cascade", "--plot", "--json"}},

@@ -136,8 +136,9 @@ TEST(YamlConfigTest, MapsByIntegersAreRead) {
 
 TEST(YamlConfigTest, TwoFieldsOfAOneofAreRefused) {
   EXPECT_EQ(ErrorOf("router: {pools: [{gate: {random: {}, topk_softmax: {}}}]}"),
-            "router.pools[0].gate.topk_softmax: only one of topk_softmax, random may stand here, "
-            "and random stands already (line 1)");
+            "router.pools[0].gate.topk_softmax: only one of topk_softmax, random, dselect_k, comet, "
+            "activation, dense_to_sparse, phatgoose, mixer may stand here, and random stands already "
+            "(line 1)");
 }
 
 TEST(YamlConfigTest, AWrongTypeIsNamedWithWhatWasWanted) {

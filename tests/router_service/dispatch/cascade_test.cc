@@ -104,6 +104,49 @@ TEST(CascadeTest, EscalationsAreLimited) {
   EXPECT_FALSE(DecideEscalation(0.3, std::vector{Option(1, 0.8, 5)}, limits).option);
 }
 
+TEST(StageTest, TheNextStageIsAskedWhileTheLastMayFollow) {
+  // No gain, and a price that no gain would be worth: a stated risk is kept all the same.
+  const std::vector<EscalationOption> later = {Option(1, 0.2, 2), Option(2, 0.2, 5)};
+  EscalationLimits limits = AtPrice(100);
+  limits.max_escalations = 2;
+  EXPECT_EQ(DecideStage(later, limits).option, 0u);
+  limits.escalations_done = 1;
+  EXPECT_EQ(DecideStage(later, limits).option, 1u);  // the middle's answer could not be doubted
+  limits.escalations_done = 2;
+  EXPECT_FALSE(DecideStage(later, limits).option.has_value());
+  EXPECT_FALSE(DecideStage({}, AtPrice(0)).option.has_value());
+}
+
+TEST(StageTest, ANextStageThatCannotBeAskedIsSkippedForTheLast) {
+  std::vector<EscalationOption> later = {Option(1, 0.8, 2, 0.5), Option(2, 0.9, 5, 0.05),
+                                         Option(3, 0.95, 9, 0.1)};
+  EscalationLimits limits;
+  limits.max_escalations = 3;
+  limits.time_left_s = 0.2;
+  const Escalation skipped = DecideStage(later, limits);
+  EXPECT_EQ(skipped.option, 2u);
+  EXPECT_FALSE(skipped.stopped_by_deadline);
+  later[0].latency_s = 0.01;
+  EXPECT_EQ(DecideStage(later, limits).option, 0u);
+  later[0].admissible = false;
+  EXPECT_EQ(DecideStage(later, limits).option, 2u);
+}
+
+TEST(StageTest, SaysWhatKeepsTheLastStageFromBeingAsked) {
+  std::vector<EscalationOption> later = {Option(2, 0.9, 5, 0.05)};
+  EscalationLimits limits;
+  limits.time_left_s = 0.01;
+  EXPECT_TRUE(DecideStage(later, limits).stopped_by_deadline);
+  limits = EscalationLimits();
+  limits.headroom_j = 4;
+  EXPECT_TRUE(DecideStage(later, limits).stopped_by_budget);
+  EXPECT_FALSE(DecideStage(later, limits).option.has_value());
+  limits = EscalationLimits();
+  limits.request_joules_left = 4;
+  const Escalation own = DecideStage(later, limits);
+  EXPECT_FALSE(own.option || own.stopped_by_budget || own.stopped_by_deadline);
+}
+
 TEST(CascadeTest, InadmissibleAndNonFiniteOptionsAreNotAsked) {
   std::vector<EscalationOption> options = {Option(1, 0.9, 1),
                                            Option(2, std::numeric_limits<double>::quiet_NaN(), 1)};

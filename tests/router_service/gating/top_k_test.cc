@@ -126,6 +126,24 @@ TEST(ChooseTopKRows, ChoosesAsTheSingleFormDoes) {
   EXPECT_NEAR(weights[3], second.experts[1].weight, 1e-6);
 }
 
+TEST(ChooseTopK, GivesNoSlotToALogitOfMinusInfinity) {
+  const TopKChoice choice = Choose({-kInfinity, 2, -kInfinity}, {}, 2);
+  EXPECT_THAT(Ids(choice), ElementsAre(1));
+  EXPECT_FALSE(choice.non_finite);
+}
+
+TEST(ChooseTopKRows, GivesNoSlotToALogitOfMinusInfinity) {
+  std::vector<float> logits = {-kInfinity, 2, -kInfinity, 1, -kInfinity, 1};
+  std::vector<int32_t> ids(4);
+  std::vector<float> weights(4);
+  const auto statistics = ChooseTopKRows(2, 3, absl::MakeSpan(logits), {}, 2, absl::MakeSpan(ids),
+                                         absl::MakeSpan(weights));
+  ASSERT_TRUE(statistics.ok()) << statistics.status();
+  EXPECT_EQ(statistics->non_finite_rows, 0);
+  EXPECT_THAT(ids, ElementsAre(1, -1, 0, 2));
+  EXPECT_THAT(weights, ElementsAre(1, 0, 0.5f, 0.5f));
+}
+
 TEST(ChooseTopKRows, CountsRowsWithoutExpertAndRowsThatAreNotFinite) {
   std::vector<float> logits = {std::nanf(""), kInfinity, 1, std::nanf("")};
   std::vector<int32_t> ids(2);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/random.h"
@@ -156,6 +157,133 @@ TEST(Trainer, FitsTheCascadeToConfidence) {
   EXPECT_NEAR(unsure[1], 0.95, 0.04);
 }
 
+TEST(Trainer, StatesNoRiskUnlessAsked) {
+  EXPECT_FALSE(TrainedOnce().report.cascade_risk.has_value());
+  const std::string path = TrainedOnce().folder + "/cascade.safetensors";
+  const auto model = CascadeQuality::Open(path, {"left", "right"});
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_FALSE((*model)->stages().has_value());
+  const auto file = Safetensors::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->entries().size(), 2u);
+  EXPECT_EQ((*file)->metadata().count("stages"), 0u);
+}
+
+// small is right with the square of its confidence, middle with its own, which is higher, large
+// with .9 at a hundred times the joules of small.
+std::string Staged(const std::string& name, uint64_t seed, int rows) {
+  const std::string path = ProcessTempDir() + name;
+  std::ofstream out(path);
+  for (int i = 0; i < rows; ++i) {
+    CounterRandom random(seed, static_cast<uint64_t>(i));
+    const double small = 0.5 + 0.49 * random.Uniform(), middle = 0.6 + 0.39 * random.Uniform();
+    const auto draw = [&](double p) { return random.Uniform() < p ? 1 : 0; };
+    const int small_right = draw(small * small), middle_right = draw(middle);
+    out << absl::StrCat(R"({"id": )", i, R"(, "features": [0], "experts": {"small": {"quality": )",
+                        small_right, R"(, "joules": 1, "confidence": [)", small, ", ", 1 - small,
+                        R"(]}, "middle": {"quality": )", middle_right,
+                        R"(, "joules": 10, "confidence": [)", middle, ", ", 1 - middle,
+                        R"(]}, "large": {"quality": )", draw(0.9), R"(, "joules": 100}}})", "\n");
+  }
+  return path;
+}
+
+// What the router gives up against the last stage alone with the file of `folder`, on every row of
+// `table`, and the share of rows at which it need not ask it.
+std::pair<double, double> ServedRisk(const std::string& folder, const OutcomeTable& table) {
+  const auto model = CascadeQuality::Open(folder + "/cascade.safetensors", table.experts);
+  EXPECT_TRUE(model.ok()) << model.status();
+  if (!model.ok() || !(*model)->stages()) return {1, 0};
+  const CascadeStages& stages = *(*model)->stages();
+  const size_t last = stages.experts.back();
+  double lost = 0, accepted = 0;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    for (const size_t standing : stages.experts) {
+      if (standing == last) break;
+      std::vector<float> quality(table.experts.size());
+      const AnswerConfidence& confidence = table.confidence[table.At(standing, row)];
+      (*model)->Predict(standing, absl::MakeConstSpan(&confidence, 1), absl::MakeSpan(quality));
+      if (!stages.MayStand(standing, quality)) continue;
+      accepted += 1;
+      lost +=
+          table.quality[table.At(standing, row)] == 0 && table.quality[table.At(last, row)] == 1;
+      break;
+    }
+  }
+  const double rows = static_cast<double>(table.rows());
+  return {lost / rows, accepted / rows};
+}
+
+TEST(Trainer, TheStatedRiskOfACascadeHoldsOnFreshRows) {
+  OutcomeTableSource source;
+  source.file = Staged("fresh.jsonl", 999, 6000);
+  const auto fresh = ReadOutcomeTable(source);
+  ASSERT_TRUE(fresh.ok()) << fresh.status();
+  constexpr int kTables = 12;
+  constexpr double kRisk = 0.05;
+  double sum = 0, squares = 0, accepted = 0;
+  for (int i = 0; i < kTables; ++i) {
+    TrainOptions options;
+    options.outcomes_file =
+        Staged(absl::StrCat("staged", i, ".jsonl"), static_cast<uint64_t>(i), 700);
+    options.output_folder = ProcessTempDir() + absl::StrCat("staged", i);
+    options.heldout_share = 0.4;
+    options.cascade = {"small", "middle", "large"};
+    options.risk = kRisk;
+    const auto report = Train(options);
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_TRUE(report->cascade_risk.has_value());
+    EXPECT_EQ(report->cascade_risk->rows, report->heldout_rows);
+    EXPECT_LE(report->cascade_risk->after.risk, kRisk);
+    const auto [risk, share] = ServedRisk(options.output_folder, *fresh);
+    sum += risk;
+    squares += risk * risk;
+    accepted += share / kTables;
+  }
+  const double mean = sum / kTables;
+  const double error = std::sqrt((squares / kTables - mean * mean) / (kTables - 1));
+  EXPECT_LE(mean, kRisk + 3 * error);
+  EXPECT_GT(mean, kRisk / 2);  // and what it may spend, it spends
+  EXPECT_GT(accepted, 0.3);
+}
+
+TEST(Trainer, ReportsTheRiskOfTheCascade) {
+  TrainOptions options;
+  options.outcomes_file = Staged("stated.jsonl", 3, 600);
+  options.output_folder = ProcessTempDir() + "stated";
+  options.cascade = {"small", "large"};
+  options.risk = 0.04;
+  const auto report = Train(options);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(FormatTrainReport(*report), HasSubstr("cascade small -> large at risk 0.04"));
+  const auto file = Safetensors::Open(options.output_folder + "/cascade.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->metadata().at("stages"), "small,large");
+  EXPECT_EQ((*file)->metadata().at("risk"), "0.04");
+  EXPECT_THAT((*file)->Floats("least_lead", {1}).value_or(std::vector<float>()),
+              ElementsAre(static_cast<float>(report->cascade_risk->after.lead)));
+  // The rest of the files is what it is without a stated risk.
+  options.output_folder = ProcessTempDir() + "unstated";
+  options.cascade.clear();
+  options.risk.reset();
+  ASSERT_TRUE(Train(options).ok());
+  const auto without = Safetensors::Open(options.output_folder + "/cascade.safetensors");
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_EQ((*file)->Find("weight")->data, (*without)->Find("weight")->data);
+}
+
+TEST(Trainer, WarnsWhereTheRowsAreTooFewForTheRisk) {
+  TrainOptions options;
+  options.outcomes_file = Staged("few.jsonl", 4, 200);
+  options.cascade = {"small", "large"};
+  options.risk = 0.001;
+  const auto report = Train(options);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->cascade_risk->always_escalates);
+  EXPECT_THAT(report->warnings,
+              testing::Contains(HasSubstr("the cascade always goes on to \"large\"")));
+}
+
 TEST(Trainer, GivesTheSameFilesTwice) {
   const std::string outcomes = Synthetic("twice.jsonl", 300);
   const auto bytes = [&](const std::string& folder) {
@@ -254,6 +382,16 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
   options.experts = {"left", "middle"};
   EXPECT_THAT(std::string(Train(options).status().message()),
               HasSubstr("tells no quality of expert \"middle\""));
+  options.experts = {};
+  options.risk = 0.02;
+  EXPECT_THAT(std::string(Train(options).status().message()),
+              HasSubstr("risk is set, but cascade is not"));
+  options.cascade = {"left", "large"};
+  options.risk.reset();
+  EXPECT_THAT(std::string(Train(options).status().message()),
+              HasSubstr("cascade is set, but risk is not"));
+  options.risk = 1.5;
+  EXPECT_THAT(std::string(Train(options).status().message()), HasSubstr("risk is 1.5"));
 }
 
 TEST(Trainer, RefusesATableThatIsTooSmall) {

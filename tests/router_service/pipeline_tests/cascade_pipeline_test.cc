@@ -1,5 +1,7 @@
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 
+#include <limits>
+
 namespace penstock::router {
 namespace {
 
@@ -135,6 +137,110 @@ TEST_F(CascadePipeline, ABudgetThatIsSpentKeepsTheCheapAnswer) {
   }
   EXPECT_LE(joules, 50 * 0.1 * 1.3);
   EXPECT_THAT(degraded, HasSubstr("budget"));
+}
+
+// small (0.1 J), middle (0.5 J), big (1 J): a standing answer is right with the confidence it states,
+// big with 0.95.
+class StatedRisk : public RouterFixture {
+ protected:
+  static constexpr char kThreeExperts[] = R"(
+pools:
+- name: pool
+  experts:
+  - {name: big, replicas: [{address: "big:1"}]}
+  - {name: middle, replicas: [{address: "middle:1"}]}
+  - {name: small, replicas: [{address: "small:1"}]}
+)";
+
+  void BuildStages(float least_lead, const std::string& cascade, const std::string& more = "") {
+    Replica("middle:1").facts = ModelFacts(0.005, 0.5);
+    Build(absl::StrCat(kThreeExperts, "  cascade: {first: small, file: ", StagesFile(least_lead),
+                       cascade, "}\n", more));
+    Target("big:1").AnswerWith(MakeReply(1, 0.99f, 1.0));
+  }
+
+  std::string StagesFile(float least_lead) {
+    std::vector<float> weight(3 * 3 * 3, 0);
+    for (size_t standing = 0; standing < 3; ++standing) {
+      weight[(standing * 3 + standing) * 3 + 1] = 1;
+      if (standing != 2) weight[(standing * 3 + 2) * 3] = 2.944439f;  // logit 0.95
+    }
+    const std::string path = dir_.File("stages.safetensors");
+    EXPECT_THAT(WriteSafetensors(path,
+                                 {{"weight", {3, 3, 3}, weight},
+                                  {"can_stand", {3}, {1, 1, 1}},
+                                  {"least_lead", {1}, {least_lead}}},
+                                 {{"experts", R"(["small","middle","big"])"},
+                                  {"stages", "small,middle,big"}}),
+                IsOk());
+    return path;
+  }
+
+  // Who answered, small and middle being so sure.
+  std::string Answered(float small, float middle) {
+    Target("small:1").AnswerWith(MakeReply(1, small, 0.1));
+    Target("middle:1").AnswerWith(MakeReply(1, middle, 0.5));
+    return Text(Ask(MakeRequest()), "penstock_experts");
+  }
+};
+
+TEST_F(StatedRisk, AnAnswerStandsWhereItLeadsByEnough) {
+  BuildStages(-0.25f, ", max_escalations: 2");
+  EXPECT_EQ(Answered(0.71f, 0.6f), "small");
+  EXPECT_EQ(Last().runs_size(), 1);
+  EXPECT_THAT(Last().reason(), HasSubstr("sure enough for the stated risk"));
+  EXPECT_EQ(Answered(0.69f, 0.71f), "middle");
+  EXPECT_EQ(Last().runs_size(), 2);
+  EXPECT_EQ(Answered(0.69f, 0.69f), "big");
+  EXPECT_EQ(Last().runs_size(), 3);
+}
+
+TEST_F(StatedRisk, TheLastEscalationGoesToTheLastStage) {
+  BuildStages(-0.25f, "");
+  EXPECT_EQ(Answered(0.69f, 0.99f), "big");
+  EXPECT_TRUE(Target("middle:1").calls().empty());
+}
+
+TEST_F(StatedRisk, AStageThatIsDownIsSkippedAndALastOneThatIsDownIsSaid) {
+  BuildStages(-0.25f, ", max_escalations: 2");
+  Target("middle:1").SetHealthy(false);
+  EXPECT_EQ(Answered(0.69f, 0.99f), "big");
+  EXPECT_EQ(Last().degraded(), "");
+  Target("big:1").SetHealthy(false);
+  EXPECT_EQ(Answered(0.69f, 0.99f), "small");
+  EXPECT_EQ(Last().degraded(), "expert_failed");
+}
+
+TEST_F(StatedRisk, AnInfiniteLeadAlwaysEscalates) {
+  BuildStages(std::numeric_limits<float>::infinity(), "");
+  EXPECT_EQ(Answered(1, 1), "big");
+}
+
+TEST_F(StatedRisk, TheBudgetStillBinds) {
+  BuildStages(0.5f, "", "  budgets: [{resource: JOULES, amount: 0.1, per: REQUEST}]\n");
+  double joules = 0;
+  std::string degraded;
+  for (int i = 0; i < 50; ++i) {
+    Target("small:1").AnswerWith(MakeReply(1, 0.6f, 0.1));
+    const InferReply reply = Ask(MakeRequest());
+    joules += Number(reply, "penstock_energy_j");
+    absl::StrAppend(&degraded, Text(reply, "penstock_degraded"), " ");
+  }
+  EXPECT_LE(joules, 50 * 0.1 * 1.3);
+  EXPECT_THAT(degraded, HasSubstr("budget"));
+}
+
+TEST_F(StatedRisk, BeginsWithItsFirstStageOnly) {
+  config::v1::Router config;
+  ASSERT_THAT(ReadYaml(absl::StrCat(kThreeExperts, "  cascade: {first: middle, file: ",
+                                    StagesFile(0), "}\n  inputs: [{name: x, datatype: FP32, shape: "
+                                    "[-1, 4]}]\n  outputs: [{name: p, datatype: FP32, shape: [-1, "
+                                    "2]}]\n  batched: true\n"),
+                       config),
+              IsOk());
+  EXPECT_THAT(PoolCatalogue::Create(config, false, timers_, clock_, connector_).status(),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("calibrated to begin with small")));
 }
 
 TEST_F(CascadePipeline, ACascadeWithoutItsFileIsRefused) {

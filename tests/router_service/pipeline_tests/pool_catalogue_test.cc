@@ -177,6 +177,17 @@ TEST_F(PoolCatalogueTest, RefusesMoreExpertsARequestThanThereAre) {
               refused("pools[0].selection.max_experts: wanted 1 to 1, got 2"));
   EXPECT_THAT(with("selection: {max_experts: 0}"), refused("selection.max_experts"));
   EXPECT_THAT(with("selection: {max_experts: 1}, gate: {topk_softmax: {k: 1}}"), IsOk());
+  EXPECT_THAT(with("gate: {comet: {file: any, k: 2}}"),
+              refused("pools[0].gate.comet.k: wanted 1 to 1, got 2"));
+}
+
+TEST_F(PoolCatalogueTest, RefusesALinearGateWithALearnedTemperature) {
+  EXPECT_THAT(
+      CreateStatus(
+          R"(pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}],
+             gate: {activation: {file: any, activation: IDENTITY}}}])"),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("pools[0].gate.activation.activation: wanted TANH, SIGMOID or GELU")));
 }
 
 TEST(PoolContract, WithoutModelConfigALeadingVariableDimensionMeansRows) {

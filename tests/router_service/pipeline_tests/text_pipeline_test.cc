@@ -63,6 +63,25 @@ TEST_F(TextPipeline, WhatIsLearntIsTheCostOfAMeanAnswer) {
   EXPECT_NEAR(catalogue_->Find("pool")->record->cost.Estimate(1, 0, 1, {}).energy_j, 1, 0.05);
 }
 
+// Else a prompt that lets a dear expert's answer seem short would be out of the price's reach.
+TEST_F(TextPipeline, WhoTookMoreThanItsPartIsPricedByMeanAnswers) {
+  BuildText("  budgets: [{resource: JOULES, amount: 0.3, per: REQUEST, bound_tenants: true}]\n");
+  const auto ask = [&](const std::string& tenant, const char* prompt, const std::string& experts) {
+    InferRequest request = Prompt(prompt);
+    if (!experts.empty()) request.parameters.push_back({"penstock_experts", experts});
+    Ask(request, Rights({.forced_experts = true}, tenant));
+    return Last();
+  };
+  for (int i = 0; i < 20; ++i) {
+    ask("modest", kPoem, "small");
+    ask("greedy", kProof, "big");
+  }
+  EXPECT_LT(ask("modest", kPoem, "").candidates(1).energy_j(), 0.4);
+  const v1::Decision greedy = ask("greedy", kPoem, "");
+  EXPECT_GT(greedy.price_multiplier(), 1);
+  EXPECT_NEAR(greedy.candidates(1).energy_j(), 1, 0.05);
+}
+
 TEST_F(TextPipeline, AnExpertThatTellsNoJoulesStartsFromTheTablesOwn) {
   Replica("big:1").facts->description.reset();
   BuildText();

@@ -149,6 +149,13 @@ TEST(SimulationTest, RefusesWhatMeansNothing) {
   options.slots = {1};
   EXPECT_THAT(Simulate(Steady(1, 1), Planted(1), options),
               StatusIs(absl::StatusCode::kInvalidArgument));
+  options.slots = {};
+  options.callers = {{0, 0}};
+  EXPECT_THAT(Simulate(Steady(2, 1), Planted(1), options),
+              StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("1 callers for 2")));
+  options.callers = {{0, 1}};
+  EXPECT_THAT(Simulate(Steady(1, 1), Planted(1), options),
+              StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("row 1")));
 }
 
 }  // namespace

@@ -1,0 +1,113 @@
+#include "router_service/guards/principal_ledger.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace penstock::router {
+namespace {
+
+// Of the multiplier's exponent: far beyond any decision, and a price times it stays finite.
+constexpr double kMostExponent = 30;
+
+}  // namespace
+
+PrincipalLedger::PrincipalLedger(size_t capacity) : capacity_(std::max<size_t>(capacity, 2)) {}
+
+PrincipalLedger::Charge PrincipalLedger::Open(absl::string_view principal, double rho_j) {
+  Charge charge;
+  if (!(rho_j > 0)) return charge;
+  MutexLock lock(mutex_);
+  Account& account = AccountOf(principal);
+  ++account.in_flight;
+  Place(account);
+  charge.account_ = &account;
+  charge.rho_j_ = rho_j;
+  charge.multiplier_ = MultiplierOf(account);
+  return charge;
+}
+
+void PrincipalLedger::Hold(Charge& charge, double energy_j) {
+  if (charge.account_ == nullptr || energy_j == 0) return;
+  MutexLock lock(mutex_);
+  charge.held_j_ += energy_j;
+  // The allowance counts together with the joules: a request that holds nothing lends no credit.
+  const double pending = charge.held_j_ > 0 ? charge.held_j_ / charge.rho_j_ - kAllowance : 0;
+  charge.account_->pending += pending - charge.pending_;
+  charge.pending_ = pending;
+}
+
+void PrincipalLedger::Settle(Charge& charge, double energy_j) {
+  if (charge.account_ == nullptr) return;
+  MutexLock lock(mutex_);
+  const double taken = std::isfinite(energy_j) ? energy_j : charge.held_j_;
+  double& credit = charge.account_->credit;
+  credit = std::min(kDepth, credit + kAllowance - taken / charge.rho_j_);
+  Close(charge);
+}
+
+void PrincipalLedger::Forget(Charge& charge) {
+  if (charge.account_ == nullptr) return;
+  MutexLock lock(mutex_);
+  Close(charge);
+}
+
+void PrincipalLedger::Close(Charge& charge) {
+  Account& account = *charge.account_;
+  charge.account_ = nullptr;
+  --account.in_flight;
+  // A sum of many small differences ends where it began.
+  account.pending = account.in_flight == 0 ? 0 : account.pending - charge.pending_;
+  Place(account);
+}
+
+double PrincipalLedger::Multiplier(absl::string_view principal) const {
+  MutexLock lock(mutex_);
+  const auto it = by_name_.find(principal);
+  return it == by_name_.end() ? 1 : MultiplierOf(*it->second);
+}
+
+double PrincipalLedger::Credit(absl::string_view principal) const {
+  MutexLock lock(mutex_);
+  const auto it = by_name_.find(principal);
+  return it == by_name_.end() ? 0 : it->second->credit;
+}
+
+size_t PrincipalLedger::principals() const {
+  MutexLock lock(mutex_);
+  return by_name_.size();
+}
+
+double PrincipalLedger::MultiplierOf(const Account& account) const {
+  // Two places at least: whoever has none is not alone either.
+  if (by_name_.size() < 2) return 1;
+  const double debt = std::max(0.0, account.pending - account.credit);
+  return std::exp(std::min(debt / kWidth, kMostExponent));
+}
+
+PrincipalLedger::Account& PrincipalLedger::AccountOf(absl::string_view principal) {
+  const auto known = by_name_.find(principal);
+  if (known != by_name_.end()) return *known->second;
+  if (by_name_.size() >= capacity_) {
+    if (evictable_.empty()) return shared_;
+    by_name_.erase(evictable_.front().principal);
+    evictable_.pop_front();
+  }
+  kept_.emplace_back();
+  Account& account = kept_.back();
+  account.principal = std::string(principal);
+  account.at = std::prev(kept_.end());
+  account.credit = std::min(0.0, shared_.credit);
+  shared_.credit -= account.credit;
+  by_name_.emplace(account.principal, &account);
+  return account;
+}
+
+void PrincipalLedger::Place(Account& account) {
+  if (&account == &shared_) return;
+  Accounts& from = account.evictable ? evictable_ : kept_;
+  account.evictable = account.in_flight == 0 && account.credit >= 0;
+  Accounts& to = account.evictable ? evictable_ : kept_;
+  to.splice(to.end(), from, account.at);
+}
+
+}  // namespace penstock::router

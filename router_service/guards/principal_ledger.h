@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "common/mutex.h"
+
+namespace penstock::router {
+
+// What bounds the joules that one principal can make a shared budget spend, however its prompts look to
+// the router (text that pushes any request to the dearest model: Shafran et al., Rerouting LLM Routers,
+// arXiv:2501.01818). One price keeps the sum and not the parts, so each principal p has its own credit,
+// in requests' worth of rho, the joules that a request may take on the mean:
+//   credit_p = min(50, credit_p + 1.25 - a / rho)     per settled request of a joules, from 0
+//   price_p  = price * exp(max(0, -credit_p) / 20)
+// What is in flight counts as what it holds, so that many at once are no way around it. In the long
+// run a principal whose price can make it cheaper takes at most 1.25 rho a request; one that takes no
+// more than that on the mean of any stretch of its requests never pays more than the others do. The
+// only principal there is pays the price alone: it is the budget. Against a price of 0 nothing is done,
+// since then there is enough for all.
+//
+// At most `capacity` principals are known. The one that was active longest ago makes room for a new
+// one, but only if it has nothing in flight and no debt: it comes back with 0, which is no more than
+// it left with. Where all are in debt or in flight, those without a place share one account, and the
+// first of them that gets a place takes over what that account owes. Thread-safe, O(1) a request,
+// deterministic in the order of its calls.
+class PrincipalLedger {
+ public:
+  static constexpr double kAllowance = 1.25;
+  static constexpr double kDepth = 50;
+  static constexpr double kWidth = 20;
+  static constexpr size_t kCapacity = 4096;
+
+  // `capacity` below 2 is taken for 2.
+  explicit PrincipalLedger(size_t capacity = kCapacity);
+
+ private:
+  struct Account;
+
+ public:
+  // One request on the account of its principal: opened, held for, then settled or forgotten, once.
+  class Charge {
+   public:
+    // What its principal pays over the others, at its arrival, in [1, e^30].
+    double multiplier() const { return multiplier_; }
+
+   private:
+    friend class PrincipalLedger;
+    Account* account_ = nullptr;  // null: none, or closed
+    double rho_j_ = 0;
+    double held_j_ = 0;
+    double pending_ = 0;  // of the account's
+    double multiplier_ = 1;
+  };
+
+  // A request arrives. `rho_j` not above 0 (a budget that has nothing to give): it is not counted.
+  Charge Open(absl::string_view principal, double rho_j);
+  // Joules more are held for it. They may come and go (negative).
+  void Hold(Charge& charge, double energy_j);
+  // What it took; not finite: what it held.
+  void Settle(Charge& charge, double energy_j);
+  // It never ran.
+  void Forget(Charge& charge);
+
+  // What a request of this principal would pay that arrived at this moment.
+  double Multiplier(absl::string_view principal) const;
+  // In requests' worth; 0 for one that is not known.
+  double Credit(absl::string_view principal) const;
+  size_t principals() const;
+
+ private:
+  using Accounts = std::list<Account>;
+  struct Account {
+    std::string principal;
+    double credit = 0;
+    double pending = 0;  // of requests in flight: held / rho less their allowance
+    size_t in_flight = 0;
+    bool evictable = false;
+    Accounts::iterator at;  // itself; not of the shared account
+  };
+
+  Account& AccountOf(absl::string_view principal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double MultiplierOf(const Account& account) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Close(Charge& charge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Into the list where it belongs, as the most recent.
+  void Place(Account& account) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t capacity_;
+  mutable Mutex mutex_;
+  Accounts kept_ ABSL_GUARDED_BY(mutex_);
+  Accounts evictable_ ABSL_GUARDED_BY(mutex_);  // by last activity, the longest ago first
+  absl::flat_hash_map<std::string, Account*> by_name_ ABSL_GUARDED_BY(mutex_);
+  Account shared_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace penstock::router

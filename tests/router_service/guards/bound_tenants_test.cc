@@ -1,0 +1,186 @@
+// A budget with bound_tenants, as the pacer and a request's reservation see it.
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "router_service/pacing/budget_pacer.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+
+namespace penstock::router {
+namespace {
+
+using config::v1::Budget;
+using testing::HasSubstr;
+
+Budget Joules(double amount, Budget::Per per = Budget::REQUEST) {
+  Budget budget;
+  budget.set_amount(amount);
+  budget.set_per(per);
+  budget.set_bound_tenants(true);
+  return budget;
+}
+
+class BoundTenantsTest : public testing::Test {
+ protected:
+  static BudgetPacer::Options Priced() {
+    BudgetPacer::Options options;
+    options.start_price_per_joule = 0.01;
+    return options;
+  }
+  void Set(const Budget& budget) { ASSERT_THAT(pacer_.SetBudget("pool", budget), IsOk()); }
+  void Ask(absl::string_view tenant, double energy_j, int times = 1) {
+    for (int i = 0; i < times; ++i) {
+      auto reservation = pacer_.Open("pool", tenant);
+      ASSERT_THAT(reservation.status(), IsOk());
+      reservation->Hold(energy_j);
+      reservation->Settle({energy_j});
+    }
+  }
+  double Multiplier(absl::string_view tenant) {
+    return pacer_.Peek("pool", tenant).price_multiplier;
+  }
+
+  FakeClock clock_{absl::UnixEpoch() + absl::Hours(10)};
+  MemoryWindowLedger ledger_;
+  BudgetPacer pacer_{clock_, ledger_, Priced()};
+};
+
+TEST_F(BoundTenantsTest, OnlyTheTenantThatTookMoreThanItsPartPaysMore) {
+  Set(Joules(10));
+  Ask("modest", 10);
+  Ask("greedy", 112.5);
+  auto greedy = pacer_.Open("pool", "greedy");
+  auto modest = pacer_.Open("pool", "modest");
+  const double shared = pacer_.PricePerJoule("pool");
+  EXPECT_NEAR(greedy->price_multiplier(), std::exp(0.5), 1e-12);
+  EXPECT_NEAR(greedy->price_per_joule(), shared * std::exp(0.5), 1e-12);
+  EXPECT_EQ(modest->price_multiplier(), 1);
+  EXPECT_DOUBLE_EQ(modest->price_per_joule(), shared);
+}
+
+TEST_F(BoundTenantsTest, WhatExplainSaysIsWhatARequestPays) {
+  Set(Joules(10));
+  Ask("modest", 10);
+  Ask("greedy", 112.5);
+  const BudgetPacer::Quote quote = pacer_.Peek("pool", "greedy");
+  auto opened = pacer_.Open("pool", "greedy");
+  EXPECT_DOUBLE_EQ(quote.price_per_joule, opened->price_per_joule());
+  EXPECT_DOUBLE_EQ(quote.price_multiplier, opened->price_multiplier());
+}
+
+TEST_F(BoundTenantsTest, UnlessAskedForNobodyIsRepriced) {
+  Budget budget = Joules(10);
+  budget.set_bound_tenants(false);
+  Set(budget);
+  Ask("modest", 10);
+  Ask("greedy", 1000);
+  EXPECT_EQ(Multiplier("greedy"), 1);
+}
+
+TEST_F(BoundTenantsTest, TheOnlyTenantPaysWhatThePacerSays) {
+  Set(Joules(10));
+  Ask("only", 100, 50);
+  EXPECT_EQ(Multiplier("only"), 1);
+}
+
+TEST_F(BoundTenantsTest, HoldsAndSettlementReachTheLedger) {
+  Set(Joules(10));
+  Ask("other", 10);
+  auto first = pacer_.Open("pool", "p");
+  first->Hold(112.5);
+  EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
+  first->Metered(120);  // half the hold more: 16.875 - 1.25
+  EXPECT_NEAR(Multiplier("p"), std::exp(15.625 / 20), 1e-12);
+  Reservation moved = *std::move(first);
+  moved.Settle({112.5});
+  moved.Settle({112.5});
+  EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
+  {
+    auto never_ran = pacer_.Open("pool", "p");
+    never_ran->Hold(1000);
+    EXPECT_GT(Multiplier("p"), 10);
+  }
+  EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
+}
+
+TEST_F(BoundTenantsTest, WattsAreARequestsPartByTheRateOfArrivals) {
+  Set(Joules(20, Budget::SECOND));
+  for (int i = 0; i < 2000; ++i) {  // two a second: 10 J each
+    Ask(i % 2 == 0 ? "modest" : "other", 10);
+    clock_.Advance(absl::Milliseconds(500));
+  }
+  Ask("greedy", 10 * 21.25);
+  EXPECT_NEAR(Multiplier("greedy"), std::exp(1.0), 0.03);
+  EXPECT_EQ(Multiplier("modest"), 1);
+}
+
+TEST_F(BoundTenantsTest, AChangedAmountKeepsWhatTenantsOwe) {
+  Set(Joules(10));
+  Ask("other", 10);
+  Ask("greedy", 112.5);
+  Set(Joules(20));
+  EXPECT_NEAR(Multiplier("greedy"), std::exp(0.5), 1e-12);
+  Budget off = Joules(20);
+  off.set_bound_tenants(false);
+  Set(off);
+  EXPECT_EQ(Multiplier("greedy"), 1);
+}
+
+TEST_F(BoundTenantsTest, PricesThatAreNotLearntStayTheSameForAll) {
+  BudgetPacer::Options options = Priced();
+  options.learning = false;
+  BudgetPacer pacer(clock_, ledger_, options);
+  ASSERT_THAT(pacer.SetBudget("pool", Joules(10)), IsOk());
+  for (const char* tenant : {"modest", "greedy", "greedy", "greedy"}) {
+    auto reservation = pacer.Open("pool", tenant);
+    reservation->Hold(1000);
+    reservation->Settle({1000});
+  }
+  EXPECT_EQ(pacer.Peek("pool", "greedy").price_multiplier, 1);
+}
+
+// Half the requests are of a tenant that pays ten times the price, and the budget covers the dear
+// option for half of all requests. At one price for all 10 J are worth the middle gain, .32.
+// Greedy's gains count a tenth, so that modest's take nearly all that there is: at .058, 58 of 64
+// and 6 of greedy's.
+TEST_F(BoundTenantsTest, TheLevelKnowsWhoPaysMore) {
+  const auto price = [&](bool bound) {
+    BudgetPacer pacer(clock_, ledger_, Priced());
+    Budget budget = Joules(6);
+    budget.set_bound_tenants(bound);
+    EXPECT_THAT(pacer.SetBudget("pool", budget), IsOk());
+    for (const auto& [tenant, joules] :
+         {std::pair("modest", 6.0), std::pair("greedy", 6 * (1.25 + 20 * std::log(10.0)))}) {
+      auto reservation = pacer.Open("pool", tenant);
+      reservation->Hold(joules);
+      reservation->Settle({joules});
+    }
+    for (int i = 0; i < 512; ++i) {
+      for (const char* tenant : {"modest", "greedy"}) {
+        auto reservation = pacer.Open("pool", tenant);
+        const PricedOption options[] = {{0, 1}, {0.01 * (i % 64 + 1), 11}};
+        reservation->RecordDecision(0, options);
+      }
+    }
+    return pacer.PricePerJoule("pool");
+  };
+  // .058 / .32 = .18, and what the level has not yet moved.
+  EXPECT_NEAR(price(true) / price(false), 0.18, 0.04);
+}
+
+TEST_F(BoundTenantsTest, RefusesBudgetsThatTenantsDoNotShare) {
+  Budget budget = Joules(10);
+  budget.set_tenant("acme");
+  EXPECT_THAT(pacer_.SetBudget("pool", budget),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("bound_tenants")));
+  budget = Joules(10, Budget::HOUR);
+  budget.set_resource(Budget::REQUESTS);
+  EXPECT_THAT(pacer_.SetBudget("pool", budget),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("REQUESTS")));
+}
+
+}  // namespace
+}  // namespace penstock::router
