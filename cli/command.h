@@ -23,6 +23,8 @@ void RegisterInfer(CLI::App& app, Run& run);
 void RegisterLoad(CLI::App& app, Run& run);
 void RegisterExplain(CLI::App& app, Run& run);
 void RegisterStatus(CLI::App& app, Run& run);
+void RegisterShadow(CLI::App& app, Run& run);
+void RegisterPromote(CLI::App& app, Run& run);
 void RegisterEvaluate(CLI::App& app, Run& run);
 
 }  // namespace penstock::cli

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
         penstock::cli::RegisterPlan, penstock::cli::RegisterInfer,
         penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
+        penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,
         penstock::cli::RegisterEvaluate}) {
     command(app, run);
   }

@@ -3,8 +3,11 @@
 #include <map>
 
 #include <prometheus/counter.h>
+#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+
+#include "router_service/pools/pool.h"
 
 namespace penstock::router {
 namespace {
@@ -16,6 +19,12 @@ using Histograms = prometheus::Family<prometheus::Histogram>;
 const prometheus::Histogram::BucketBoundaries kLatencyBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
     0.1,    0.25,    0.5,    1,     2.5,    5,     10};
+
+using Gauges = prometheus::Family<prometheus::Gauge>;
+
+Gauges& MakeGauges(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
 
 struct OfPool {
   prometheus::Histogram& latency;
@@ -54,7 +63,23 @@ struct RouterMetrics::State {
         retries(MakeCounters(registry, "penstock_router_retries_total",
                              "Second attempts, elsewhere, by pool.")),
         escalations(MakeCounters(registry, "penstock_router_escalations_total",
-                                 "Dearer experts asked after a first answer, by pool.")) {}
+                                 "Dearer experts asked after a first answer, by pool.")),
+        plans(MakeCounters(registry, "penstock_router_plans_total",
+                           "Plans of admissible experts made, by pool and reason.")),
+        congestion_gamma(MakeGauges(registry, "penstock_router_congestion_gamma",
+                                    "Price of load that keeps experts to max_utilisation, in units "
+                                    "of the noise of choice, by pool.")),
+        congestion_gamma_effective(
+            MakeGauges(registry, "penstock_router_congestion_gamma_effective",
+                       "Price of load that explains the experts' shares best: rising, balance "
+                       "outweighs quality; near 0, the load follows quality alone. By pool.")),
+        explored(MakeCounters(registry, "penstock_router_explored_total",
+                              "Requests sent to another expert than the best known, to learn of "
+                              "it, by pool.")),
+        awake(prometheus::BuildGauge()
+                  .Name("penstock_router_expert_awake")
+                  .Help("1: the pool's plan keeps the expert awake; 0: it may sleep.")
+                  .Register(registry)) {}
 
   void AddPool(const std::string& name) {
     const prometheus::Labels label = {{"pool", name}};
@@ -72,6 +97,11 @@ struct RouterMetrics::State {
   Counters& overhead;
   Counters& retries;
   Counters& escalations;
+  Counters& plans;
+  Gauges& congestion_gamma;
+  Gauges& congestion_gamma_effective;
+  Counters& explored;
+  Gauges& awake;
   std::map<std::string, OfPool> pools;  // fixed after construction
 };
 
@@ -94,9 +124,14 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
   const double cpu_s = absl::ToDoubleSeconds(event.cpu);
   pool.cpu.Increment(cpu_s);
   pool.overhead.Increment(cpu_s * state_->watts_per_core);
+  if (event.congestion) {
+    state_->congestion_gamma.Add({{"pool", name}}).Set(event.congestion->gamma);
+    state_->congestion_gamma_effective.Add({{"pool", name}}).Set(event.congestion->gamma_effective);
+  }
   if (event.decision == nullptr) return;
   const v1::Decision& decision = *event.decision;
   pool.joules.Increment(decision.energy_j());
+  if (decision.explored()) state_->explored.Add({{"pool", name}}).Increment();
   if (!decision.degraded().empty()) {
     state_->degraded.Add({{"pool", name}, {"reason", decision.degraded()}}).Increment();
   }
@@ -106,6 +141,14 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
         .Increment();
     if (run.reason() == "retry") pool.retries.Increment();
     if (run.reason() == "escalation") pool.escalations.Increment();
+  }
+}
+
+void RouterMetrics::PlanMade(const Pool& pool, const AdmissionPlan& plan) {
+  state_->plans.Add({{"pool", pool.name()}, {"reason", std::string(ReplanReasonName(plan.reason))}})
+      .Increment();
+  for (size_t i = 0; i < plan.awake.size(); ++i) {
+    state_->awake.Add({{"pool", pool.name()}, {"expert", pool.expert_names[i]}}).Set(plan.awake[i]);
   }
 }
 

@@ -12,6 +12,9 @@ class Registry;
 
 namespace penstock::router {
 
+struct AdmissionPlan;
+struct Pool;
+
 // The router's Prometheus metrics; their names appear nowhere else. Thread-safe.
 class RouterMetrics final : public RouteObserver {
  public:
@@ -22,6 +25,8 @@ class RouterMetrics final : public RouteObserver {
   ~RouterMetrics() override;
 
   void RequestFinished(const RouteEvent& event) override;
+  // A plan of `pool` was made.
+  void PlanMade(const Pool& pool, const AdmissionPlan& plan);
 
  private:
   struct State;

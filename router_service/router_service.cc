@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -17,14 +18,18 @@
 #include "common/store/store.h"
 #include "common/time/timers.h"
 #include "router_service/dispatch/request_pipeline.h"
+#include "router_service/dispatch/shadow_trials.h"
+#include "router_service/guard_metrics.h"
 #include "router_service/oip/router_oip_control.h"
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pacing/store_window_ledger.h"
 #include "router_service/oip/grpc_replica_connector.h"
+#include "router_service/pools/plan_loop.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
 #include "router_service/router_metrics.h"
+#include "router_service/shadow_metrics.h"
 
 namespace penstock::router {
 namespace {
@@ -114,8 +119,20 @@ struct RouterService::Parts {
       spdlog::info("ready pools={}", config.pools_size());
       for (const auto& pool : catalogue->All()) {
         if (!pool->ready()) spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), pool->NotReadyBecause());
+        if (pool->rooms == nullptr) continue;
+        for (const std::string& warning : pool->rooms->warnings) {
+          spdlog::warn("pool={} warning=\"{}\"", pool->name(), warning);
+        }
       }
       return;
+    }
+    // What no waiting will mend, once: a file that is missing or does not fit.
+    for (const auto& pool : catalogue->All()) {
+      if (pool->unusable_because.empty()) continue;
+      std::string& told = told_unusable[pool->name()];
+      if (told == pool->unusable_because) continue;
+      told = pool->unusable_because;
+      spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), told);
     }
     ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
   }
@@ -132,12 +149,14 @@ struct RouterService::Parts {
   NoObserver no_observer;
   std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
+  std::unique_ptr<GuardMetrics> guard_metrics;  // likewise; passes on to `metrics`
   std::unique_ptr<Store> store;
   std::unique_ptr<StoreWindowLedger> ledger;
+  std::unique_ptr<DecisionLog> log;  // the pacer writes into it
   std::unique_ptr<BudgetPacer> pacer;
-  std::unique_ptr<DecisionLog> log;
   Mutex ready_mutex;
   bool checking ABSL_GUARDED_BY(ready_mutex) = true;
+  std::map<std::string, std::string> told_unusable ABSL_GUARDED_BY(ready_mutex);  // by pool
   Timers::Id ready_timer ABSL_GUARDED_BY(ready_mutex) = 0;
   ThreadTimers timers;
   // Its threads run calls' callbacks until it is gone, so it goes before what they use, and after the
@@ -145,8 +164,10 @@ struct RouterService::Parts {
   std::unique_ptr<OipServer> server;
   std::unique_ptr<GrpcReplicaConnector> connector;
   std::shared_ptr<PoolCatalogue> catalogue;
+  std::unique_ptr<PlanLoop> plans;
   std::unique_ptr<RequestPipeline> pipeline;
   std::unique_ptr<RouterOipControl> control;
+  std::unique_ptr<ShadowTrials> trials;
   std::unique_ptr<RoutingService> routing;
 };
 
@@ -168,6 +189,9 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
                                                config.decision_log().capacity() > 10'000'000)) {
     return absl::InvalidArgumentError("decision_log.capacity: wanted [1, 10000000]");
   }
+  if (config.decision_log().features() && config.decision_log().export_file().empty()) {
+    return absl::InvalidArgumentError("decision_log.features: wanted an export_file to hold them");
+  }
   return absl::OkStatus();
 }
 
@@ -181,13 +205,16 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
     parts->metrics = std::make_unique<RouterMetrics>(
         *parts->registry, PoolNames(config),
         config.has_watts_per_core() ? config.watts_per_core() : kDefaultWattsPerCore);
+    parts->guard_metrics =
+        std::make_unique<GuardMetrics>(*parts->registry, config, *parts->metrics);
   }
   PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock));
   parts->ledger = std::make_unique<StoreWindowLedger>(*parts->store);
-  parts->pacer = std::make_unique<BudgetPacer>(clock, *parts->ledger, parts->PacerOptions());
-  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
   const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
   PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance));
+  parts->pacer = std::make_unique<BudgetPacer>(clock, *parts->ledger, parts->PacerOptions(),
+                                               parts->log->journal());
+  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
 
   OipServerOptions server;
   server.service = "router";
@@ -210,16 +237,26 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
                                                                 double watts) {
     pacer.SetIdleWatts(pool, watts);
   });
-  RouteObserver& observer = parts->metrics == nullptr
+  parts->plans = std::make_unique<PlanLoop>(
+      *parts->catalogue, [metrics = parts->metrics.get()](const Pool& pool, const AdmissionPlan& plan) {
+        spdlog::info("pool={} plan={} reason=\"{}\" awake={} of={} verdict=\"{}\"", pool.name(),
+                     plan.version, std::string(ReplanReasonName(plan.reason)),
+                     std::count(plan.awake.begin(), plan.awake.end(), 1), plan.awake.size(),
+                     plan.verdict);
+        if (metrics != nullptr) metrics->PlanMade(pool, plan);
+      });
+  RouteObserver& observer = parts->guard_metrics == nullptr
                                 ? static_cast<RouteObserver&>(parts->no_observer)
-                                : *parts->metrics;
+                                : *parts->guard_metrics;
   parts->pipeline = std::make_unique<RequestPipeline>(
       *parts->catalogue, RouteRooms{clock, parts->timers, *parts->pacer, *parts->log, observer,
                                     config.seed()});
   parts->control = std::make_unique<RouterOipControl>(*parts->catalogue, parts->readiness);
+  if (parts->registry != nullptr) ExportShadowMetrics(*parts->registry, *parts->catalogue);
+  parts->trials = std::make_unique<ShadowTrials>(*parts->catalogue);
   parts->routing =
       std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->pacer,
-                                       *parts->log);
+                                       *parts->log, *parts->trials);
   return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
 }
 
@@ -227,6 +264,7 @@ RouterService::RouterService(std::unique_ptr<Parts> parts) : parts_(std::move(pa
 
 RouterService::~RouterService() {
   Drain();
+  parts_->plans->Stop();
   parts_->catalogue->Stop();
 }
 
@@ -235,6 +273,7 @@ absl::Status RouterService::Start() {
   PENSTOCK_RETURN_IF_ERROR(
       parts.server->Start(*parts.pipeline, *parts.control, {&parts.routing->service()}));
   parts.catalogue->Start();
+  parts.plans->Start();
   parts.CheckReady();
   return absl::OkStatus();
 }

@@ -8,20 +8,25 @@
 #include "absl/status/statusor.h"
 #include "bench/replay/abuse_question.h"
 #include "bench/replay/budget_question.h"
+#include "bench/replay/deadline_question.h"
 #include "bench/replay/estimates.h"
+#include "bench/replay/load_question.h"
 #include "bench/replay/replay_case.h"
 #include "bench/replay/speed_question.h"
 
 int main(int argc, char** argv) {
   CLI::App app("rows of one question as JSON");
-  std::string question, set_file, profiles_file, estimates_file, written_file;
+  std::string question, set_file, profiles_file, token_profiles_file, estimates_file, written_file;
   std::vector<std::string> traces;
   uint64_t seeds = 5;
   size_t requests = 1'000'000;
   size_t rounds = 3;
-  app.add_option("--question", question)->required()->check(CLI::IsMember({"abuse", "budget", "speed"}));
+  app.add_option("--question", question)
+      ->required()
+      ->check(CLI::IsMember({"abuse", "budget", "deadline", "load", "speed"}));
   app.add_option("--set", set_file, "as bench/routing/prepare_sets.py writes it");
   app.add_option("--profiles", profiles_file, "YAML of expert profiles");
+  app.add_option("--token_profiles", token_profiles_file, "YAML of profiles for token steps");
   app.add_option("--estimates", estimates_file, "CSV id,model,q,cost; unset: a ridge");
   app.add_option("--write_estimates", written_file, "writes them as --estimates reads them");
   app.add_option("--trace", traces, "CSV of arrivals, one or more");
@@ -39,8 +44,15 @@ int main(int argc, char** argv) {
     const auto replay = LoadReplayCase(set_file, profiles_file, estimates_file, traces);
     if (replay.ok()) {
       estimates = replay->estimates;
-      rows = question == "abuse" ? penstock::router::AbuseQuestion(*replay, seeds)
-                                 : penstock::router::BudgetQuestion(*replay, seeds);
+      if (question == "abuse") {
+        rows = penstock::router::AbuseQuestion(*replay, seeds);
+      } else if (question == "deadline") {
+        rows = penstock::router::DeadlineQuestion(*replay, token_profiles_file, seeds);
+      } else if (question == "load") {
+        rows = penstock::router::LoadQuestion(*replay, seeds);
+      } else {
+        rows = penstock::router::BudgetQuestion(*replay, seeds);
+      }
       if (rows.ok() && !written_file.empty()) {
         const absl::Status written =
             penstock::router::WriteEstimates(replay->outcomes, written_file);

@@ -60,6 +60,7 @@ absl::StatusOr<ReplayCase> LoadReplayCase(const std::string& set_file,
       cell.quality = set.quality[set.At(m, row)];
       cell.joules = set.cost[set.At(m, row)];
       cell.tokens = set.tokens[set.At(m, row)];
+      cell.prompt_tokens = set.in_tokens[row];
       cell.seconds = static_cast<float>(loaded.profiles[m].seconds_per_request +
                                         loaded.profiles[m].seconds_per_token * cell.tokens);
     }
@@ -70,6 +71,10 @@ absl::StatusOr<ReplayCase> LoadReplayCase(const std::string& set_file,
   } else {
     loaded.estimates = estimates_file;
     PENSTOCK_RETURN_IF_ERROR(ReadEstimates(estimates_file, outcomes, malformed));
+    for (size_t i = 0; i < outcomes.cells.size(); ++i) {
+      outcomes.cells[i].predicted_tokens =
+          outcomes.cells[i].predicted_joules / set.token_price[i % set.models.size()];
+    }
   }
   // Where a test part was asked for, only that is replayed.
   if (std::count(set.test.begin(), set.test.end(), 1) > 0) {

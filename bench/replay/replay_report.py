@@ -11,6 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "routing")]
 from machine import print_table, write_report  # noqa: E402
 import prepare_sets  # noqa: E402
+import token_profiles  # noqa: E402
 
 SETS = ("mmlupro", "zeroeval")
 
@@ -95,6 +96,43 @@ def abuse_summary(rows):
     return lines
 
 
+def deadline_summary(rows):
+    """By set, trace and promise, over seeds: the mean, and the least where a bar is on the least."""
+    groups = {}
+    for row in rows:
+        if row["question"] == "deadline":
+            groups.setdefault((row["set"], row["trace"], row["promise"]), []).append(row)
+    lines = []
+    for (name, trace, promise), members in groups.items():
+        def values(field):
+            return [100 * m[field] for m in members if m[field] is not None] or [float("nan")]
+
+        def mean(field):
+            return sum(values(field)) / len(values(field))
+
+        def least(field):
+            return min(values(field))
+
+        lines.append({
+            "set": name, "trace": trace, "promise": promise, "requests": sum(m["requests"] for m in members),
+            "coverage": mean("coverage"), "least": least("coverage"),
+            "most": max(values("coverage")), "worst expert": least("worst_expert_coverage"),
+            "promised": mean("promised_share"), "kept": mean("promised_hit_share"),
+            "least kept": least("promised_hit_share"), "near": mean("near_deadline_share"),
+            "near kept": mean("near_deadline_hit_share"), "least near kept": least("near_deadline_hit_share"),
+            "unpromised": mean("unpromised_share"), "in time": mean("unpromised_hit_share")})
+    return lines
+
+
+def load_summary(rows):
+    """By set, contender and utilisation."""
+    return [{"set": row["set"], "utilisation": row["utilisation"], "contender": row["contender"],
+             "window": row["window_run_times"] or "", "quality %": 100 * row["quality"], "p50": row["p50_run_times"],
+             "p99": row["p99_run_times"], "busiest": row["busiest_utilisation"],
+             "together": row["requests_together"] or ""}
+            for row in rows if row["question"] == "load"]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True)
@@ -102,13 +140,13 @@ def main():
     parser.add_argument("--test", type=pathlib.Path)
     parser.add_argument("--estimates", type=pathlib.Path)
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--question", choices=("budget", "abuse", "speed"), action="append")
+    parser.add_argument("--question", choices=("budget", "abuse", "deadline", "load", "speed"), action="append")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    questions = options.question or ["budget", "abuse", "speed"]
+    questions = options.question or ["budget", "abuse", "deadline", "load", "speed"]
     program = options.bin / "penstock_bench_replay"
     rows, estimates = [], set()
-    replayed = [q for q in ("budget", "abuse") if q in questions]
+    replayed = [q for q in ("budget", "abuse", "deadline", "load") if q in questions]
     if replayed:
         traces = sorted((options.test or options.data).glob("traces/*.csv*"))
         names = [n for n in prepare_sets.set_names(options.data) if n in SETS]
@@ -124,6 +162,10 @@ def main():
                     set_file.write_text(json.dumps(prepared), encoding="utf-8")
                     write_profiles(profiles, options.data, prepared)
                     more = ["--estimates", options.estimates] if options.estimates else []
+                    if "deadline" in questions:
+                        steps = pathlib.Path(folder) / "token_profiles.yaml"
+                        token_profiles.write(steps, options.data, prepare_sets.read_cards(options.data), prepared)
+                        more += ["--token_profiles", steps]
                     for question in replayed:
                         report = run(program, "--question", question, "--set", set_file, "--profiles", profiles,
                                      "--seeds", options.seeds, *more, *sum((["--trace", t] for t in traces), []))
@@ -137,6 +179,13 @@ def main():
         print_summary(abuse_summary(rows))
         print("x budget: joules a request of the 2 of 20 principals that attack, over the budget's; most: of one of\n"
               "them in one run. dear prompts: they are honest, and ask the dearest quarter of the prompts.")
+    if "deadline" in questions:
+        print_summary(deadline_summary(rows))
+        print("Per cent of requests after 300 s, over seeds. coverage: answered within the q_p predicted; near: of\n"
+              "the promised, those with q_p above 0.7 of the deadline; unpromised ones go to the smallest q_p.")
+    if "load" in questions:
+        print_summary(load_summary(rows))
+        print("window, p50 and p99 in mean run times, over seeds. priced: at a target of 0.85.")
     if "speed" in questions:
         speed = run(program, "--question", "speed")["rows"]
         rows += speed
@@ -144,6 +193,8 @@ def main():
         print(f"{wall:.0f} simulated requests a second of wall time on one core, {cpu:.0f} a second of CPU time, "
               f"{speed[0]['experts']} experts, estimates given; the bound of 200000 by wall time "
               f"{'holds' if wall >= 200000 else 'does NOT hold'}")
+        print(f"{speed[1]['requests_per_second_per_core']:.0f} and {speed[1]['requests_per_cpu_second']:.0f} likewise "
+              f"of token steps under deadlines")
         if wall < 0.9 * cpu:
             print(f"the core was shared: the run had {100 * wall / cpu:.0f} % of it, and its wall time says little")
     if options.json:

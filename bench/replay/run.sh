@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Are budgets kept, at what loss of quality, what can callers take who deceive the router, and how fast is a
-# simulated request?
+# Are budgets kept, at what loss of quality, what can callers take who deceive the router, are latency promises
+# kept, what do requests of a busy pool gain by being assigned together, and how fast is a simulated request?
 #
-#   bench/replay/run.sh --data DIR [--test DIR] [--json FILE] [--question budget|abuse|speed]... [--seeds N]
-#                       [--estimates FILE] [--bin DIR]
+#   bench/replay/run.sh --data DIR [--test DIR] [--json FILE] [--question budget|abuse|deadline|load|speed]...
+#                       [--seeds N] [--estimates FILE] [--bin DIR]
 #
 # DIR has routing/, traces/ and calibration/. Without --test every row is replayed on estimates of the other
 # folds; with it its rows and traces are, on estimates from the rows of --data. --estimates: CSV id,model,q,cost.

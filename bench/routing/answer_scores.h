@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "router_service/baselines/sparse_rows.h"
+#include "router_service/features/sparse_rows.h"
 #include "routing_set.h"
 
 namespace penstock::router {

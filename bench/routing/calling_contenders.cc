@@ -6,7 +6,7 @@
 #include "router_service/baseline_cascades/cascade_search.h"
 #include "router_service/baseline_cascades/quality_gap.h"
 #include "router_service/baseline_cascades/self_verification.h"
-#include "router_service/baselines/hidden_layer_model.h"
+#include "router_service/learning/sparse/hidden_layer_model.h"
 
 namespace penstock::router {
 namespace {
@@ -64,7 +64,15 @@ class AutomixContender final : public Contender {
   struct Choice {
     size_t small = 0, big = 0;
     VerifierPolicy policy;
-    double quality = -1;
+    double quality = 0;
+    double over_budget = 0;
+
+    // The first budget is the cheapest model's mean cost on other requests: somebody has to run, the
+    // nearest to it if nobody is within it.
+    bool BetterThan(const Choice& other) const {
+      if (over_budget != other.over_budget) return over_budget < other.over_budget;
+      return quality > other.quality;
+    }
   };
 
   static void Offer(const Part& part, const Levels& levels, size_t small, size_t big,
@@ -99,11 +107,9 @@ class AutomixContender final : public Contender {
         total_quality += more_quality[bin];
       }
       for (size_t s = 0; s < best.size(); ++s) {
-        // The first budget is the cheapest model's mean cost on other requests: somebody has to run.
-        const bool affordable = total_cost / rows <= levels.budgets[s] || best[s].policy.empty();
-        if (affordable && total_quality > best[s].quality) {
-          best[s] = {small, big, policy, total_quality};
-        }
+        const Choice choice = {small, big, policy, total_quality,
+                               std::max(0.0, total_cost / rows - levels.budgets[s])};
+        if (best[s].policy.empty() || choice.BetterThan(best[s])) best[s] = choice;
       }
     }
   }

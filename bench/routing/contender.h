@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "answer_scores.h"
-#include "router_service/baselines/nearest_neighbours.h"
-#include "router_service/baselines/sparse_rows.h"
+#include "router_service/quality/learned/nearest_neighbours.h"
+#include "router_service/features/sparse_rows.h"
 #include "router_service/evaluation/price_sweep.h"
 #include "routing_set.h"
 

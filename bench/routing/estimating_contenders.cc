@@ -3,10 +3,10 @@
 
 #include "common/random.h"
 #include "contender.h"
-#include "router_service/baselines/hidden_layer_model.h"
-#include "router_service/baselines/matrix_factorisation.h"
+#include "router_service/learning/sparse/hidden_layer_model.h"
+#include "router_service/learning/sparse/matrix_factorisation.h"
 #include "router_service/baselines/ridge.h"
-#include "router_service/baselines/sparse_rows.h"
+#include "router_service/features/sparse_rows.h"
 
 namespace penstock::router {
 namespace {

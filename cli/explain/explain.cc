@@ -9,6 +9,7 @@
 #include "cli/client/pool_client.h"
 #include "cli/client/request_options.h"
 #include "cli/command.h"
+#include "cli/explain/counterfactual_text.h"
 #include "cli/output/table.h"
 #include "common/net/grpc_status.h"
 #include "common/status_macros.h"
@@ -42,9 +43,22 @@ void Print(const v1::Decision& decision) {
   for (const auto& [resource, price] : decision.prices()) {
     std::printf("price of %s: %s quality units a unit\n", resource.c_str(), Number(price).c_str());
   }
+  const auto version = [](const char* what, const std::string& checksum) {
+    if (!checksum.empty()) std::printf("%s version %s\n", what, checksum.c_str());
+  };
+  version("quality", decision.quality_version());
+  version("gate", decision.gate_version());
+  if (!decision.shadow_expert().empty()) {
+    std::printf("the shadow would ask %s\n", decision.shadow_expert().c_str());
+  }
   if (decision.has_price_multiplier()) {
     std::printf("that is %s times what others pay: tenant %s took more than its part\n",
                 Number(decision.price_multiplier()).c_str(), decision.tenant().c_str());
+  }
+  if (decision.counterfactuals().empty()) return;
+  std::printf("\nanother choice, all else the same:\n");
+  for (const v1::Counterfactual& counterfactual : decision.counterfactuals()) {
+    std::printf("  %s\n", CounterfactualText(counterfactual).c_str());
   }
 }
 
@@ -81,7 +95,9 @@ absl::Status RunExplain(const ExplainOptions& options) {
 void RegisterExplain(CLI::App& app, Run& run) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App& command = *app.add_subcommand(
-      "explain", "Shows how a request would be routed, and why, without running it");
+      "explain", "Shows how a request would be routed, and why, without running it: what each expert is\n"
+                 "expected to be worth and to cost, and the least change of each limit that would change\n"
+                 "who is chosen");
   AddRequestOptions(command, options->request);
   command.add_flag("--json", options->json, "print JSON");
   command.callback([options, &run] { run = [options] { return RunExplain(*options); }; });

@@ -1,26 +1,37 @@
 #include <CLI/CLI.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
+#include "cli/replay/decision_report.h"
 #include "cli/replay/replay_report.h"
+#include "cli/replay/token_report.h"
 #include "common/status_macros.h"
 #include "router_service/simulation/arrival_trace.h"
 #include "router_service/simulation/expert_profile.h"
 #include "router_service/simulation/outcome_file.h"
 #include "router_service/simulation/simulation.h"
+#include "router_service/simulation/token_steps/token_profile.h"
+#include "router_service/simulation/token_steps/token_simulation.h"
 
 namespace penstock::cli {
 namespace {
 
 struct ReplayCommandOptions {
+  std::string decisions;
   std::string trace, outcomes, profiles, estimates, plots;
+  std::string token_steps;
+  std::vector<double> deadlines;
+  double promise = 0.95;
+  double warm_up = 0;
   double joules_per_request = 0;
   double watts = 0;
   bool hard = false;
@@ -61,7 +72,64 @@ router::SimulationOptions SimulationOf(const ReplayCommandOptions& options) {
   return simulation;
 }
 
+absl::Status RunDecisions(const ReplayCommandOptions& options) {
+  PENSTOCK_ASSIGN_OR_RETURN(const router::DecisionReplayReport report,
+                            router::ReplayDecisions(options.decisions));
+  const std::string told = options.json ? DecisionReplayJson(report) : FormatDecisionReplay(report);
+  std::printf("%s", told.c_str());
+  if (!report.failed()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(options.decisions, ": ", report.mismatches.count(),
+                                          " numbers came out otherwise than logged"));
+}
+
+absl::Status RunTokenSteps(const ReplayCommandOptions& options, const router::ArrivalTrace& trace,
+                           router::OutcomeMatrix outcomes) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<router::TokenProfile> told,
+                            router::ReadTokenProfiles(options.token_steps));
+  PENSTOCK_RETURN_IF_ERROR(router::CompleteTokens(outcomes, told));
+  PENSTOCK_RETURN_IF_ERROR(router::Complete(outcomes, {}).status());
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<router::TokenProfile> profiles,
+                            router::InOrderOf(outcomes.experts, told));
+  router::DeadlineDraw draw;
+  if (!options.deadlines.empty()) {
+    if (options.deadlines[0] > options.deadlines[1]) {
+      return absl::InvalidArgumentError(absl::StrCat("--deadlines ", options.deadlines[0], " ",
+                                                     options.deadlines[1],
+                                                     ": wanted the least first"));
+    }
+    draw = {.unit_s = 1, .least = options.deadlines[0], .most = options.deadlines[1]};
+  }
+  std::vector<router::TokenArrival> arrivals =
+      router::DrawArrivals(trace, outcomes.rows(), draw, options.seed);
+  if (options.deadlines.empty()) {
+    for (router::TokenArrival& arrival : arrivals) arrival.deadline_s = HUGE_VAL;
+  }
+  TokenReport report;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      report.result,
+      router::SimulateTokenSteps(arrivals, outcomes, profiles,
+                                 {.promise = options.promise,
+                                  .value = options.value,
+                                  .price_per_joule = options.start_price}));
+  report.promise = options.promise;
+  report.counted_from_s = options.warm_up;
+  report.load = trace.rate() / router::PoolCapacity(outcomes, profiles);
+  report.promises = router::MakePromiseReport(report.result, outcomes, options.warm_up);
+  if (report.promises.requests == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no request arrives after --warm_up ", options.warm_up));
+  }
+  report.outcomes = std::move(outcomes);
+  std::printf("%s",
+              (options.json ? TokenReportJson(report) : FormatTokenReport(report)).c_str());
+  return absl::OkStatus();
+}
+
 absl::Status RunReplay(const ReplayCommandOptions& options) {
+  if (!options.decisions.empty()) return RunDecisions(options);
+  if (options.trace.empty() || options.outcomes.empty()) {
+    return absl::InvalidArgumentError("wanted --trace and --outcomes, or --decisions");
+  }
   router::MalformedRows malformed(options.skip_rows);
   PENSTOCK_ASSIGN_OR_RETURN(router::ArrivalTrace trace,
                             router::ReadArrivalTrace(options.trace, malformed));
@@ -78,6 +146,9 @@ absl::Status RunReplay(const ReplayCommandOptions& options) {
     report.estimates_from_file = true;
   }
   PENSTOCK_RETURN_IF_ERROR(TellSkipped(malformed));
+  if (!options.token_steps.empty()) {
+    return RunTokenSteps(options, trace, std::move(report.outcomes));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(report.completion, router::Complete(report.outcomes, profiles));
 
   router::SimulationOptions simulation = SimulationOf(options);
@@ -124,20 +195,53 @@ void RegisterReplay(CLI::App& app, Run& run) {
       "predicted_quality,predicted_joules], or JSON lines as for `train`. Profiles:\n"
       "  experts:\n"
       "    - {name: small, joules_per_token: 0.17, seconds_per_token: 0.009, slots: 64}\n"
-      "The same files and seed give the same digest.");
-  command.add_option("--trace", options->trace, "arrivals, CSV (.gz too)")->required();
+      "The same files and seed give the same digest.\n\n"
+      "With --token_steps it answers \"which deadlines would have been met?\": experts are servers with\n"
+      "continuous batching, the router's own cost model predicts and learns their latencies, and each\n"
+      "request goes to the best expert that is in time. Outcomes then need tokens, and may tell\n"
+      "prompt_tokens and predicted_tokens:\n\n"
+      "  penstock replay --trace arrivals.csv --outcomes answers.csv --token_steps servers.yaml \\\n"
+      "      --deadlines 2 10\n\n"
+      "  experts:\n"
+      "    - {name: small, servers: 2, batch_limit: 32, prefill: [{tokens: 128, seconds: .02}],\n"
+      "       steps: [{batch: 1, seconds: .007, joules: 3.4}, {batch: 32, seconds: .009, joules: 5.3}]}\n\n"
+      "With --decisions it answers \"did the router decide as its log says?\": prices, headroom and\n"
+      "choices of a decision log are reckoned again from its first line on, by the same code, and\n"
+      "must come out the same to the last bit. Ends with 1 where one does not, and names it:\n\n"
+      "  penstock replay --decisions decisions.jsonl     a router's decision_log.export_file");
+  auto* decisions = command.add_option("--decisions", options->decisions,
+                                       "a decision log's file: makes its decisions again");
+  command.add_option("--trace", options->trace, "arrivals, CSV (.gz too)")->excludes(decisions);
   command.add_option("--outcomes", options->outcomes, "answers of every expert, CSV or JSON lines (.gz too)")
-      ->required();
+      ->excludes(decisions);
   command.add_option("--profiles", options->profiles,
                      "YAML: joules, seconds and slots of experts where the table does not tell them");
   command.add_option("--estimates", options->estimates,
                      "CSV id,model,q,cost: what the router predicts; unset: the table's, else means");
+  auto* steps = command.add_option("--token_steps", options->token_steps,
+                                   "YAML: servers of experts, in token steps; price by --start_price")
+                    ->excludes(decisions);
+  command.add_option("--deadlines", options->deadlines,
+                     "LEAST MOST seconds, log-uniform, of --token_steps; unset: none")
+      ->expected(2)
+      ->check(CLI::PositiveNumber)
+      ->needs(steps);
+  command.add_option("--promise", options->promise,
+                     "quantile of latency that is predicted, of --token_steps")
+      ->check(CLI::Range(0.01, 0.999))
+      ->capture_default_str();
+  command.add_option("--warm_up", options->warm_up,
+                     "seconds of arrivals that are not counted, of --token_steps")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   auto* joules = command.add_option("--joules_per_request", options->joules_per_request,
                                     "budget: mean joules of a request")
-                     ->check(CLI::PositiveNumber);
+                     ->check(CLI::PositiveNumber)
+                     ->excludes(steps);
   command.add_option("--watts", options->watts, "budget: joules a second, saved up for 600 s at most")
       ->check(CLI::PositiveNumber)
-      ->excludes(joules);
+      ->excludes(joules)
+      ->excludes(steps);
   command.add_flag("--hard", options->hard, "refuse what the budget does not cover, rather than degrade");
   command.add_option("--rule", options->rule,
                      "credit (what the router does), descent (plain dual mirror descent), or fixed (the\n"

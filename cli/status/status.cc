@@ -5,17 +5,20 @@
 
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "cli/client/pool_client.h"
 #include "cli/client/request_options.h"
 #include "cli/command.h"
 #include "cli/output/table.h"
 #include "common/net/grpc_status.h"
 #include "common/status_macros.h"
+#include "nlohmann/json.hpp"
 
 namespace penstock::cli {
 namespace {
@@ -34,6 +37,7 @@ constexpr char kRedraw[] = "\033[H\033[J";
 struct Snapshot {
   v1::ListPoolsResponse pools;
   v1::ListExpertsResponse experts;
+  std::map<std::string, v1::GetPlanResponse> plans;  // of the pools that plan
 };
 
 absl::StatusOr<Snapshot> Fetch(PoolClient& client) {
@@ -45,11 +49,48 @@ absl::StatusOr<Snapshot> Fetch(PoolClient& client) {
   client.Prepare(experts, kTimeout);
   PENSTOCK_RETURN_IF_ERROR(
       FromGrpcStatus(client.routing().ListExperts(&experts, {}, &snapshot.experts)));
+  for (const v1::PoolStatus& pool : snapshot.pools.pools()) {
+    grpc::ClientContext context;
+    client.Prepare(context, kTimeout);
+    v1::GetPlanRequest request;
+    request.set_pool(pool.name());
+    v1::GetPlanResponse plan;
+    const absl::Status status = FromGrpcStatus(client.routing().GetPlan(&context, request, &plan));
+    if (status.ok()) {
+      snapshot.plans.emplace(pool.name(), std::move(plan));
+    } else if (!absl::IsFailedPrecondition(status) && !absl::IsUnimplemented(status)) {
+      return status;
+    }
+  }
   return snapshot;
 }
 
 std::string Fixed(double value) { return absl::StrFormat("%.2f", value); }
 std::string Millijoules(double joules) { return absl::StrFormat("%.3f", 1000 * joules); }
+
+// Whom each class may ask; empty where no pool plans.
+std::string PlanText(const Snapshot& snapshot) {
+  std::string text;
+  for (const auto& [pool, plan] : snapshot.plans) {
+    absl::StrAppend(&text, "\nplan ", plan.version(), " of ", pool, ": ", plan.reason());
+    if (!plan.verdict().empty()) absl::StrAppend(&text, "; ", plan.verdict());
+    absl::StrAppend(&text, "\nawake: ", absl::StrJoin(plan.awake(), ", "));
+    if (!plan.asleep().empty()) absl::StrAppend(&text, "; asleep: ", absl::StrJoin(plan.asleep(), ", "));
+    text += "\n";
+    if (plan.classes().empty()) continue;
+    Table classes({"class", "experts", "value", "gap", "J", "ms", "note"});
+    for (const v1::ClassPlan& item : plan.classes()) {
+      const bool planned = item.value() > 0;
+      classes.AddRow({item.application_class().empty() ? "(none)" : item.application_class(),
+                      absl::StrJoin(item.experts(), ", "), planned ? Fixed(item.value()) : "",
+                      planned ? absl::StrFormat("%.2g", item.gap()) : "",
+                      planned ? Fixed(item.energy_j()) : "", planned ? Fixed(item.latency_ms()) : "",
+                      item.problem()});
+    }
+    absl::StrAppend(&text, classes.ToString());
+  }
+  return text;
+}
 
 std::string Text(const Snapshot& snapshot) {
   Table pools({"pool", "ready", "in flight", "requests", "failures", "p50 ms", "p99 ms",
@@ -75,7 +116,7 @@ std::string Text(const Snapshot& snapshot) {
                       absl::StrFormat("%.1f", 100 * expert.share())});
     }
   }
-  return absl::StrCat(pools.ToString(), "\n", experts.ToString());
+  return absl::StrCat(pools.ToString(), "\n", experts.ToString(), PlanText(snapshot));
 }
 
 absl::StatusOr<std::string> Json(const Snapshot& snapshot) {
@@ -87,9 +128,18 @@ absl::StatusOr<std::string> Json(const Snapshot& snapshot) {
       !google::protobuf::util::MessageToJsonString(snapshot.experts, &experts, format).ok()) {
     return absl::InternalError("the status has no JSON form");
   }
-  // Two objects of one field each, as one.
+  std::string plans;
+  for (const auto& [pool, plan] : snapshot.plans) {
+    std::string json;
+    if (!google::protobuf::util::MessageToJsonString(plan, &json, format).ok()) {
+      return absl::InternalError("a plan has no JSON form");
+    }
+    absl::StrAppend(&plans, plans.empty() ? "" : ",", nlohmann::json(pool).dump(), ":", json);
+  }
+  // Two objects of one field each and the plans by pool, as one.
   pools.pop_back();
-  return absl::StrCat(pools, ",", experts.substr(1), "\n");
+  experts.pop_back();
+  return absl::StrCat(pools, ",", experts.substr(1), ",\"plans\":{", plans, "}}\n");
 }
 
 absl::Status RunStatus(const StatusOptions& options) {

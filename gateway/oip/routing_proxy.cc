@@ -97,8 +97,14 @@ RoutingProxy::RoutingProxy(Deps deps) : deps_(deps) {
       "/penstock.v1.Routing/ListExperts", PoolOf<v1::ListExpertsRequest>, false, Ask::kFirst);
   Proxy<v1::GetBudgetRequest, v1::GetBudgetResponse>(
       "/penstock.v1.Routing/GetBudget", PoolOf<v1::GetBudgetRequest>, false, Ask::kFirst);
+  Proxy<v1::GetPlanRequest, v1::GetPlanResponse>("/penstock.v1.Routing/GetPlan",
+                                                 PoolOf<v1::GetPlanRequest>, false, Ask::kFirst);
   Proxy<v1::SetBudgetRequest, v1::SetBudgetResponse>(
       "/penstock.v1.Routing/SetBudget", PoolOf<v1::SetBudgetRequest>, true, Ask::kAllNeedAll);
+  Proxy<v1::GetShadowRequest, v1::GetShadowResponse>(
+      "/penstock.v1.Routing/GetShadow", PoolOf<v1::GetShadowRequest>, true, Ask::kFirst);
+  Proxy<v1::PromoteRequest, v1::PromoteResponse>(
+      "/penstock.v1.Routing/Promote", PoolOf<v1::PromoteRequest>, true, Ask::kAllNeedAll);
   AddServerStream<v1::WatchDecisionsRequest>(
       kWatchDecisions,
       [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request) {

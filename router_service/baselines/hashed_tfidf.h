@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "router_service/baselines/sparse_rows.h"
+#include "router_service/features/sparse_rows.h"
 
 namespace penstock::router {
 

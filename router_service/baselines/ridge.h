@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "router_service/baselines/sparse_rows.h"
+#include "router_service/features/sparse_rows.h"
 
 namespace penstock::router {
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,12 @@ struct ExpertAnswer {
   const std::vector<Tensor>* outputs = nullptr;
 };
 
+// Why an answer was worth what it was, by objective.
+struct AnswerParts {
+  size_t expert = 0;
+  std::vector<std::pair<std::string, double>> parts;
+};
+
 // One answer from several. Answers are put into the order of their experts first, so sums do not
 // depend on who came first. Immutable, thread-safe.
 class Combiner {
@@ -32,14 +39,23 @@ class Combiner {
   // and values that cannot be combined, are INTERNAL and name the expert. At least one answer.
   virtual absl::StatusOr<std::vector<Tensor>> Combine(
       absl::Span<const ExpertAnswer> answers) const = 0;
+
+  // The same for a request whose prompt is known; a combiner that ranks appends to `parts` what it
+  // found.
+  virtual absl::StatusOr<std::vector<Tensor>> CombineFor(absl::string_view prompt,
+                                                         absl::Span<const ExpertAnswer> answers,
+                                                         std::vector<AnswerParts>& parts) const {
+    static_cast<void>(prompt);
+    static_cast<void>(parts);
+    return Combine(answers);
+  }
 };
 
-// `combined_output` empty: the first FP32 output.
-std::unique_ptr<const Combiner> MakeCombiner(config::v1::Combiner kind,
-                                             std::string combined_output);
+// As the pool has it. INVALID_ARGUMENT names what its combiner needs and lacks.
+absl::StatusOr<std::unique_ptr<const Combiner>> MakeCombiner(const config::v1::Pool& pool);
 
 // Index in `outputs` of the tensor that is combined and that confidences are read from; -1 for
-// none.
+// none. `combined_output` empty: the first FP32 output.
 int CombinedOutput(absl::Span<const Tensor> outputs, absl::string_view combined_output);
 
 }  // namespace penstock::router

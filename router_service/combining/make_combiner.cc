@@ -2,20 +2,28 @@
 
 #include "router_service/combining/best_answer.h"
 #include "router_service/combining/combiner.h"
+#include "router_service/combining/domain_smoothing.h"
+#include "router_service/combining/ranked_answers.h"
 #include "router_service/combining/vote.h"
 #include "router_service/combining/weighted_sum.h"
 
 namespace penstock::router {
 
-std::unique_ptr<const Combiner> MakeCombiner(config::v1::Combiner kind,
-                                             std::string combined_output) {
-  switch (kind) {
+absl::StatusOr<std::unique_ptr<const Combiner>> MakeCombiner(const config::v1::Pool& pool) {
+  const std::string& output = pool.combined_output();
+  switch (pool.combiner()) {
     case config::v1::WEIGHTED_SUM:
-      return std::make_unique<const WeightedSum>(std::move(combined_output), false);
+      return std::make_unique<const WeightedSum>(output, false);
     case config::v1::MIXTURE_OF_PROBABILITIES:
-      return std::make_unique<const WeightedSum>(std::move(combined_output), true);
+      return std::make_unique<const WeightedSum>(output, true);
     case config::v1::VOTE:
-      return std::make_unique<const Vote>(std::move(combined_output));
+      return std::make_unique<const Vote>(output);
+    case config::v1::MAJORITY:
+      return std::make_unique<const Vote>(output, true);
+    case config::v1::SMOOTHED_DOMAINS:
+      return SmoothedDomains::Create(pool.domain_smoothing(), output);
+    case config::v1::RANKED:
+      return RankedAnswers::Create(pool.ranking(), output);
     case config::v1::BEST:
     case config::v1::Combiner_INT_MIN_SENTINEL_DO_NOT_USE_:
     case config::v1::Combiner_INT_MAX_SENTINEL_DO_NOT_USE_:

@@ -171,8 +171,12 @@ absl::StatusOr<Tensor> GatherRows(const Tensor& tensor, absl::Span<const int32_t
 }
 
 absl::Status CheckRowCombiner(config::v1::Combiner kind) {
-  if (kind != config::v1::VOTE) return absl::OkStatus();
-  return absl::InvalidArgumentError("combiner is VOTE, which a pool of granularity ROW cannot do");
+  if (kind == config::v1::BEST || kind == config::v1::WEIGHTED_SUM ||
+      kind == config::v1::MIXTURE_OF_PROBABILITIES) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("combiner is ", config::v1::Combiner_Name(kind),
+                                                 ", which a pool of granularity ROW cannot do"));
 }
 
 absl::StatusOr<std::vector<Tensor>> ScatterRows(config::v1::Combiner kind, int64_t rows,

@@ -29,8 +29,8 @@ absl::StatusOr<Tensor> GatherRows(const Tensor& tensor, absl::Span<const int32_t
 // Whole answer [rows, ...] from the sub-batches. WEIGHTED_SUM: FP32 outputs are summed in fp32 in
 // slot order, as one MoE layer would, y[r] = sum over slots of weight * y_e; other outputs come
 // from the row's lowest slot. MIXTURE_OF_PROBABILITIES: the same, FP32 outputs renormalised over
-// the last dimension. BEST: every output from the lowest slot, unweighted. VOTE is
-// INVALID_ARGUMENT: a pool's configuration refuses it with CheckRowCombiner. A row without an
+// the last dimension. BEST: every output from the lowest slot, unweighted. Any other
+// is INVALID_ARGUMENT: a pool's configuration refuses it with CheckRowCombiner. A row without an
 // answer, and outputs that differ between experts, are INTERNAL.
 absl::StatusOr<std::vector<Tensor>> ScatterRows(config::v1::Combiner kind, int64_t rows,
                                                 absl::Span<const RowAnswer> answers);

@@ -115,7 +115,10 @@ absl::StatusOr<Tensor> VoteValues(const AnswerSet& set, size_t index) {
 }  // namespace
 
 absl::StatusOr<std::vector<Tensor>> Vote::Combine(absl::Span<const ExpertAnswer> answers) const {
-  PENSTOCK_ASSIGN_OR_RETURN(const AnswerSet set, MakeAnswerSet(answers));
+  PENSTOCK_ASSIGN_OR_RETURN(AnswerSet set, MakeAnswerSet(answers));
+  for (ExpertAnswer& answer : set.answers) {
+    if (one_each_) answer.weight = 1.0f / static_cast<float>(set.answers.size());
+  }
   std::vector<Tensor> result = *set.answers[set.heaviest].outputs;
   const int combined = CombinedOutput(result, combined_output_);
   for (size_t i = 0; i < result.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -21,6 +22,7 @@ struct CostStart {
   double seconds_per_row = 0;
   double joules_per_request = 0;
   double joules_per_row = 0;
+  double slots = 1;  // requests that a replica serves at once before the next one waits, at least 1
 };
 
 // Work before a request at the replica that would take it: reported queue, and this router's own
@@ -35,6 +37,7 @@ struct CostEstimate {
   double expected_latency_s = 0;
   double idle_latency_s = 0;  // at the promised quantile with nothing queued
   double p99_latency_s = 0;   // a retry elsewhere is due after four times this
+  double margin = 0;          // latency_s = expected_latency_s * exp(margin)
   double energy_j = 0;        // expected
 };
 
@@ -54,12 +57,17 @@ struct CostOutcome {
   bool late_counted = false;
 };
 
-// How long (at a quantile) and how many joules? Latency = wait + per request + per row, times
-// exp(margin); wait = a learned time per request ahead. Joules = per request + per row, active
-// joules only. A row counts `work` times: how much longer than the expert's mean answer this one is
-// expected to be, where a quality model knows (QualityPrediction::work); what is learnt is then the
-// cost of a mean answer, whatever prompts there were. Learns from outcomes; with learning off it stays at its start values, margin 1.
-// Thread-safe; Estimate takes no lock and allocates nothing.
+// How long (at a quantile) and how many joules? Latency = per request + per row + a time per
+// request ahead for which there is no slot, times exp(margin). The first two are learnt apart for
+// 1, 2-3, 4-7, ... requests at a replica and for a full one, since a step of a larger batch takes
+// longer: what a full replica teaches says little of an idle one. Joules = per request + per row,
+// active joules only. A row counts `work` times: how much longer than the expert's mean answer this
+// one is expected to be, where a quality model knows (QualityPrediction::work); what is learnt is
+// then the cost of a mean answer, whatever prompts there were. Margins are learnt apart for answers
+// expected to be short and long. Learns from outcomes; with learning off it stays at its start
+// values, margin 1. The margin of an expert that is not asked gives way to the pool's until it is:
+// else who was late once too often would never be asked again. Thread-safe; Estimate takes no lock
+// and allocates nothing.
 class CostModel {
  public:
   struct Options {
@@ -74,24 +82,37 @@ class CostModel {
   CostEstimate Estimate(size_t expert, size_t application_class, uint64_t rows,
                         const ReplicaLoad& load, double work = 1) const;
 
-  // An expert's description came, or changed: its model starts again from there, its margins stay.
+  // An expert's description came, or changed: its model starts again from there, its margins and
+  // slots stay.
   void SetStart(size_t expert, const CostStart& start);
   void Observe(const CostOutcome& outcome);
   // The promised quantile of an attempt has passed without an answer: counts the miss while the
-  // answer is still out. The outcome then says late_counted.
-  void ObserveLate(size_t expert, size_t application_class);
+  // answer is still out, and the outcome then says late_counted. Unless the expert's margin has
+  // moved far above `margin` (the estimate's) since: then the answer may yet be within it, and
+  // tells at its end. Else a burst of requests that are late together would move the margin once
+  // each, by far too much. -> whether it was counted.
+  bool ObserveLate(size_t expert, size_t application_class, double work = 1,
+                   double margin = std::numeric_limits<double>::infinity());
 
  private:
   struct Expert;
   struct Margins;
+  struct MarginsByWork;
 
-  double Theta(const Expert& expert, size_t application_class, size_t level) const;
-  void CountMiss(Expert& expert, size_t application_class, size_t level, bool miss);
+  // How much the expert's own margins count beside the pool's, in [0, 1].
+  double Freshness(const Expert& expert) const;
+  void Refresh(Expert& expert);
+  double Theta(const Expert& expert, size_t application_class, size_t work, size_t level,
+               double freshness) const;
+  // `excess`: log of latency over expectation; `predicted`: the margin it was promised with.
+  void Learn(Expert& expert, size_t application_class, size_t work, size_t level, double excess,
+             double predicted);
 
   const Options options_;
   const size_t starts_;
   std::vector<std::unique_ptr<Expert>> experts_;
-  std::unique_ptr<Margins> pool_;
+  std::unique_ptr<MarginsByWork> pool_;
+  std::atomic<uint64_t> observations_{0};  // of latency, of all experts
 };
 
 }  // namespace penstock::router

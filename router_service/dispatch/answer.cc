@@ -82,6 +82,12 @@ Bytes ExpertRequest(const RouteRequest& request, const PoolExpert& expert,
   if (!also_output.empty() && !request.header.outputs.empty() && !Asked(request, also_output)) {
     out.Append(OutputField(also_output));
   }
+  if (!expert.parameters.empty()) {
+    // Messages one after the other merge, and of a map's entries the last of a name counts.
+    InferRequest more;
+    more.parameters = expert.parameters;
+    out.Append(EncodeInferRequest(more));
+  }
   return out;
 }
 
@@ -97,6 +103,7 @@ absl::StatusOr<Bytes> RowExpertRequest(const RouteRequest& request, const PoolEx
     if (absl::StartsWith(parameter.name, "penstock_")) continue;
     out.parameters.push_back({parameter.name, parameter.value});
   }
+  out.parameters.insert(out.parameters.end(), expert.parameters.begin(), expert.parameters.end());
   out.outputs = request.header.outputs;
   for (const Tensor& input : request.inputs) {
     PENSTOCK_ASSIGN_OR_RETURN(Tensor part, GatherRows(input, rows));

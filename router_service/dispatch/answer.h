@@ -15,7 +15,7 @@
 namespace penstock::router {
 
 // The caller's request as one expert sees it: without penstock_* parameters, under the expert's own model
-// name. `also_output`, where not empty, is asked for too if the caller asked for outputs by name.
+// name, with the expert's own parameters over the caller's. `also_output`, where not empty, is asked for too if the caller asked for outputs by name.
 Bytes ExpertRequest(const RouteRequest& request, const PoolExpert& expert,
                     absl::string_view also_output);
 

@@ -1,5 +1,8 @@
 #include "router_service/dispatch/cascade.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace penstock::router {
 namespace {
 
@@ -28,8 +31,11 @@ Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> op
     if (!option.admissible) continue;
     const double gain =
         limits.value * (option.p_right - p_stay) - limits.price_per_joule * option.energy_j;
-    if (!(gain > 0)) continue;  // also where an estimate is no number
-    if (!Allowed(option, limits, decision)) continue;
+    if (std::isnan(gain)) continue;
+    Escalation unused;  // what has no gain is stopped by nothing
+    if (!Allowed(option, limits, gain > 0 ? decision : unused)) continue;
+    decision.best_gain = std::max(decision.best_gain, gain);
+    if (!(gain > 0)) continue;
     const bool better =
         !decision.option.has_value() || gain > decision.gain ||
         (gain == decision.gain && option.energy_j < options[*decision.option].energy_j);
@@ -39,6 +45,14 @@ Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> op
     }
   }
   return decision;
+}
+
+bool NearBoundary(const Escalation& decision, double value, double delta) {
+  return delta > 0 && std::abs(decision.best_gain) <= delta * value;
+}
+
+double InterventionThreshold(double false_alarm_cost, double miss_cost, double p_need) {
+  return false_alarm_cost / (false_alarm_cost + miss_cost * p_need);
 }
 
 Escalation DecideStage(absl::Span<const EscalationOption> later, const EscalationLimits& limits) {

@@ -31,6 +31,8 @@ struct EscalationLimits {
 struct Escalation {
   std::optional<size_t> option;  // index into the options; unset: the answer stands
   double gain = 0;               // value * (p_big - p_stay) - price * joules, of the option taken
+  // The largest of the options that time and joules allow, taken or not.
+  double best_gain = -std::numeric_limits<double>::infinity();
   // An option with a gain was passed over: for `penstock_degraded`. What the request's own cap forbids
   // was not asked for.
   bool stopped_by_budget = false;  // headroom
@@ -43,8 +45,17 @@ struct Escalation {
 Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> options,
                             const EscalationLimits& limits);
 
-// Where a cascade's risk is stated and the answer does not lead by enough to stand: whom of the
-// stages after it, in order, to ask. The next one, if its own answer can still be followed by the
+// Whether a slower estimate of both probabilities could turn the decision: |best gain| <= delta *
+// value. Never at a delta of 0, nor where nothing is to be decided.
+bool NearBoundary(const Escalation& decision, double value, double delta);
+
+// Above which chance of being accepted an intervention is worth it whose cost falls due only where
+// it was wrong: C_FA / (C_FA + C_FN p_need), from (1 - p) C_FA against p p_need C_FN. An
+// escalation's joules are paid in any case: that is DecideEscalation.
+double InterventionThreshold(double false_alarm_cost, double miss_cost, double p_need);
+
+// Where a cascade's stages are asked at no price and the answer may not stand: whom of the stages
+// after it, in order, to ask. The next one, if its own answer can still be followed by the
 // last one's, else the last; the price of joules does not enter. An answer of the last stage is
 // never the riskier one, so skipping to it keeps the risk.
 Escalation DecideStage(absl::Span<const EscalationOption> later, const EscalationLimits& limits);

@@ -4,8 +4,11 @@
 
 namespace penstock::router {
 
-DispatchCall::DispatchCall(ExpertAsk::Context context, Next next, Done done)
-    : context_(std::move(context)), next_(std::move(next)), done_(std::move(done)) {}
+DispatchCall::DispatchCall(ExpertAsk::Context context, Next next, Done done, size_t enough)
+    : context_(std::move(context)),
+      enough_(enough),
+      next_(std::move(next)),
+      done_(std::move(done)) {}
 
 void DispatchCall::Start(std::vector<AskSpec> first) {
   if (context_.deadline != absl::InfiniteFuture()) {
@@ -55,13 +58,35 @@ void DispatchCall::Add(std::vector<AskSpec> specs) {
   if (!end.ok()) End(end);
 }
 
+std::vector<std::pair<size_t, std::shared_ptr<ExpertAsk>>> DispatchCall::Spare() {
+  std::vector<std::pair<size_t, std::shared_ptr<ExpertAsk>>> spare;
+  if (enough_ == 0) return spare;
+  size_t answers = 0;
+  for (size_t i = 0; i < answered_.size(); ++i) answers += answered_[i] && results_[i].status.ok();
+  if (answers < enough_) return spare;
+  for (size_t i = 0; i < asks_.size(); ++i) {
+    if (!answered_[i]) spare.emplace_back(i, asks_[i]);
+  }
+  return spare;
+}
+
 void DispatchCall::OnAskDone(size_t index, AskResult result) {
+  std::vector<std::pair<size_t, std::shared_ptr<ExpertAsk>>> spare;
+  bool waiting = false;
   {
     MutexLock lock(mutex_);
     results_[index] = std::move(result);
     answered_[index] = true;
-    if (--open_ > 0) return;
+    waiting = --open_ > 0;
+    if (waiting) spare = Spare();
   }
+  for (auto& [other, ask] : spare) {
+    AskResult cancelled;
+    if (!ask->Abandon(absl::CancelledError("enough others answered"), cancelled)) continue;
+    cancelled.spare = true;
+    OnAskDone(other, std::move(cancelled));
+  }
+  if (waiting) return;
   // Nothing is open: this thread alone decides what follows, unless the end came from outside.
   std::vector<AskSpec> more;
   bool ended = false;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -26,8 +27,9 @@ class DispatchCall : public std::enable_shared_from_this<DispatchCall> {
   using Next = absl::AnyInvocable<std::vector<AskSpec>(const std::vector<AskResult>& so_far)>;
   using Done = absl::AnyInvocable<void(DispatchResult)>;
 
-  // `next` runs on one thread at a time; `done` runs once, possibly before Start returns.
-  DispatchCall(ExpertAsk::Context context, Next next, Done done);
+  // `next` runs on one thread at a time; `done` runs once, possibly before Start returns. `enough`:
+  // once so many asks are answered, those still open are cancelled; 0: all are waited for.
+  DispatchCall(ExpertAsk::Context context, Next next, Done done, size_t enough = 0);
 
   void Start(std::vector<AskSpec> first);
   // Cancels everything at the experts; `done` still runs.
@@ -36,10 +38,14 @@ class DispatchCall : public std::enable_shared_from_this<DispatchCall> {
  private:
   void Add(std::vector<AskSpec> specs);
   void OnAskDone(size_t index, AskResult result);
+  // Those still open, once enough have answered: what they would say is not needed.
+  std::vector<std::pair<size_t, std::shared_ptr<ExpertAsk>>> Spare()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(absl::Status why);
   void Complete();
 
   const ExpertAsk::Context context_;
+  const size_t enough_;
   Mutex mutex_;
   Next next_;  // touched by one thread at a time: the one that brought the last open answer
   Done done_ ABSL_GUARDED_BY(mutex_);

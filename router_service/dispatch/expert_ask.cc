@@ -95,8 +95,8 @@ void ExpertAsk::Send(size_t index) {
       return;
     }
   }
-  // It ended before its handle was known: by its own answer, and then this changes nothing, or because
-  // the ask was closed.
+  // It ended before its handle was known: by its own answer, and then this changes nothing, or
+  // because the ask was closed.
   if (call != nullptr) call->Cancel();
 }
 
@@ -144,8 +144,8 @@ void ExpertAsk::OnLate(size_t index) {
   MutexLock lock(mutex_);
   Attempt& attempt = attempts_[index];
   if (closed_ || attempt.ended) return;
-  attempt.late = true;
-  context_.record->cost.ObserveLate(spec_.expert, spec_.application_class);
+  attempt.late = context_.record->cost.ObserveLate(
+      spec_.expert, spec_.application_class, spec_.work, attempt.predicted.margin);
   if (index > 0) return;
   attempt.timer = context_.timers.Schedule(
       attempt.started + SilenceLimit(attempt.predicted.p99_latency_s),
@@ -224,7 +224,8 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
     joules = *record.report.joules;
     method = record.report.method;
     // What a refusal took says nothing about what an answer takes.
-    if (status.ok() || record.report.compute.value_or(absl::ZeroDuration()) > absl::ZeroDuration()) {
+    const absl::Duration compute = record.report.compute.value_or(absl::ZeroDuration());
+    if (status.ok() || compute > absl::ZeroDuration()) {
       outcome.energy_j = joules;
     }
   }

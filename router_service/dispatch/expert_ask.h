@@ -29,7 +29,7 @@ namespace penstock::router {
 struct AskSpec {
   size_t expert = 0;  // by configuration order
   std::string expert_name;
-  std::string reason;  // "chosen", "escalation", "retry"
+  std::string reason;  // "chosen", "escalation", "verification", "retry", "local"
   double weight = 1;
   Bytes request;
   uint64_t rows = 1;
@@ -58,15 +58,16 @@ struct AskResult {
   double weight = 1;
   uint64_t rows = 1;
   absl::Status status = absl::UnknownError("not asked");
+  bool spare = false;  // cancelled because enough others had answered
   Bytes body;
   Metadata trailers;  // of the attempt that decided
   EnergyTally energy;
   std::vector<AskAttempt> attempts;
 };
 
-// Owns the attempts at one expert: picks a replica, asks elsewhere once where the retry rule allows it,
-// takes the first answer, and cancels what is left. An attempt that leaves no trailer is charged its
-// prediction.
+// Owns the attempts at one expert: picks a replica, asks elsewhere once where the retry rule allows
+// it, takes the first answer, and cancels what is left. An attempt that leaves no trailer is
+// charged its prediction.
 class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
  public:
   struct Context {
@@ -82,8 +83,8 @@ class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
 
   // `done` runs once, possibly before this returns, and not after Abandon.
   void Start();
-  // Cancels what runs and fills `result` with the attempts so far and status `why`. False: `done` has
-  // run, or is running.
+  // Cancels what runs and fills `result` with the attempts so far and status `why`. False: `done`
+  // has run, or is running.
   bool Abandon(const absl::Status& why, AskResult& result);
 
  private:

@@ -8,24 +8,46 @@
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "router_service/gating/top_k.h"
+#include "router_service/recording/choice_record.h"
+#include "router_service/selection/first_answer.h"
 
 namespace penstock::router {
 namespace {
-
-absl::string_view ObjectiveName(Objective objective) {
-  switch (objective) {
-    case Objective::kQuality: return "quality";
-    case Objective::kEnergy: return "energy";
-    case Objective::kLatency: return "latency";
-  }
-  return "quality";
-}
 
 Exclusion StandingExclusion(const PoolExpert& expert, int64_t rows) {
   if (!expert.admitted) return Exclusion::kLeftOut;
   if (!expert.healthy()) return Exclusion::kUnhealthy;
   if (expert.max_rows > 0 && rows > expert.max_rows) return Exclusion::kPlan;
   return Exclusion::kNone;
+}
+
+// Who must not run whatever the request's limits: whom no replica serves, whom the class never
+// asks, and whom the plan does not admit to it. A plan of which nobody is left binds nothing until
+// there is another; what is forbidden stays so.
+void StandingExclusions(const RouteRequest& request, std::vector<Exclusion>& excluded) {
+  const Pool& pool = *request.pool;
+  excluded.resize(pool.experts.size());
+  for (size_t i = 0; i < excluded.size(); ++i) {
+    excluded[i] = StandingExclusion(pool.experts[i], request.rows);
+    if (excluded[i] == Exclusion::kNone && IsOthersOrGated(request, i)) {
+      excluded[i] = Exclusion::kTenant;
+    }
+  }
+  if (pool.record->planner == nullptr) return;
+  for (const size_t expert : pool.record->planner->forbidden(request.application_class)) {
+    if (excluded[expert] == Exclusion::kNone) excluded[expert] = Exclusion::kPlan;
+  }
+  const std::shared_ptr<const AdmissionPlan> plan = pool.record->planner->plan();
+  if (plan == nullptr) return;
+  const std::vector<uint8_t>& admitted = plan->classes[request.application_class].admitted;
+  bool anybody = false;
+  for (size_t i = 0; i < excluded.size(); ++i) {
+    anybody = anybody || (excluded[i] == Exclusion::kNone && admitted[i]);
+  }
+  if (!anybody) return;
+  for (size_t i = 0; i < excluded.size(); ++i) {
+    if (excluded[i] == Exclusion::kNone && !admitted[i]) excluded[i] = Exclusion::kPlan;
+  }
 }
 
 // The workspace is reused, and a decision stays on its thread.
@@ -40,12 +62,63 @@ FeatureBuffer& ThreadFeatures() {
   return buffer;
 }
 
-bool IsChosen(const SelectionResult& result) {
-  return result.verdict == SelectionVerdict::kChosen ||
-         result.verdict == SelectionVerdict::kDegraded;
+// Where the chosen are the gate's first ones: a choice that prices or limits changed has no margin
+// of the gate's.
+std::optional<double> CertifiedRadius(const Pool& pool, const ScoredExperts& scored,
+                                      const SelectionResult& selection) {
+  const StabilityCertificate* certificate = pool.rooms->guards.certificate.get();
+  if (certificate == nullptr || scored.logits.empty() || selection.chosen.empty()) {
+    return std::nullopt;
+  }
+  const absl::Span<const Exclusion> excluded = scored.candidates->excluded();
+  std::vector<uint8_t> admissible(excluded.size());
+  for (size_t i = 0; i < excluded.size(); ++i) admissible[i] = excluded[i] == Exclusion::kNone;
+  const size_t k = selection.chosen.size();
+  const absl::StatusOr<TopKChoice> first = ChooseTopK(scored.logits, admissible, k);
+  if (!first.ok()) return std::nullopt;
+  for (const SelectedExpert& chosen : selection.chosen) {
+    const bool found = std::any_of(
+        first->experts.begin(), first->experts.end(),
+        [&](const WeightedExpert& expert) { return expert.expert == chosen.expert; });
+    if (!found) return std::nullopt;
+  }
+  return certificate->Radius(scored.z, scored.logits, admissible, k);
+}
+
+// What keeps one expert from answering alone.
+Exclusion StoppedBy(const SelectionCandidate& candidate, const SelectionLimits& limits) {
+  if (candidate.excluded != Exclusion::kNone) return candidate.excluded;
+  if (!(candidate.latency_s <= limits.time_left_s)) return Exclusion::kLatencyBudget;
+  if (!(candidate.energy_j <= limits.energy_cap_j)) return Exclusion::kEnergyBudget;
+  if (!(candidate.energy_j <= limits.headroom_j)) return Exclusion::kBudget;
+  return Exclusion::kNone;
+}
+
+// As `penstock_degraded`; what the request's own cap forbids was not asked for.
+absl::string_view DegradedBy(Exclusion stopped) {
+  switch (stopped) {
+    case Exclusion::kUnhealthy:
+    case Exclusion::kLeftOut:
+    case Exclusion::kPlan:
+      return "expert_failed";
+    case Exclusion::kLatencyBudget:
+      return "deadline";
+    case Exclusion::kBudget:
+      return "budget";
+    case Exclusion::kNone:
+    case Exclusion::kNotForced:
+    case Exclusion::kTenant:
+    case Exclusion::kEnergyBudget:
+    case Exclusion::kMinQuality:
+    case Exclusion::kNonFinite:
+      return "";
+  }
+  return "";
 }
 
 }  // namespace
+
+const FeatureBuffer& ScoredFeatures() { return ThreadFeatures(); }
 
 ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now) {
   ReplicaLoad least;
@@ -59,6 +132,11 @@ ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now) {
     }
   }
   return least;
+}
+
+bool IsChosen(const SelectionResult& result) {
+  return result.verdict == SelectionVerdict::kChosen ||
+         result.verdict == SelectionVerdict::kDegraded;
 }
 
 double ValueOf(const Pool& pool) {
@@ -80,14 +158,28 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   static thread_local std::vector<float> quality;
   quality.resize(experts);
   scored.work.resize(experts);
-  rooms.quality->Predict(z.view(), {absl::MakeSpan(quality), {}, absl::MakeSpan(scored.work)});
+  const Explorer* const explorer = pool.record->explorer.get();
+  static thread_local std::vector<float> uncertainty;
+  uncertainty.resize(explorer == nullptr ? 0 : experts);
+  rooms.quality->Predict(z.view(), {absl::MakeSpan(quality), absl::MakeSpan(uncertainty),
+                                    absl::MakeSpan(scored.work)});
+  if (explorer != nullptr) {
+    scored.predicted = quality;
+    scored.bonus.resize(experts);
+    explorer->Estimate(z.view(), uncertainty, absl::MakeSpan(quality),
+                       absl::MakeSpan(scored.bonus));
+  }
   if (mean_answers) std::fill(scored.work.begin(), scored.work.end(), 1.0f);
+  const BypassGate* const bypass = rooms.cascade == nullptr ? nullptr : rooms.cascade->bypass();
+  if (bypass != nullptr && !bypass->Suffices(z.view())) scored.bypass_to = bypass->last();
 
+  static thread_local std::vector<Exclusion> excluded;
+  StandingExclusions(request, excluded);
   static thread_local std::vector<uint8_t> admissible;
   admissible.resize(experts);
   for (size_t i = 0; i < experts; ++i) {
     SelectionCandidate candidate;
-    candidate.excluded = StandingExclusion(pool.experts[i], request.rows);
+    candidate.excluded = excluded[i];
     admissible[i] = candidate.excluded == Exclusion::kNone;
     candidate.quality = quality[i];
     const CostEstimate estimate = pool.record->cost.Estimate(
@@ -102,6 +194,11 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   static thread_local std::vector<float> logits, mass;
   logits.assign(experts, 0);  // features that are not finite: nobody is preferred
   if (scored.finite) rooms.gate->Score(z.dense, admissible, random, absl::MakeSpan(logits));
+  if (scored.finite) scored.local = LocalAskOf(request, z.dense);
+  if (rooms.guards.certificate != nullptr && scored.finite) {
+    scored.z = z.dense;
+    scored.logits = logits;
+  }
   mass.resize(experts);
   GateMass(logits, admissible, absl::MakeSpan(mass));
   // A random gate is there to choose at random: by quality it would never be asked.
@@ -110,6 +207,8 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   for (size_t i = 0; i < experts; ++i) {
     candidates->SetPreference(i, by_mass ? mass[i] : quality[i], mass[i]);
   }
+  scored.load = PriceLoad(request, now);
+  if (scored.load != nullptr) ApplyLoadPrices(*scored.load, ValueOf(pool), *candidates);
   scored.candidates = std::move(candidates);
   scored.max_experts = pool.config.selection().has_max_experts()
                            ? pool.config.selection().max_experts()
@@ -117,8 +216,25 @@ absl::StatusOr<ScoredExperts> ScoreExperts(const RouteRequest& request, CounterR
   if (request.parameters.max_experts) {
     scored.max_experts = std::min<size_t>(scored.max_experts, *request.parameters.max_experts);
   }
+  // Features that are not finite say nothing of how many.
+  if (rooms.count != nullptr && scored.finite) {
+    scored.max_experts = std::min(scored.max_experts, rooms.count->Count(z.dense));
+  }
   scored.max_experts = std::min({scored.max_experts, experts, Selector::kMaxExperts});
   return scored;
+}
+
+void RecordForPlanning(const RouteRequest& request, const ScoredExperts& scored,
+                       PoolPlanner& planner) {
+  const CandidateColumns& candidates = *scored.candidates;
+  static thread_local std::vector<double> worth;
+  worth.assign(candidates.score().begin(), candidates.score().end());
+  if (scored.load != nullptr) {
+    const double value = ValueOf(*request.pool);
+    for (size_t i = 0; i < worth.size(); ++i) worth[i] += scored.load->price[i] / value;
+  }
+  planner.Record(request.application_class, worth, candidates.energy_j(),
+                 candidates.idle_latency_s());
 }
 
 ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& scored,
@@ -129,6 +245,7 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
   const absl::Span<const Exclusion> standing = scored.candidates->excluded();
   choice.excluded.assign(standing.begin(), standing.end());
   choice.work = scored.work;
+  choice.load = scored.load;
   SelectionLimits& limits = choice.limits;
   limits.max_experts = scored.max_experts;
   limits.value = ValueOf(pool);
@@ -137,39 +254,44 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
   limits.time_left_s = request.TimeLeft(now);
   limits.energy_cap_j = request.energy_cap_j;
   limits.headroom_j = budgets.headroom_j;
+  limits.beyond_headroom = pool.rooms->guards.mandatory;
   limits.min_quality = request.min_quality;
   limits.objective = request.objective;
   limits.degrade = pool.config.on_infeasible() == config::v1::Pool::DEGRADE;
   limits.forced = request.forced;
 
-  // A cascade's first answer comes whatever the price, because nothing is known before it. A promise of
-  // quality, or another objective, is for one expert to keep.
   const bool cascade = pool.rooms->cascade != nullptr && request.forced.empty() &&
                        request.objective == Objective::kQuality && request.min_quality == 0;
   if (cascade) {
-    const uint32_t first[] = {static_cast<uint32_t>(*pool.cascade_first)};
-    limits.forced = first;
-    limits.degrade = false;
-    limits.headroom_j = SelectionLimits::kNone;
-    ThreadSelector().Select(*choice.candidates, limits, absl::MakeSpan(choice.excluded),
-                            choice.selection);
-    limits.forced = {};
-    limits.degrade = pool.config.on_infeasible() == config::v1::Pool::DEGRADE;
-    limits.headroom_j = budgets.headroom_j;
-    if (choice.selection.verdict == SelectionVerdict::kChosen) {
-      choice.cascade = true;
-      // The others were not in the question; they may be asked next.
-      choice.excluded.assign(standing.begin(), standing.end());
-  choice.work = scored.work;
-      return choice;
+    if (scored.bypass_to) {
+      const Exclusion stopped = StoppedBy((*scored.candidates)[*scored.bypass_to], limits);
+      choice.bypassed = stopped == Exclusion::kNone;
+      choice.degraded = std::string(DegradedBy(stopped));
     }
-    choice.selection = SelectionResult();
-    choice.excluded.assign(standing.begin(), standing.end());
-  choice.work = scored.work;
+    choice.first =
+        static_cast<uint32_t>(choice.bypassed ? *scored.bypass_to : *pool.cascade_first);
   }
-  ThreadSelector().Select(*choice.candidates, limits, absl::MakeSpan(choice.excluded),
-                          choice.selection);
+  choice.cascade = SelectFirst(ThreadSelector(), *choice.candidates, limits, choice.first,
+                               absl::MakeSpan(choice.excluded), choice.selection);
+  if (choice.cascade) return choice;
+  choice.bypassed = false;
+  choice.certified_radius = CertifiedRadius(pool, scored, choice.selection);
+  if (scored.local && choice.selection.chosen.size() == 1 &&
+      choice.selection.chosen[0].expert == pool.rooms->customisation->global_expert()) {
+    choice.local = scored.local;
+  }
   return choice;
+}
+
+void ChooseInstead(size_t expert, ExpertChoice& choice) {
+  const uint32_t only[] = {static_cast<uint32_t>(expert)};
+  SelectionLimits limits = choice.limits;
+  limits.forced = only;
+  const absl::Span<const Exclusion> standing = choice.candidates->excluded();
+  std::vector<Exclusion> excluded(standing.begin(), standing.end());
+  ThreadSelector().Select(*choice.candidates, limits, absl::MakeSpan(excluded), choice.selection);
+  choice.certified_radius.reset();
+  choice.local.reset();
 }
 
 void DescribeRequest(const RouteRequest& request, double price_per_joule, v1::Decision& decision) {
@@ -197,6 +319,7 @@ void DescribeChoice(const RouteRequest& request, const ExpertChoice& choice,
     candidate.set_gate(from.weight);
     candidate.set_latency_ms(from.latency_s * 1e3);
     candidate.set_energy_j(from.energy_j);
+    if (choice.load != nullptr) candidate.set_load_price(choice.load->price[i]);
     if (excluded == Exclusion::kLeftOut) {
       candidate.set_excluded(
           absl::StrCat("left out: ", request.pool->experts[i].left_out_because));
@@ -210,19 +333,34 @@ void DescribeChoice(const RouteRequest& request, const ExpertChoice& choice,
   decision.set_predicted_latency_ms(selection.latency_s * 1e3);
   decision.set_predicted_energy_j(selection.energy_j);
   decision.set_degraded(std::string(DegradedName(selection.degraded)));
+  if (choice.certified_radius) decision.set_certified_radius(*choice.certified_radius);
+  if (choice.propensity) decision.set_propensity(*choice.propensity);
+  decision.set_explored(choice.explored);
+  decision.set_assigned_together(static_cast<uint32_t>(choice.assigned_together));
   if (!IsChosen(selection)) return;
   std::vector<std::string> names;
   for (const SelectedExpert& chosen : selection.chosen) {
     names.push_back(request.pool->expert_names[chosen.expert]);
   }
   const std::string who = absl::StrJoin(names, ", ");
-  if (choice.cascade) {
+  if (choice.bypassed) {
+    decision.set_reason(absl::StrCat(who,
+                                     " answers alone: the request's features ask for more than ",
+                                     request.pool->config.cascade().first()));
+  } else if (choice.cascade) {
+    const CascadeQuality& cascade = *request.pool->rooms->cascade;
+    const StagePolicy* const policy = cascade.PolicyOf(*request.pool->cascade_first);
     decision.set_reason(absl::StrCat(
         who, " answers first; a dearer expert is asked if ",
-        request.pool->rooms->cascade->stages() ? "the answer is not sure enough for the stated risk"
-                                               : "its gain is worth its joules"));
+        policy != nullptr ? policy->Rule() : "its gain is worth its joules"));
   } else if (!request.forced.empty()) {
     decision.set_reason(absl::StrCat(who, ": the caller's choice"));
+  } else if (choice.assigned_together > 0) {
+    decision.set_reason(absl::StrCat(who, ": assigned together with ",
+                                     choice.assigned_together - 1, " others that came with it"));
+  } else if (choice.explored) {
+    decision.set_reason(
+        absl::StrCat(who, ": asked to learn of it, probability ", *choice.propensity));
   } else {
     decision.set_reason(absl::StrCat(who, ": the best by ", ObjectiveName(request.objective),
                                      " within budgets, at ", choice.limits.price_per_joule,

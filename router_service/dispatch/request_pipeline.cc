@@ -14,6 +14,22 @@ constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 
 }  // namespace
 
+RequestPipeline::RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms,
+                                 const MakeBatchWorker& make_worker)
+    : catalogue_(catalogue), rooms_(rooms) {
+  for (const std::shared_ptr<const Pool>& pool : catalogue.All()) {
+    if (!pool->config.selection().has_batch_assignment()) continue;
+    windows_.emplace(pool->name(),
+                     std::make_shared<BatchWindow>(
+                         pool->config.selection().batch_assignment(), rooms.clock, rooms.timers,
+                         make_worker ? make_worker() : std::make_unique<ThreadBatchWorker>()));
+  }
+}
+
+RequestPipeline::~RequestPipeline() {
+  for (const auto& [pool, window] : windows_) window->Stop();
+}
+
 void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
   CpuMeter cpu(arrived_.fetch_add(1, std::memory_order_relaxed));
   cpu.Start();
@@ -40,10 +56,11 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
            now, cpu);
     return;
   }
+  const auto window = windows_.find(pool.name());
   const uint64_t sequence = next_sequence_.fetch_add(1, std::memory_order_relaxed);
   auto run = std::make_shared<RequestRun>(rooms_, std::move(call), *std::move(request), sequence,
                                           cpu);
-  run->Start();
+  run->Start(window == windows_.end() ? nullptr : window->second.get());
 }
 
 void RequestPipeline::Refuse(IncomingCall& call, absl::string_view pool, absl::Status status,

@@ -2,12 +2,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/net/infer_call.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/batch_window.h"
 #include "router_service/dispatch/request_run.h"
 #include "router_service/pools/pool_catalogue.h"
 
@@ -20,9 +24,14 @@ namespace penstock::router {
 // answers wherever the router runs.
 class RequestPipeline final : public InferHandler {
  public:
-  // All outlive the pipeline and its requests.
-  RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms)
-      : catalogue_(catalogue), rooms_(rooms) {}
+  using MakeBatchWorker = std::function<std::unique_ptr<BatchWorker>()>;
+
+  // All outlive the pipeline and its requests. `make_worker`: for each pool that assigns requests
+  // together; null: a thread each.
+  RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms,
+                  const MakeBatchWorker& make_worker = nullptr);
+  // Requests that wait for each other are assigned first.
+  ~RequestPipeline() override;
 
   void ModelInfer(std::shared_ptr<IncomingCall> call) override;
 
@@ -37,6 +46,8 @@ class RequestPipeline final : public InferHandler {
 
   const PoolCatalogue& catalogue_;
   const RouteRooms rooms_;
+  // By name, of pools that assign together; fixed after construction.
+  std::map<std::string, std::shared_ptr<BatchWindow>, std::less<>> windows_;
   std::atomic<uint64_t> next_sequence_{0};
   std::atomic<uint64_t> arrived_{0};
 };

@@ -6,8 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/time_util.h"
+#include "router_service/dispatch/batch_choice.h"
 #include "router_service/dispatch/expert_plan.h"
+#include "router_service/dispatch/explained_limits.h"
+#include "router_service/dispatch/exploration.h"
+#include "router_service/dispatch/feature_disagreement.h"
+#include "router_service/dispatch/logged_features.h"
+#include "router_service/dispatch/recorded_choice.h"
 #include "router_service/dispatch/row_plan.h"
+#include "router_service/guards/score_precision.h"
 
 namespace penstock::router {
 namespace {
@@ -16,6 +23,8 @@ void StampDecision(const RouteRooms& rooms, const RouteRequest& request, v1::Dec
   *decision.mutable_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
       absl::ToUnixNanos(request.arrived));
   decision.set_seed(rooms.seed);
+  decision.set_quality_version(request.pool->rooms->versions.quality);
+  decision.set_gate_version(request.pool->rooms->versions.gate);
 }
 
 void DescribeMultiplier(double multiplier, v1::Decision& decision) {
@@ -35,14 +44,37 @@ RequestRun::RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> ca
     : rooms_(rooms),
       call_(std::move(call)),
       request_(std::move(request)),
+      sequence_(sequence),
       random_(rooms.seed, sequence),
       cpu_(cpu) {
   decision_.set_id(rooms.log.IdOf(sequence).ToString());
   StampDecision(rooms, request_, decision_);
 }
 
-void RequestRun::Start() {
-  const absl::Status decided = Decide();
+void RequestRun::Start(BatchWindow* window) {
+  const absl::Status decided = Decide(window);
+  if (waiting_ == nullptr) {
+    Run(decided);
+    return;
+  }
+  cpu_.Stop();
+  // Nothing of the run is touched after this: it may be resumed meanwhile.
+  window->Join(request_.pool, {WorthTogether(waiting_->choice),
+                               [self = shared_from_this()](int32_t expert, size_t together) {
+                                 self->Resume(expert, together);
+                               }});
+}
+
+void RequestRun::Resume(int32_t expert, size_t together) {
+  cpu_.Start();
+  const std::unique_ptr<Waiting> waited = std::move(waiting_);
+  if (expert != BatchAssigner::kUnassigned) {
+    AssignTogether(static_cast<size_t>(expert), together, waited->choice);
+  }
+  Run(Commit(waited->scored, std::move(waited->choice), rooms_.clock.Now(), true));
+}
+
+void RequestRun::Run(const absl::Status& decided) {
   if (!decided.ok()) {
     Finish(Refused(decided));
     return;
@@ -57,7 +89,8 @@ void RequestRun::Start() {
       },
       [self = shared_from_this()](DispatchResult result) {
         self->OnDispatched(std::move(result));
-      });
+      },
+      plan_->Enough());
   call_->SetCancelHandler([weak = std::weak_ptr<DispatchCall>(dispatch_)] {
     if (auto dispatch = weak.lock()) dispatch->Cancel();
   });
@@ -66,49 +99,107 @@ void RequestRun::Start() {
   dispatch->Start(plan_->First());
 }
 
-absl::Status RequestRun::Decide() {
+absl::Status RequestRun::Decide(BatchWindow* window) {
+  uint64_t sequence = 0;
   absl::StatusOr<Reservation> opened =
-      rooms_.pacer.Open(request_.pool->name(), request_.caller.tenant);
+      rooms_.pacer.Open(request_.pool->name(), request_.caller.tenant, &sequence);
+  if (rooms_.log.journal() != nullptr) {
+    record_ = std::make_unique<v1::ChoiceRecord>();
+    record_->set_request(sequence);
+  }
   if (!opened.ok()) {
     DescribeRequest(request_, 0, decision_);
     return opened.status();
   }
   reservation_ = *std::move(opened);
-  const BudgetView budgets{reservation_.price_per_joule(), reservation_.headroom_j()};
+  const BudgetView budgets = ViewBudgets();
   DescribeRequest(request_, budgets.price_per_joule, decision_);
-  DescribeMultiplier(reservation_.price_multiplier(), decision_);
-  return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets);
+  DescribeMultiplier(budgets.price_multiplier, decision_);
+  return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets, window);
 }
 
-absl::Status RequestRun::DecideExperts(const BudgetView& budgets) {
+BudgetView RequestRun::ViewBudgets() const {
+  const BudgetTerms terms = reservation_.terms();
+  return {terms.price_per_joule, terms.headroom_j, terms.price_multiplier, terms.sequence};
+}
+
+void RequestRun::NoteChoice(const ExpertChoice& choice, uint64_t view) {
+  if (record_ != nullptr) RecordChoice(choice, view, *record_);
+}
+
+absl::Status RequestRun::DecideExperts(const BudgetView& budgets, BatchWindow* window) {
   const absl::Time now = rooms_.clock.Now();
   PENSTOCK_ASSIGN_OR_RETURN(
-      const ScoredExperts scored,
-      ScoreExperts(request_, random_, now, reservation_.price_multiplier() > 1));
+      ScoredExperts scored,
+      ScoreExperts(request_, random_, now, budgets.price_multiplier > 1));
+  if (PoolPlanner* const planner = request_.pool->record->planner.get(); planner != nullptr) {
+    RecordForPlanning(request_, scored, *planner);
+  }
+  if (rooms_.log.exports_features()) {
+    features_ = LoggedFeatures(*request_.pool->rooms->features, ScoredFeatures());
+  }
+  if (Explorer* const explorer = request_.pool->record->explorer.get(); explorer != nullptr) {
+    explorer->Remember(sequence_, ScoredFeatures().view(), scored.predicted);
+  }
   ExpertChoice choice = ChooseExperts(request_, scored, budgets, now);
+  NoteChoice(choice, budgets.view);
+  Explore(request_, scored, rooms_.seed, sequence_, choice);
+  if (request_.pool->rooms->guards.disagreement && scored.finite &&
+      !choice.selection.chosen.empty() &&
+      FeaturesDisagree(request_, scored, ScoredFeatures(), budgets.price_per_joule)) {
+    decision_.add_guard_flags("features_disagree");
+  }
+  if (window != nullptr && MayWait(request_, choice, *window, now)) {
+    TryShadow(choice, now);
+    waiting_ = std::make_unique<Waiting>(Waiting{std::move(scored), std::move(choice)});
+    return absl::OkStatus();
+  }
+  return Commit(scored, std::move(choice), now, false);
+}
+
+absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice, absl::Time now,
+                                bool waited) {
   const auto first_or_cheapest = [&] {
-    return choice.cascade || (choice.selection.chosen.size() == 1 &&
-                              choice.selection.chosen[0].expert == choice.selection.cheapest.expert);
+    return (choice.cascade && !choice.bypassed) ||
+           (choice.selection.chosen.size() == 1 &&
+            choice.selection.chosen[0].expert == choice.selection.cheapest.expert);
   };
-  absl::Status status = SelectionStatus(choice.selection, choice.limits, request_.pool->expert_names);
+  const std::vector<std::string>& names = request_.pool->expert_names;
+  absl::Status status = SelectionStatus(choice.selection, choice.limits, names);
   if (status.ok() && !first_or_cheapest() && !reservation_.TryHold(choice.selection.energy_j)) {
     // Another request took the headroom meanwhile.
-    choice = ChooseExperts(request_, scored,
-                           {reservation_.price_per_joule(), reservation_.headroom_j()}, now);
-    status = SelectionStatus(choice.selection, choice.limits, request_.pool->expert_names);
+    RefundExploration(request_, choice);
+    const BudgetView left = ViewBudgets();
+    choice = ChooseExperts(request_, scored, left, now);
+    NoteChoice(choice, left.view);
+    status = SelectionStatus(choice.selection, choice.limits, names);
     if (status.ok()) reservation_.Hold(choice.selection.energy_j);
   } else if (status.ok() && first_or_cheapest()) {
     reservation_.Hold(choice.selection.energy_j);
   }
   DescribeChoice(request_, choice, decision_);
-  PENSTOCK_RETURN_IF_ERROR(status);
+  if (!status.ok()) {
+    RefundExploration(request_, choice);
+    return status;
+  }
   // In time is nobody: the fastest runs as long as the caller waits.
   if (choice.selection.latency_s > choice.limits.time_left_s) {
     request_.deadline = request_.call_deadline;
   }
+  if (choice.load != nullptr) {
+    RecordLoad(request_, *choice.load, *choice.candidates, choice.limits);
+  }
+  if (!waited) TryShadow(choice, now);
   plan_ = std::make_unique<ExpertPlan>(request_, std::move(choice), reservation_, rooms_.clock,
-                                       random_);
+                                       random_, record_.get());
   return absl::OkStatus();
+}
+
+void RequestRun::TryShadow(const ExpertChoice& choice, absl::Time now) {
+  if (request_.pool->rooms->shadow == nullptr) return;
+  shadow_ = ChooseByShadow(request_, choice, ScoredFeatures(), random_, now,
+                           decision_.has_price_multiplier());
+  if (shadow_ != nullptr) request_.pool->record->shadow.Decided(shadow_->compared);
 }
 
 absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
@@ -116,8 +207,7 @@ absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
   PENSTOCK_ASSIGN_OR_RETURN(const ScoredRows scored, ScoreRows(request_, random_, now));
   absl::StatusOr<RowChoice> choice = ChooseRows(request_, scored, budgets, now);
   if (choice.ok() && !reservation_.TryHold(choice->energy_j)) {
-    choice = ChooseRows(request_, scored,
-                        {reservation_.price_per_joule(), reservation_.headroom_j()}, now);
+    choice = ChooseRows(request_, scored, ViewBudgets(), now);
     if (choice.ok()) reservation_.Hold(choice->energy_j);
   }
   DescribeRows(request_, scored, choice.ok() ? &*choice : nullptr, decision_);
@@ -146,6 +236,23 @@ void RequestRun::OnDispatched(DispatchResult result) {
   for (const auto& [ask, confidence] : answer.confidences) {
     if (answered[ask] != nullptr) answered[ask]->set_confidence(confidence);
   }
+  for (const AnswerParts& told : answer.parts) {
+    for (size_t i = 0; i < result.asks.size(); ++i) {
+      if (result.asks[i].expert != told.expert || answered[i] == nullptr) continue;
+      for (const auto& [objective, part] : told.parts) {
+        (*answered[i]->mutable_contributions())[objective] = part;
+      }
+    }
+  }
+  // Who reports on the answer means the expert that gave it.
+  if (answer.taken_opinion && answered[*answer.taken_opinion] != nullptr) {
+    answered[*answer.taken_opinion]->set_reason("escalation");
+  }
+  if (answer.taken_alone) {
+    for (size_t i = 0; i < answered.size(); ++i) {
+      if (answered[i] != nullptr) answered[i]->set_weight(i == *answer.taken_alone ? 1 : 0);
+    }
+  }
   reservation_.Settle({energy_.joules(), accelerator_seconds_, 0});
   Finish(std::move(answer));
 }
@@ -162,8 +269,14 @@ void RequestRun::Finish(PlanAnswer answer) {
   reply.status = std::move(answer.status);
   decision_.set_status(absl::StatusCodeToString(reply.status.code()));
   if (reply.status.ok()) {
-    std::vector<OutParameter> parameters =
-        AnswerParameters(decision_, answer.answerers, request_.parameters.explain);
+    std::vector<OutParameter> parameters;
+    if (request_.parameters.explain && !request_.caller.rights.admin) {
+      v1::Decision coarse = decision_;
+      CoarsenScores(coarse);
+      parameters = AnswerParameters(coarse, answer.answerers, true);
+    } else {
+      parameters = AnswerParameters(decision_, answer.answerers, request_.parameters.explain);
+    }
     if (!answer.pass.empty()) {
       auto body = PassAnswer(request_, answer.pass, parameters);
       reply.status = body.status();
@@ -182,8 +295,9 @@ void RequestRun::Finish(PlanAnswer answer) {
   const bool ok = reply.status.ok();
   request_.pool->record->statistics.Ended(ok, static_cast<uint64_t>(request_.rows), latency,
                                           energy_.joules(), now);
+  if (shadow_ != nullptr) DescribeShadow(request_, *shadow_, decision_);
   const SharedDecision decision = kept_decision_;
-  rooms_.log.Append(decision);
+  rooms_.log.Append(decision, std::move(features_), std::move(record_));
   RouteEvent event;
   event.pool = decision->pool();
   event.code = reply.status.code();
@@ -195,6 +309,9 @@ void RequestRun::Finish(PlanAnswer answer) {
   cpu_.Stop();
   event.cpu = cpu_.total();
   event.decision = decision.get();
+  if (request_.pool->record->congestion != nullptr) {
+    event.congestion = request_.pool->record->congestion->figures();
+  }
   rooms_.observer.RequestFinished(event);
 }
 
@@ -240,6 +357,11 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
         status = SelectionStatus(choice.selection, choice.limits, request.pool->expert_names);
       }
       DescribeChoice(request, choice, decision);
+      DescribeCounterfactuals(request, choice, decision);
+      if (const auto shadow = ChooseByShadow(request, choice, ScoredFeatures(), random, now,
+                                             quote.price_multiplier > 1)) {
+        DescribeShadow(request, *shadow, decision);
+      }
       for (const SelectedExpert& chosen : choice.selection.chosen) {
         add_run(chosen.expert, chosen.weight);
       }

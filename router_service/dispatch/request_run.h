@@ -10,11 +10,13 @@
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/batch_window.h"
 #include "router_service/dispatch/cpu_meter.h"
 #include "router_service/dispatch/dispatch_call.h"
 #include "router_service/dispatch/dispatch_plan.h"
 #include "router_service/dispatch/route_observer.h"
 #include "router_service/dispatch/route_request.h"
+#include "router_service/dispatch/shadow_choice.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/recording/decision_log.h"
 
@@ -30,20 +32,37 @@ struct RouteRooms {
   uint64_t seed = 0;
 };
 
-// One request from its decision to its answer: reservation, dispatch, combining, settling, recording.
-// Keeps itself alive until the call is finished.
+// One request from its decision to its answer: reservation, dispatch, combining, settling,
+// recording. Keeps itself alive until the call is finished.
 class RequestRun : public std::enable_shared_from_this<RequestRun> {
  public:
   RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call, RouteRequest request,
              uint64_t sequence, CpuMeter cpu);
 
-  // `cpu` as given to the constructor runs since the request came.
-  void Start();
+  // `cpu` as given to the constructor runs since the request came. `window`: where requests of the
+  // pool wait for each other; null: they do not. Not kept.
+  void Start(BatchWindow* window = nullptr);
 
  private:
-  absl::Status Decide();
-  absl::Status DecideExperts(const BudgetView& budgets);
+  // Decided, but to be assigned together with others.
+  struct Waiting {
+    ScoredExperts scored;
+    ExpertChoice choice;
+  };
+
+  absl::Status Decide(BatchWindow* window);
+  absl::Status DecideExperts(const BudgetView& budgets, BatchWindow* window);
+  // The reservation, and the plan. `waited`: the shadow was tried before.
+  absl::Status Commit(const ScoredExperts& scored, ExpertChoice choice, absl::Time now,
+                      bool waited);
+  void Resume(int32_t expert, size_t together);
+  void Run(const absl::Status& decided);
   absl::Status DecideRows(const BudgetView& budgets);
+  BudgetView ViewBudgets() const;
+  // For the log's file.
+  void NoteChoice(const ExpertChoice& choice, uint64_t view);
+  // Beside the live choice.
+  void TryShadow(const ExpertChoice& choice, absl::Time now);
   void OnDispatched(DispatchResult result);
   void Finish(PlanAnswer answer);
 
@@ -51,12 +70,17 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   const RouteRooms rooms_;
   const std::shared_ptr<IncomingCall> call_;
   RouteRequest request_;
+  const uint64_t sequence_;
   CounterRandom random_;
   CpuMeter cpu_;
   Reservation reservation_;
   // The log keeps it.
   const std::shared_ptr<v1::Decision> kept_decision_ = std::make_shared<v1::Decision>();
   v1::Decision& decision_ = *kept_decision_;
+  std::unique_ptr<const ShadowChoice> shadow_;  // null: the pool has none
+  std::unique_ptr<v1::Features> features_;      // null: the log's file does not hold them
+  std::unique_ptr<v1::ChoiceRecord> record_;    // null: the log has no file
+  std::unique_ptr<Waiting> waiting_;  // null: not in a window
   std::unique_ptr<DispatchPlan> plan_;
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/selection/congestion_price.h"
 
 namespace penstock::router {
 
@@ -16,6 +18,7 @@ struct RouteEvent {
   absl::Duration latency;
   absl::Duration cpu;                      // of the routing itself
   const v1::Decision* decision = nullptr;  // null: refused before one was made
+  std::optional<CongestionPrice::Figures> congestion;  // of pools whose load has a price
 };
 
 // Where counts go. Thread-safe.

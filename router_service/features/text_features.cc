@@ -69,7 +69,7 @@ TextFeatures::TextFeatures(const config::v1::TextFeatures& config, std::string i
       bits_(config.has_bits() ? config.bits() : kBits),
       surface_(config.surface()),
       max_bytes_(config.has_max_bytes() ? config.max_bytes() : kMaxBytes),
-      grams_(bits_, config.character_ngrams()) {}
+      grams_(bits_, config.character_ngrams(), config.fold_compatibility()) {}
 
 absl::StatusOr<std::unique_ptr<const FeatureExtractor>> TextFeatures::Create(
     const config::v1::TextFeatures& config, const std::vector<config::v1::TensorSpec>& inputs) {
@@ -201,7 +201,8 @@ std::string TextFeaturesMetadata(const config::v1::TextFeatures& config) {
   return absl::StrCat(
       "text/1 bits=", config.has_bits() ? config.bits() : TextFeatures::kBits,
       " character_ngrams=", config.character_ngrams(), " surface=", config.surface() ? 1 : 0,
-      " max_bytes=", config.has_max_bytes() ? config.max_bytes() : TextFeatures::kMaxBytes);
+      " max_bytes=", config.has_max_bytes() ? config.max_bytes() : TextFeatures::kMaxBytes,
+      config.fold_compatibility() ? " fold_compatibility=1" : "");
 }
 
 }  // namespace penstock::router

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "router_service/features/compatibility_fold.h"
+
 namespace penstock::router {
 namespace {
 
@@ -83,6 +85,19 @@ uint64_t HashPoint(uint32_t c) {
   return h;
 }
 
+// Whether a Latin letter comes next, behind at most a few that only look like one.
+bool LatinFollows(absl::string_view text, size_t at) {
+  constexpr int kMostLookalikes = 16;
+  for (int i = 0; i < kMostLookalikes && at < text.size(); ++i) {
+    const uint32_t c = NextCodePoint(text, at);
+    if (Vanishes(c) || LatinLookalike(c) != 0) continue;
+    const FoldedCharacter folded = FoldCompatibility(c);
+    const uint32_t first = folded.size == 0 ? 0 : Fold(folded.points[0]);
+    return first >= 'a' && first <= 'z';
+  }
+  return false;
+}
+
 bool IsCodeMarker(uint32_t c) {
   return c == '{' || c == '}' || c == ';' || c == '_' || c == '#' || c == '`' || c == '<' ||
          c == '>' || c == '[' || c == ']';
@@ -158,14 +173,8 @@ void TextGrams::Append(absl::string_view text, std::vector<uint32_t>& buckets,
     word = kFnvOffset;
     word_size = 0;
   };
-  for (size_t at = 0; at < text.size();) {
-    uint32_t c = static_cast<uint8_t>(text[at]);
-    if (c < 0x80) {
-      ++at;
-    } else {
-      c = NextCodePoint(text, at);
-    }
-    if (Vanishes(c)) continue;
+  const auto take = [&](uint32_t c) {
+    if (Vanishes(c)) return;
     const uint32_t folded = Fold(c);
     if (folded >= 'a' && folded <= 'z') {
       word = (word ^ folded) * kFnvPrime;
@@ -173,24 +182,43 @@ void TextGrams::Append(absl::string_view text, std::vector<uint32_t>& buckets,
       if (word_size < sizeof(letters)) letters[word_size++] = static_cast<char>(folded);
       ++seen.letters;
       seen.upper += folded != c;
-      continue;
+      return;
     }
     end_word();
     if (IsSpace(c)) {
       ++seen.spaces;
       seen.lines += c == '\n';
-      continue;
+      return;
     }
     token(HashPoint(folded));
     if (folded >= '0' && folded <= '9') {
       ++seen.digits;
-      continue;
+      return;
     }
     ++seen.symbols;
     seen.questions += folded == '?';
     seen.code += IsCodeMarker(folded);
     seen.math += IsMathMarker(folded);
     CountScript(folded, seen);
+  };
+  for (size_t at = 0; at < text.size();) {
+    uint32_t c = static_cast<uint8_t>(text[at]);
+    if (c < 0x80) {
+      ++at;
+    } else {
+      c = NextCodePoint(text, at);
+    }
+    if (!fold_compatibility_ || c < 0x80) {
+      take(c);
+      continue;
+    }
+    const uint32_t latin = LatinLookalike(c);
+    if (latin != 0 && (in_word || LatinFollows(text, at))) {
+      take(latin);
+      continue;
+    }
+    const FoldedCharacter folded = FoldCompatibility(c);
+    for (size_t i = 0; i < folded.size; ++i) take(folded.points[i]);
   }
   end_word();
   if (counts == nullptr) return;

@@ -33,8 +33,12 @@ struct SurfaceCounts {
 class TextGrams {
  public:
   // bits in [1, 31]; character_ngrams: 0, or the length of runs within a word that count too.
-  TextGrams(uint32_t bits, uint32_t character_ngrams)
-      : shift_(64 - bits), character_ngrams_(character_ngrams) {}
+  // fold_compatibility: characters count as FoldCompatibility has them, and a Cyrillic or Greek
+  // letter as the Latin one that it looks like where a Latin one stands before it or follows.
+  TextGrams(uint32_t bits, uint32_t character_ngrams, bool fold_compatibility = false)
+      : shift_(64 - bits),
+        character_ngrams_(character_ngrams),
+        fold_compatibility_(fold_compatibility) {}
 
   // Appends a bucket per word, pair and run, in order. No pair spans two calls.
   void Append(absl::string_view text, std::vector<uint32_t>& buckets, SurfaceCounts* counts) const;
@@ -44,6 +48,7 @@ class TextGrams {
 
   const uint32_t shift_;
   const uint32_t character_ngrams_;
+  const bool fold_compatibility_;
 };
 
 // Sorts buckets below 2^bits, and counts: indices strictly ascending, values log(1 + times).

@@ -1,4 +1,5 @@
 #include "router_service/gating/topk_softmax_gate.h"
+#include "router_service/quality/artifact_checksum.h"
 
 #include <algorithm>
 #include <limits>
@@ -23,7 +24,7 @@ absl::StatusOr<std::unique_ptr<const Gate>> TopkSoftmaxGate::Create(
     return absl::WrapUnique<const Gate>(new TopkSoftmaxGate(expert_names.size(), k));
   }
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file,
-                            Safetensors::Open(config.file()));
+                            OpenArtifact(config.file()));
   return FromTensors(*file, config.file(), expert_names, feature_dimension, k);
 }
 

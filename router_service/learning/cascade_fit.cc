@@ -125,10 +125,13 @@ std::vector<CascadePairReport> EvaluateCascade(const CascadeFit& fit, const Outc
         for (size_t i = 0; i < order.size(); ++i) {
           sum += i < escalated ? big_label[order[i]] : stay_label[order[i]];
         }
-        report.points.push_back(
-            {share, sum / count,
-             report.first_quality + share * (report.other_quality - report.first_quality),
-             cost[first] + share * cost[other]});
+        EscalationPoint point;
+        point.share = share;
+        point.quality = sum / count;
+        point.random_quality =
+            report.first_quality + share * (report.other_quality - report.first_quality);
+        if (!heldout.cost_unit.empty()) point.mean_cost = cost[first] + share * cost[other];
+        report.points.push_back(point);
       }
       reports.push_back(std::move(report));
     }

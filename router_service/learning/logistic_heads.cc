@@ -40,6 +40,11 @@ std::vector<float> LabelsOf(absl::Span<const float> labels, size_t heads, size_t
 
 }  // namespace
 
+const std::vector<double>& LogisticPenalties() {
+  static const std::vector<double> penalties = {3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001};
+  return penalties;
+}
+
 float LogisticHeads::Predict(size_t head, absl::Span<const float> z) const {
   double score = bias[head];
   for (size_t j = 0; j < dimension; ++j) {

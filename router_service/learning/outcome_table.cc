@@ -371,6 +371,10 @@ OutcomeTable OutcomeTable::Subset(absl::Span<const size_t> taken) const {
   result.dimension = dimension;
   result.cost_unit = cost_unit;
   for (const size_t row : taken) {
+    if (partial()) {
+      result.asked.push_back(asked[row]);
+      result.propensity.push_back(propensity[row]);
+    }
     result.ids.push_back(ids[row]);
     const auto first = features.begin() + static_cast<std::ptrdiff_t>(row * dimension);
     result.features.insert(result.features.end(), first,

@@ -30,8 +30,13 @@ struct OutcomeTable {
   std::vector<size_t> answers;               // [experts, rows], hashes, 0 = unknown
   std::string
       cost_unit;  // "joules", else "flops", else "seconds": the first that is told throughout
+  // Of a log of decisions, [rows]: the expert that was asked and, NaN = unknown, how probable that was.
+  // What the others would have answered nobody knows. Empty: every expert was asked.
+  std::vector<size_t> asked;
+  std::vector<float> propensity;
 
   size_t rows() const { return ids.size(); }
+  bool partial() const { return !asked.empty(); }
   size_t At(size_t expert, size_t row) const { return expert * rows() + row; }
   // The rows `taken`, in that order.
   OutcomeTable Subset(absl::Span<const size_t> taken) const;

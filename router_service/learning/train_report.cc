@@ -5,6 +5,56 @@
 #include "absl/strings/str_join.h"
 
 namespace penstock::router {
+namespace {
+
+// ", 3.2 joules"; nothing where there is no such figure.
+std::string CostOf(std::optional<double> mean_cost, const std::string& unit) {
+  return mean_cost ? absl::StrFormat(", %.4g %s", *mean_cost, unit) : "";
+}
+
+void AppendPolicy(const CascadePolicyReport& policy, const std::string& unit, std::string& text) {
+  absl::StrAppendFormat(&text, "\ncascade %s by %s, on %d held-out rows\n",
+                        absl::StrJoin(policy.stages, " -> "), policy.policy, policy.rows);
+  if (policy.rows == 0) return;
+  const auto append = [&](absl::string_view name, const QualityAtCost& point) {
+    absl::StrAppendFormat(&text, "  %-26s quality %.4f%s\n", name, point.quality,
+                          CostOf(point.mean_cost, unit));
+  };
+  append(policy.stages.front() + " alone", policy.first);
+  append(policy.stages.back() + " alone", policy.last);
+  append(policy.policy, policy.served);
+  if (policy.by_chance) {
+    absl::StrAppendFormat(&text, "  at that cost, %s after %s      quality ", policy.stages.back(),
+                          policy.stages.front());
+    if (policy.by_price) absl::StrAppendFormat(&text, "%.4f by price, ", *policy.by_price);
+    absl::StrAppendFormat(&text, "%.4f by chance\n", *policy.by_chance);
+  }
+  for (size_t i = 0; i < policy.stages.size(); ++i) {
+    absl::StrAppendFormat(&text, "  %-26s asked %5.1f%%, answers %5.1f%%\n", policy.stages[i],
+                          100 * policy.asked[i], 100 * policy.answered[i]);
+  }
+}
+
+void AppendSlowCheck(const SlowCheckReport& slow, const std::string& unit, std::string& text) {
+  absl::StrAppendFormat(&text, "\nsecond opinions of %s on %s at a price of %.4g\n", slow.verifier,
+                        slow.first, slow.price);
+  for (const SlowCheckPoint& point : slow.points) {
+    absl::StrAppendFormat(&text, "  delta %.2f: %5.1f%% checked, quality %.4f, %.4g %s, net %.4f\n",
+                          point.delta, 100 * point.checked, point.quality, point.mean_cost, unit,
+                          point.quality - slow.price * point.mean_cost);
+  }
+}
+
+void AppendCount(const CountReport& count, std::string& text) {
+  absl::StrAppendFormat(&text, "\nvote of %.2f experts a request as counted: quality %.4f\n",
+                        count.mean_count, count.quality);
+  for (size_t i = 0; i < count.fixed.size(); ++i) {
+    absl::StrAppendFormat(&text, "  of the first %d for every request: %.4f\n", i + 1,
+                          count.fixed[i]);
+  }
+}
+
+}  // namespace
 
 std::string FormatTrainReport(const TrainReport& report) {
   std::string text = absl::StrFormat(
@@ -23,9 +73,10 @@ std::string FormatTrainReport(const TrainReport& report) {
     absl::StrAppendFormat(&text, "%-20s %8.4f %8.4f %12.4g\n", policy.name, policy.quality,
                           policy.standard_error, policy.mean_cost);
   }
-  absl::StrAppendFormat(&text, "gate: regret %.4f, minus random %.4f +- %.4f, l2 %.2g\n",
-                        report.regret, report.gate_minus_random, report.gate_minus_random_error,
-                        report.gate_l2);
+  absl::StrAppend(&text, "gate: ");
+  if (!report.partial) absl::StrAppendFormat(&text, "regret %.4f, ", report.regret);
+  absl::StrAppendFormat(&text, "minus random %.4f +- %.4f, l2 %.2g\n", report.gate_minus_random,
+                        report.gate_minus_random_error, report.gate_l2);
   if (report.gate) {
     const GateReport& gate = *report.gate;
     absl::StrAppendFormat(&text, "%s: quality %.4f +- %.4f of the first of %.2f experts a request\n",
@@ -50,9 +101,9 @@ std::string FormatTrainReport(const TrainReport& report) {
                           pair.first, pair.other, pair.stay.brier, pair.big.brier, pair.stay.ece,
                           pair.big.ece);
     for (const EscalationPoint& point : pair.points) {
-      absl::StrAppendFormat(&text, "  %5.1f%% asked twice: quality %.4f (random %.4f), %.4g %s\n",
-                            100 * point.share, point.quality, point.random_quality, point.mean_cost,
-                            unit);
+      absl::StrAppendFormat(&text, "  %5.1f%% asked twice: quality %.4f (random %.4f)%s\n",
+                            100 * point.share, point.quality, point.random_quality,
+                            CostOf(point.mean_cost, unit));
     }
   }
   if (report.cascade_risk) {
@@ -63,9 +114,12 @@ std::string FormatTrainReport(const TrainReport& report) {
       absl::StrAppendFormat(&text, "  %-6s stands above a lead of %7.4f: %5.1f%% stand, risk %.4f\n",
                             name, point.lead, 100 * point.accepted, point.risk);
     };
-    append("before", risk.before);
-    append("after", risk.after);
+    if (risk.rows > 0) append("before", risk.before);
+    if (risk.rows > 0) append("after", risk.after);
   }
+  if (report.cascade_policy) AppendPolicy(*report.cascade_policy, unit, text);
+  if (report.slow_check) AppendSlowCheck(*report.slow_check, unit, text);
+  if (report.count) AppendCount(*report.count, text);
   for (const std::string& warning : report.warnings) absl::StrAppend(&text, "\nwarning: ", warning);
   if (!report.warnings.empty()) absl::StrAppend(&text, "\n");
   for (const std::string& file : report.files) absl::StrAppend(&text, "\nwrote ", file);

@@ -49,7 +49,7 @@ struct EscalationPoint {
   double share = 0;  // of requests that go on to the dearer expert
   double quality = 0;
   double random_quality = 0;  // the same share, drawn without looking
-  double mean_cost = 0;
+  std::optional<double> mean_cost;  // where the table has costs
 };
 
 struct CascadePairReport {
@@ -74,7 +74,48 @@ struct CascadeRiskReport {
   CascadeRiskPoint before, after;
 };
 
-// Difference of two policies' mean quality on the held-out rows, with its 95 % confidence interval.
+// The price rule with second opinions within delta of its boundary, on the held-out rows.
+struct SlowCheckPoint {
+  double delta = 0;
+  double checked = 0;  // share of the rows
+  double quality = 0;
+  double mean_cost = 0;
+};
+
+struct SlowCheckReport {
+  std::string first, verifier;
+  double price = 0;
+  std::vector<SlowCheckPoint> points;
+};
+
+// A vote of as many experts as a gate says for each held-out request.
+struct CountReport {
+  double mean_count = 0;
+  double quality = 0;
+  std::vector<double> fixed;  // quality of the vote of the first 1, 2, ... for every request
+};
+
+struct QualityAtCost {
+  double quality = 0;
+  std::optional<double> mean_cost;  // where the table tells the cost of every row
+};
+
+// A cascade's policy on held-out rows that it was neither fitted nor chosen on, as its file serves it.
+struct CascadePolicyReport {
+  std::string policy;
+  std::vector<std::string> stages;
+  size_t rows = 0;
+  QualityAtCost served;
+  double standard_error = 0;     // of the served quality
+  std::vector<double> answered;  // share of the rows that each stage answers
+  std::vector<double> asked;     // share of the rows that each stage is asked
+  QualityAtCost first, last;     // alone
+  // At the same mean cost, last after first: by the largest p_big - p_stay, as price would have it
+  // where the first says how sure it is, and drawn without looking. Not without costs.
+  std::optional<double> by_price, by_chance;
+};
+
+// Difference of two policies mean quality on the held-out rows, with its 95 % confidence interval.
 struct GateDifference {
   double difference = 0;
   double low = 0;
@@ -95,16 +136,21 @@ struct TrainReport {
   uint64_t seed = 0;
   std::string cost_unit;  // "joules", "flops", "seconds"; empty: the table has no costs
   std::vector<ExpertReport> experts;
-  // gate, quality_argmax, random, best_single (chosen on the training rows), oracle.
+  // gate, quality_argmax, random, best_single (chosen on the training rows), oracle. Of a log of
+  // decisions doubly robust estimates, and `logged`, what was asked, instead of the oracle.
+  bool partial = false;
   std::vector<PolicyReport> policies;
   double gate_l2 = 0;
-  double regret = 0;             // oracle - gate
+  double regret = 0;             // oracle - gate; not of a log of decisions
   double gate_minus_random = 0;  // with the standard error of the paired difference
   double gate_minus_random_error = 0;
   size_t minimum_k = 1;  // a gate with k below it wastes slots on experts that behave alike
   std::vector<BudgetPoint> budgets;
   std::vector<CascadePairReport> cascades;
   std::optional<CascadeRiskReport> cascade_risk;  // where a risk was stated
+  std::optional<CascadePolicyReport> cascade_policy;  // where a policy was asked for
+  std::optional<SlowCheckReport> slow_check;          // where a verifier was named
+  std::optional<CountReport> count;                   // where a count gate was asked for
   std::optional<GateReport> gate;  // where a sparse gate was asked for
   std::vector<std::string> files;
   std::vector<std::string> warnings;

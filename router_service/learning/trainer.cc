@@ -1,4 +1,5 @@
 #include "router_service/learning/trainer.h"
+#include "router_service/quality/artifact_checksum.h"
 
 #include <algorithm>
 #include <cmath>
@@ -17,13 +18,15 @@
 #include "router_service/gating/expert_columns.h"
 #include "router_service/gating/gate.h"
 #include "router_service/gating/minimum_k.h"
-#include "router_service/learning/cascade_fit.h"
+#include "router_service/learning/cascades/cascade_file.h"
+#include "router_service/learning/cascades/cascade_training.h"
+#include "router_service/learning/gate_targets.h"
 #include "router_service/learning/gates/gate_comparison.h"
+#include "router_service/learning/logged_policies.h"
 #include "router_service/learning/logistic_heads.h"
 #include "router_service/learning/outcome_table.h"
 #include "router_service/learning/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
-#include "router_service/learning/risk/cascade_risk.h"
 #include "router_service/learning/softmax_regression.h"
 #include "router_service/learning/table_split.h"
 
@@ -32,8 +35,6 @@ namespace {
 
 constexpr int kFolds = 5;
 constexpr size_t kLeastRows = 20;
-// Of the mean loss; a factor of about 3 from heavy to hardly any.
-const std::vector<double> kL2Grid = {3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001};
 
 absl::Status CheckGate(const TrainOptions& options) {
   constexpr size_t kMostSelectors = 16;
@@ -64,11 +65,8 @@ absl::Status Check(const TrainOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("price is ", options.price, ", wanted at least 0"));
   }
-  if (options.risk.has_value() == options.cascade.empty()) {
-    return absl::InvalidArgumentError(
-        options.risk ? "risk is set, but cascade is not: wanted its stages in the order asked"
-                     : "cascade is set, but risk is not: wanted the quality that it may lose");
-  }
+  PENSTOCK_RETURN_IF_ERROR(CheckCascade(options));
+  if (options.count) PENSTOCK_RETURN_IF_ERROR(CheckCount(*options.count));
   PENSTOCK_RETURN_IF_ERROR(CheckGate(options));
   std::vector<std::string> names = options.experts;
   std::sort(names.begin(), names.end());
@@ -76,36 +74,6 @@ absl::Status Check(const TrainOptions& options) {
     return absl::InvalidArgumentError("experts: a name stands twice");
   }
   return absl::OkStatus();
-}
-
-// Soft targets [experts, rows] for the gate. Without a price: quality over the sum of qualities, so
-// that the right experts of a request share it; with one: the experts that attain the largest
-// quality minus priced cost share it. A request that nobody gets right (without price) teaches
-// nothing and has no target.
-std::vector<float> GateTargets(const OutcomeTable& table, double price) {
-  const size_t experts = table.experts.size();
-  const std::vector<double> cost = MeanCosts(table);
-  std::vector<float> targets(experts * table.rows(), 0.0f);
-  for (size_t row = 0; row < table.rows(); ++row) {
-    double sum = 0, most = -std::numeric_limits<double>::infinity();
-    const auto net = [&](size_t e) { return table.quality[table.At(e, row)] - price * cost[e]; };
-    for (size_t e = 0; e < experts; ++e) {
-      if (!std::isnan(net(e))) most = std::max(most, net(e));
-    }
-    for (size_t e = 0; e < experts; ++e) {
-      const float q = table.quality[table.At(e, row)];
-      if (std::isnan(q)) continue;
-      float& target = targets[table.At(e, row)];
-      target = price > 0 ? (net(e) == most ? 1.0f : 0.0f) : q;
-      sum += target;
-    }
-    if (sum <= 0) continue;
-    for (size_t e = 0; e < experts; ++e) {
-      float& target = targets[table.At(e, row)];
-      target = static_cast<float>(target / sum);
-    }
-  }
-  return targets;
 }
 
 absl::Span<const float> Row(const OutcomeTable& table, size_t row) {
@@ -236,6 +204,7 @@ class Writer {
                      const std::map<std::string, std::string>& more) {
     std::map<std::string, std::string> metadata = metadata_;
     metadata.insert(more.begin(), more.end());
+    metadata["checksum"] = ArtifactChecksum(tensors);
     const std::string path = (std::filesystem::path(options_.output_folder) / name).string();
     PENSTOCK_RETURN_IF_ERROR(WriteSafetensors(path, tensors, metadata));
     report_.files.push_back(path);
@@ -255,9 +224,38 @@ std::vector<float> Floats(const std::vector<double>& values) {
   return {values.begin(), values.end()};
 }
 
+// What LogisticQuality's uncertainty is made of.
+struct FeatureSpread {
+  std::vector<float> mean, squares;  // [dimension]
+  std::vector<float> curvature;      // [experts]
+};
+FeatureSpread SpreadOf(const OutcomeTable& table, const LogisticHeads& heads) {
+  FeatureSpread spread;
+  const double rows = static_cast<double>(table.rows());
+  for (size_t j = 0; j < table.dimension; ++j) {
+    double sum = 0, squares = 0;
+    for (size_t row = 0; row < table.rows(); ++row) sum += Row(table, row)[j];
+    for (size_t row = 0; row < table.rows(); ++row) {
+      const double off = Row(table, row)[j] - sum / rows;
+      squares += off * off;
+    }
+    spread.mean.push_back(static_cast<float>(sum / rows));
+    spread.squares.push_back(static_cast<float>(squares));
+  }
+  for (size_t e = 0; e < table.experts.size(); ++e) {
+    double known = 0;
+    for (size_t row = 0; row < table.rows(); ++row) {
+      known += !std::isnan(table.quality[table.At(e, row)]);
+    }
+    const double q = std::clamp(heads.mean[e], 0.01, 0.99);
+    spread.curvature.push_back(static_cast<float>(q * (1 - q) * std::max(known, 1.0) / rows));
+  }
+  return spread;
+}
+
 absl::Status WriteFiles(const TrainOptions& options, const OutcomeTable& table,
                         const SoftmaxFit& gate, const LogisticHeads& heads,
-                        const CascadeFit& cascade, TrainReport& report) {
+                        const CascadeParts& cascade, TrainReport& report) {
   std::error_code error;
   std::filesystem::create_directories(options.output_folder, error);
   if (error) {
@@ -278,31 +276,26 @@ absl::Status WriteFiles(const TrainOptions& options, const OutcomeTable& table,
                    {{"kind", "topk_softmax"},
                     {"l2", absl::StrCat(gate.l2)},
                     {"heldout_quality", absl::StrCat(report.policies.front().quality)},
-                    {"heldout_regret", absl::StrCat(report.regret)}}));
+                    {"heldout_regret",
+                     report.partial ? "unknown" : absl::StrCat(report.regret)}}));
+  const FeatureSpread spread = SpreadOf(table, heads);
   PENSTOCK_RETURN_IF_ERROR(writer.Write("quality.safetensors",
                                         {{"weight", {e, d}, heads.weight},
                                          {"bias", {e}, heads.bias},
                                          {"mean", {e}, Floats(heads.mean)},
-                                         {"tau", {e}, Floats(heads.tau)}},
+                                         {"tau", {e}, Floats(heads.tau)},
+                                         {"feature_mean", {d}, spread.mean},
+                                         {"feature_squares", {d}, spread.squares},
+                                         {"rows", {1}, {static_cast<float>(table.rows())}},
+                                         {"curvature", {e}, spread.curvature}},
                                         {{"kind", "logistic_quality"},
                                          {"heldout_quality", quality},
                                          {"heldout_brier", brier},
                                          {"heldout_ece", ece}}));
-  const std::vector<float> can_stand(cascade.can_stand.begin(), cascade.can_stand.end());
-  if (std::none_of(can_stand.begin(), can_stand.end(), [](float v) { return v != 0; })) {
-    return absl::OkStatus();
-  }
-  std::vector<SafetensorsTensor> tensors = {{"weight", {e, e, 3}, cascade.weight},
-                                            {"can_stand", {e}, can_stand}};
-  std::map<std::string, std::string> metadata = {{"kind", "cascade_quality"}};
-  if (report.cascade_risk) {
-    const CascadeRiskReport& risk = *report.cascade_risk;
-    tensors.push_back({"least_lead", {1}, {static_cast<float>(risk.after.lead)}});
-    metadata["stages"] = absl::StrJoin(risk.stages, ",");
-    metadata["risk"] = absl::StrCat(risk.alpha);
-    metadata["risk_rows"] = absl::StrCat(risk.rows);
-  }
-  return writer.Write("cascade.safetensors", tensors, metadata);
+  const std::optional<CascadeFile> file = MakeCascadeFile(
+      cascade, table.experts, options.cascade, report.cascade_risk ? &*report.cascade_risk : nullptr);
+  if (!file) return absl::OkStatus();
+  return writer.Write("cascade.safetensors", file->tensors, file->metadata);
 }
 
 // Trains the gate that was asked for, writes its file and measures what the router makes of it.
@@ -316,7 +309,7 @@ absl::Status AddGate(const TrainOptions& options, const OutcomeTable& table,
   set.experts = train.experts;
   set.dimension = train.dimension;
   set.features = train.features;
-  set.targets = GateTargets(train, options.price);
+  set.targets = GateTargets(train, options.labels, options.price);
   set.quality = train.quality;
   if (!train.cost_unit.empty()) set.cost = MeanCosts(train);
   set.fold = fold;
@@ -336,6 +329,24 @@ absl::Status AddGate(const TrainOptions& options, const OutcomeTable& table,
   return absl::OkStatus();
 }
 
+// Trains and measures the gate of counts, and writes its file.
+absl::Status AddCount(const TrainOptions& options, const OutcomeTable& table,
+                      const OutcomeTable& train, const OutcomeTable& heldout,
+                      const std::vector<int>& fold, const LogisticHeads& heads,
+                      TrainReport& report) {
+  const CountFit fit = FitCount(train, fold, kFolds, Predictions(heads, train), *options.count);
+  report.count =
+      EvaluateCount(CountGate(fit.weight, fit.bias), heldout, Predictions(heads, heldout));
+  if (options.output_folder.empty()) return absl::OkStatus();
+  Writer writer(options, table, report);
+  const int64_t counts = static_cast<int64_t>(fit.counts());
+  return writer.Write(
+      "count.safetensors",
+      {{"count_weight", {counts, static_cast<int64_t>(table.dimension)}, fit.weight},
+       {"count_bias", {counts}, fit.bias}},
+      {{"kind", "count_gate"}, {"factor", absl::StrCat(options.count->factor)}});
+}
+
 }  // namespace
 
 absl::StatusOr<TrainReport> Train(const TrainOptions& options) {
@@ -344,6 +355,11 @@ absl::StatusOr<TrainReport> Train(const TrainOptions& options) {
       const OutcomeTable table,
       ReadOutcomeTable({options.outcomes_file, options.inputs_file, options.input_dimension,
                         options.features, options.experts}));
+  return TrainOn(options, table);
+}
+
+absl::StatusOr<TrainReport> TrainOn(const TrainOptions& options, const OutcomeTable& table) {
+  PENSTOCK_RETURN_IF_ERROR(Check(options));
   if (options.price > 0 && table.cost_unit.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("price is ", options.price, ", but ", options.outcomes_file,
@@ -363,38 +379,48 @@ absl::StatusOr<TrainReport> Train(const TrainOptions& options) {
   report.dimension = table.dimension;
   report.seed = options.seed;
   report.cost_unit = table.cost_unit;
+  report.partial = table.partial();
 
   const size_t experts = table.experts.size();
-  const SoftmaxFit gate =
-      FitSoftmaxByFolds(train.features, table.dimension, GateTargets(train, options.price), experts,
-                        split.fold, kFolds, kL2Grid);
   const LogisticHeads heads = FitCalibratedHeads(train.features, table.dimension, train.quality,
-                                                 experts, split.fold, {kL2Grid, kFolds});
-  const CascadeFit cascade = FitCascade(train, split.fold, kFolds);
-
+                                                 experts, split.fold, {LogisticPenalties(), kFolds});
+  const OutcomeTable taught = table.partial() ? WithBlanksPredicted(train, heads) : train;
+  const SoftmaxFit gate =
+      FitSoftmaxByFolds(train.features, table.dimension,
+                        GateTargets(taught, options.labels, options.price), experts, split.fold,
+                        kFolds, LogisticPenalties());
   report.gate_l2 = gate.l2;
   const std::vector<float> predictions = Predictions(heads, heldout);
   DescribeExperts(train, heldout, heads, predictions, report);
-  ComparePolicies(train, heldout, Logits(gate, heldout), predictions, report);
-  DescribeCells(train, report);
-  report.budgets = EvaluateBudgets(train, Predictions(heads, train), heldout, predictions);
-  report.cascades = EvaluateCascade(cascade, heldout);
-  if (options.risk) {
-    PENSTOCK_ASSIGN_OR_RETURN(
-        report.cascade_risk, CalibrateCascade(cascade, heldout, options.cascade, *options.risk));
-    if (report.cascade_risk->always_escalates) {
-      report.warnings.push_back(absl::StrCat(
-          "a risk of ", *options.risk, " wants more than the ", report.cascade_risk->rows,
-          " held-out rows there are: the cascade always goes on to \"", options.cascade.back(),
-          "\""));
-    }
+  if (table.partial()) {
+    PENSTOCK_RETURN_IF_ERROR(
+        CompareLoggedPolicies(train, heldout, Logits(gate, heldout), predictions, report));
+  } else {
+    ComparePolicies(train, heldout, Logits(gate, heldout), predictions, report);
+    report.budgets = EvaluateBudgets(train, Predictions(heads, train), heldout, predictions);
   }
+  DescribeCells(train, report);
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const CascadeParts cascade,
+      TrainCascades(options, train, heldout, split.fold, kFolds, report));
   if (!options.output_folder.empty()) {
     PENSTOCK_RETURN_IF_ERROR(WriteFiles(options, table, gate, heads, cascade, report));
   }
+  if (cascade.policy) {
+    PENSTOCK_RETURN_IF_ERROR(MeasurePolicy(options, report.files.back(), heldout, report));
+  }
+  if (options.count) {
+    PENSTOCK_RETURN_IF_ERROR(
+        AddCount(options, table, train, heldout, split.fold, heads, report));
+  }
   if (options.gate != "topk_softmax") {
+    if (table.partial()) {
+      report.warnings.push_back(absl::StrCat("the figures of gate ", options.gate,
+                                             " take what was not asked as predicted"));
+    }
     PENSTOCK_RETURN_IF_ERROR(AddGate(
-        options, table, train, heldout, split.fold,
+        options, table, taught, table.partial() ? WithBlanksPredicted(heldout, heads) : heldout,
+        split.fold,
         LargestScore(Logits(gate, heldout), experts, heldout.rows()), report));
   }
   return report;

@@ -8,7 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "penstock/config/v1/router.pb.h"
+#include "router_service/learning/count/count_trainer.h"
+#include "router_service/learning/gate_targets.h"
 #include "router_service/learning/gates/gate_trainer.h"
+#include "router_service/learning/outcome_table.h"
 #include "router_service/learning/train_report.h"
 
 namespace penstock::router {
@@ -34,10 +37,19 @@ struct TrainOptions {
   // right.
   double price = 0;
   // Stages of a cascade in the order asked, the last the dearest, and the quality that it may lose
-  // against the last one asked alone, in (0, 1); both or neither. Unset: the cascade weighs gain
-  // against price, and promises no risk.
+  // against the last one asked alone, in (0, 1); both or neither, unless a policy that wants no risk
+  // decides. Unset: the cascade weighs gain against price, and promises no risk.
   std::vector<std::string> cascade;
   std::optional<double> risk;
+  // How the stages are decided over, by a name of CascadeTrainers(). Empty: by a stated risk.
+  std::string cascade_policy;
+  double tradeoff = 0.7;  // of jei: worth of asking every stage, in quality units; at least 0
+  // Expert that gives second opinions near the price rule's boundary. Empty: nobody.
+  std::string verifier;
+  // What the gates learn of a request: shared, or a utility label at `price`.
+  GateLabels labels = GateLabels::kShared;
+  // Trains the gate that says how many experts a request asks for: count.safetensors. Unset: none.
+  std::optional<CountOptions> count;
   // The gate to train beside the top-k softmax one, by a name of GateTrainers(); its file is
   // <name>.safetensors. "topk_softmax": none.
   std::string gate = "topk_softmax";
@@ -49,5 +61,7 @@ struct TrainOptions {
 // Fits a gate, calibrated quality heads and, where it can, the cascade's pairs, and measures them
 // on the held-out rows. The same options and bytes give the same files. Not for the request path.
 absl::StatusOr<TrainReport> Train(const TrainOptions& options);
+// The same from a table at hand, of which messages speak as options.outcomes_file.
+absl::StatusOr<TrainReport> TrainOn(const TrainOptions& options, const OutcomeTable& table);
 
 }  // namespace penstock::router

@@ -1,5 +1,7 @@
 #include "router_service/oip/pool_status.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace penstock::router {
 
 void DescribePool(const Pool& pool, double price_per_joule, v1::PoolStatus& status) {
@@ -47,6 +49,43 @@ void DescribeExperts(const Pool& pool, v1::ListExpertsResponse& response) {
       item.set_failures(replica->failures());
     }
   }
+}
+
+absl::Status DescribePlan(const Pool& pool, v1::GetPlanResponse& response) {
+  if (pool.record->planner == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("pool ", pool.name(), " does not plan: its configuration has no planning"));
+  }
+  const std::shared_ptr<const AdmissionPlan> plan = pool.record->planner->plan();
+  if (plan == nullptr) {
+    for (const std::string& expert : pool.expert_names) response.add_awake(expert);
+    response.set_reason(absl::StrCat("no plan so far: it takes ", PoolPlanner::kLeastRows,
+                                     " requests"));
+    return absl::OkStatus();
+  }
+  response.set_version(plan->version);
+  response.set_reason(std::string(ReplanReasonName(plan->reason)));
+  response.set_verdict(plan->verdict);
+  response.mutable_made()->set_seconds(absl::ToUnixSeconds(plan->made));
+  for (size_t i = 0; i < plan->awake.size(); ++i) {
+    (plan->awake[i] ? response.add_awake() : response.add_asleep())->assign(pool.expert_names[i]);
+  }
+  std::vector<std::string> names(plan->classes.size());
+  for (const auto& [name, index] : pool.classes) names[index] = name;
+  for (size_t c = 0; c < plan->classes.size(); ++c) {
+    const ClassAdmission& admission = plan->classes[c];
+    v1::ClassPlan& item = *response.add_classes();
+    item.set_application_class(names[c]);
+    for (size_t i = 0; i < admission.admitted.size(); ++i) {
+      if (admission.admitted[i]) item.add_experts(pool.expert_names[i]);
+    }
+    item.set_value(admission.value);
+    item.set_gap(admission.gap);
+    item.set_energy_j(admission.energy_j);
+    item.set_latency_ms(admission.latency_s * 1e3);
+    item.set_problem(admission.problem);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace penstock::router

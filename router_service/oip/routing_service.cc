@@ -6,18 +6,21 @@
 #include "common/status_macros.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/dispatch/caller_identity.h"
+#include "router_service/dispatch/exploration.h"
 #include "router_service/dispatch/route_request.h"
+#include "router_service/guards/score_precision.h"
 #include "router_service/oip/pool_status.h"
 
 namespace penstock::router {
 class RoutingService::Handler final : public RpcService {
  public:
   Handler(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-          DecisionLog& log, DecisionStreams& streams)
+          DecisionLog& log, ShadowTrials& trials, DecisionStreams& streams)
       : catalogue_(catalogue),
         pipeline_(pipeline),
         pacer_(pacer),
         log_(log),
+        trials_(trials),
         streams_(streams) {
 #define PENSTOCK_ROUTING_RPC(Rpc)                                                            \
   AddUnary<v1::Rpc##Request, v1::Rpc##Response>(                                             \
@@ -33,6 +36,9 @@ class RoutingService::Handler final : public RpcService {
     PENSTOCK_ROUTING_RPC(ListExperts)
     PENSTOCK_ROUTING_RPC(GetBudget)
     PENSTOCK_ROUTING_RPC(SetBudget)
+    PENSTOCK_ROUTING_RPC(GetShadow)
+    PENSTOCK_ROUTING_RPC(Promote)
+    PENSTOCK_ROUTING_RPC(GetPlan)
 
 #undef PENSTOCK_ROUTING_RPC
     AddServerStream<v1::WatchDecisionsRequest>(
@@ -51,11 +57,15 @@ class RoutingService::Handler final : public RpcService {
 
   absl::Status Explain(const ControlContext& context, const v1::ExplainRequest& request,
       v1::ExplainResponse& response) {
-    PENSTOCK_RETURN_IF_ERROR(Trusted(context).status());
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
     PENSTOCK_ASSIGN_OR_RETURN(
         *response.mutable_decision(),
         pipeline_.Explain(Bytes(request.request().SerializeAsString()), context.deadline,
                           context.metadata, context.caller));
+    if (!caller.rights.admin) {
+      CoarsenScores(*response.mutable_decision());
+      response.mutable_decision()->clear_shadow_expert();
+    }
     return absl::OkStatus();
   }
 
@@ -63,8 +73,14 @@ class RoutingService::Handler final : public RpcService {
       v1::ReportResponse&) {
     PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
     // An administrator reports for everybody.
-    return log_.Report(request.decision_id(), request.quality(),
-                       caller.rights.admin ? "" : caller.tenant);
+    SharedDecision first;
+    PENSTOCK_RETURN_IF_ERROR(log_.Report(request.decision_id(), request.quality(),
+                                         caller.rights.admin ? "" : caller.tenant, &first));
+    if (first != nullptr) {
+      trials_.Reported(*first);
+      LearnFromReport(catalogue_, *first);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status ListPools(const ControlContext& context, const v1::ListPoolsRequest&,
@@ -83,11 +99,12 @@ class RoutingService::Handler final : public RpcService {
     if (!request.pool().empty()) {
       PENSTOCK_ASSIGN_OR_RETURN(const auto pool, FindPool(catalogue_, request.pool(), "", caller));
       DescribeExperts(*pool, response);
-      return absl::OkStatus();
+    } else {
+      for (const auto& pool : catalogue_.All()) {
+        if (caller.rights.MayCall(pool->name())) DescribeExperts(*pool, response);
+      }
     }
-    for (const auto& pool : catalogue_.All()) {
-      if (caller.rights.MayCall(pool->name())) DescribeExperts(*pool, response);
-    }
+    if (!caller.rights.admin) CoarsenScores(response);
     return absl::OkStatus();
   }
 
@@ -116,6 +133,35 @@ class RoutingService::Handler final : public RpcService {
       PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
     }
     return pacer_.SetBudget(request.pool(), request.budget());
+  }
+
+  absl::Status GetPlan(const ControlContext& context, const v1::GetPlanRequest& request,
+      v1::GetPlanResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
+    PENSTOCK_ASSIGN_OR_RETURN(const auto pool, FindPool(catalogue_, request.pool(), "", caller));
+    PENSTOCK_RETURN_IF_ERROR(DescribePlan(*pool, response));
+    if (!caller.rights.admin) CoarsenScores(response);
+    return absl::OkStatus();
+  }
+
+  absl::Status GetShadow(const ControlContext& context, const v1::GetShadowRequest& request,
+      v1::GetShadowResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(context, "see shadows"));
+    PENSTOCK_ASSIGN_OR_RETURN(const auto pool, FindPool(catalogue_, request.pool(), "", caller));
+    ShadowTrials::Describe(*pool, *response.mutable_shadow());
+    return absl::OkStatus();
+  }
+
+  absl::Status Promote(const ControlContext& context, const v1::PromoteRequest& request,
+      v1::PromoteResponse& response) {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(context, "promote"));
+    PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
+    PENSTOCK_ASSIGN_OR_RETURN(
+        PoolCatalogue::Promotion promotion,
+        trials_.Promote(request.pool(), request.version(), PromotedBy::kCommand));
+    response.set_live_version(std::move(promotion.live_version));
+    response.set_previous_version(std::move(promotion.previous_version));
+    return absl::OkStatus();
   }
 
   absl::Status MayWatch(const RpcArrival& arrival, const v1::WatchDecisionsRequest& request) const {
@@ -147,13 +193,14 @@ class RoutingService::Handler final : public RpcService {
   const RequestPipeline& pipeline_;
   BudgetPacer& pacer_;
   DecisionLog& log_;
+  ShadowTrials& trials_;
   DecisionStreams& streams_;
 };
 
 RoutingService::RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline,
-                               BudgetPacer& pacer, DecisionLog& log)
+                               BudgetPacer& pacer, DecisionLog& log, ShadowTrials& trials)
     : streams_(log),
-      handler_(std::make_unique<Handler>(catalogue, pipeline, pacer, log, streams_)) {}
+      handler_(std::make_unique<Handler>(catalogue, pipeline, pacer, log, trials, streams_)) {}
 
 RoutingService::~RoutingService() = default;
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "router_service/dispatch/request_pipeline.h"
+#include "router_service/dispatch/shadow_trials.h"
 #include "router_service/oip/decision_stream.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pools/pool_catalogue.h"
@@ -19,7 +20,7 @@ class RoutingService {
  public:
   // All outlive the service.
   RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-                 DecisionLog& log);
+                 DecisionLog& log, ShadowTrials& trials);
   ~RoutingService();
 
   RpcService& service();

@@ -48,10 +48,26 @@ std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
   return absl::Milliseconds(ms);
 }
 
-BudgetPacer::BudgetPacer(const Clock& clock, WindowLedger& windows, Options options)
-    : clock_(clock), ledger_(windows), options_(options) {
+BudgetPacer::BudgetPacer(const Clock& clock, WindowLedger& windows, Options options,
+                         PacerJournal* journal)
+    : order_(journal == nullptr ? nullptr : std::make_shared<PacerOrder>(clock, windows, *journal)),
+      clock_(order_ == nullptr ? clock : order_->clock()),
+      ledger_(order_ == nullptr ? windows : order_->windows()),
+      options_(options) {
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::PacerStart& start = *operation.event()->mutable_start();
+    start.set_learning(options.learning);
+    start.set_start_price_per_joule(options.start_price_per_joule);
+    start.set_trust_start_price(options.trust_start_price);
+    start.set_rule(std::string(PriceRuleName(options.rule)));
+  }
   MutexLock lock(mutex_);
   Reindex();
+}
+
+BudgetPacer::~BudgetPacer() {
+  if (order_ != nullptr) order_->Close();
 }
 
 absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget) {
@@ -74,6 +90,12 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
         budget.tenant().empty() ? "" : absl::StrCat(" of tenant ", budget.tenant())));
   }
   Key key{std::string(pool), budget.tenant(), budget.resource(), budget.per()};
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::BudgetChange& change = *operation.event()->mutable_set_budget();
+    change.set_pool(std::string(pool));
+    *change.mutable_budget() = budget;
+  }
   MutexLock lock(mutex_);
   if (budget.amount() == 0) {
     entries_.erase(key);
@@ -160,10 +182,29 @@ std::shared_ptr<const BudgetSet> BudgetPacer::Find(absl::string_view pool,
   return by_tenant == sets.tenants.end() ? sets.everybody : by_tenant->second;
 }
 
-absl::StatusOr<Reservation> BudgetPacer::Open(absl::string_view pool, absl::string_view tenant) {
+absl::StatusOr<Reservation> BudgetPacer::Open(absl::string_view pool, absl::string_view tenant,
+                                              uint64_t* sequence) {
+  PacerOperation operation(order_.get());
+  absl::StatusOr<Reservation> opened = OpenNow(pool, tenant);
+  if (sequence != nullptr) *sequence = operation.sequence();
+  if (operation.event() == nullptr) return opened;
+  v1::RequestOpen& open = *operation.event()->mutable_open();
+  open.set_pool(std::string(pool));
+  open.set_tenant(std::string(tenant));
+  open.set_refused(!opened.ok());
+  if (opened.ok()) {
+    opened->order_ = order_;
+    opened->request_ = operation.sequence();
+  }
+  return opened;
+}
+
+absl::StatusOr<Reservation> BudgetPacer::OpenNow(absl::string_view pool, absl::string_view tenant) {
   std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
   Reservation reservation;
-  if (set->joules.empty() && set->windows.empty()) return reservation;
+  // A journal tells of what no budget binds as well.
+  const bool bound = !set->joules.empty() || !set->windows.empty();
+  if (!bound && order_ == nullptr) return reservation;
   // A refused request leaves nothing behind, but at the budget that refused it: there it counts as
   // one that cost nothing, so that a mean per request recovers.
   size_t opened = 0;
@@ -201,6 +242,12 @@ absl::StatusOr<Reservation> BudgetPacer::Open(absl::string_view pool, absl::stri
 }
 
 BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view tenant) const {
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::BudgetRead& read = *operation.event()->mutable_read();
+    read.set_pool(std::string(pool));
+    read.set_tenant(std::string(tenant));
+  }
   const std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
   Quote quote;
   quote.headroom_j = std::numeric_limits<double>::infinity();
@@ -231,6 +278,13 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
 
 std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
                                                 absl::string_view tenant) const {
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::BudgetRead& read = *operation.event()->mutable_read();
+    read.set_pool(std::string(pool));
+    read.set_tenant(std::string(tenant));
+    read.set_listed(true);
+  }
   std::vector<v1::BudgetStatus> list;
   MutexLock lock(mutex_);
   for (const auto& [key, entry] : entries_) {
@@ -269,6 +323,12 @@ double BudgetPacer::IdleWatts(const std::string& pool) const {
 }
 
 void BudgetPacer::SetIdleWatts(absl::string_view pool, double watts) {
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::IdlePower& idle = *operation.event()->mutable_idle_power();
+    idle.set_pool(std::string(pool));
+    idle.set_watts(watts);
+  }
   MutexLock lock(mutex_);
   idle_watts_[std::string(pool)] = watts;
   for (const auto& [key, entry] : entries_) {

@@ -18,6 +18,8 @@
 #include "penstock/v1/routing.pb.h"
 #include "router_service/guards/principal_ledger.h"
 #include "router_service/pacing/joule_budget.h"
+#include "router_service/pacing/pacer_journal.h"
+#include "router_service/pacing/pacer_order.h"
 #include "router_service/pacing/pacing_options.h"
 #include "router_service/pacing/reservation.h"
 #include "router_service/pacing/window_budget.h"
@@ -30,16 +32,21 @@ namespace penstock::router {
 class BudgetPacer {
  public:
   using Options = PacingOptions;
-  // `windows` counts requests, accelerator seconds and dollars.
-  BudgetPacer(const Clock& clock, WindowLedger& windows, Options options);
+  // `windows` counts requests, accelerator seconds and dollars. With a `journal` the pacer does one
+  // thing at a time, and writes down what suffices to do it all again; the journal outlives it.
+  BudgetPacer(const Clock& clock, WindowLedger& windows, Options options,
+              PacerJournal* journal = nullptr);
+  ~BudgetPacer();
 
   // Adds or changes; amount 0 removes. `pool` empty: across pools. A budget is named by pool,
   // tenant, resource and period. INVALID_ARGUMENT says what is wrong. Prices learnt so far are
   // kept.
   absl::Status SetBudget(absl::string_view pool, const config::v1::Budget& budget);
 
-  // A request arrives. RESOURCE_EXHAUSTED with RetryAfter where a hard budget is spent.
-  absl::StatusOr<Reservation> Open(absl::string_view pool, absl::string_view tenant);
+  // A request arrives. RESOURCE_EXHAUSTED with RetryAfter where a hard budget is spent. `sequence`:
+  // of the journal's event; 0 without a journal.
+  absl::StatusOr<Reservation> Open(absl::string_view pool, absl::string_view tenant,
+                                   uint64_t* sequence = nullptr);
 
   // What Open and the reservation would say, and nothing counted: for Explain.
   struct Quote {
@@ -77,11 +84,13 @@ class BudgetPacer {
     PoolSets others;
   };
 
+  absl::StatusOr<Reservation> OpenNow(absl::string_view pool, absl::string_view tenant);
   std::shared_ptr<const BudgetSet> Find(absl::string_view pool, absl::string_view tenant) const;
   double IdleWatts(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reindex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PoolSets SetsOf(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const std::shared_ptr<PacerOrder> order_;  // null: no journal
   const Clock& clock_;
   WindowLedger& ledger_;
   const Options options_;

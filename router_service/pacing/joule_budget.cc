@@ -12,18 +12,25 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // W, in requests' worth and in seconds' worth of the budget.
 constexpr double kFeedbackRequests = 200;
-constexpr double kFeedbackSeconds = 180;
+constexpr double kFeedbackSeconds = 210;
 constexpr double kFeedbackClamp = 3;
 // credit_0: where the feedback holds the credit, and how fast it gets there.
 constexpr double kReserveShare = 0.05;
-constexpr double kReserveRequests = 40;
+constexpr double kReserveRequests = 60;
 constexpr double kReserveSeconds = 24;
-// The logarithm of the price rises by this much more while the reserve goes, twice that at most: options are
-// given up by their worth before the headroom takes them by turn.
-constexpr double kScarcity = 1;
+// The logarithm of the price rises by this much more while the reserve goes, twice that at most:
+// options are given up by their worth before the headroom takes them by turn. A soft budget may owe,
+// so its headroom seldom does.
+constexpr double kHardScarcity = 1;
+constexpr double kSoftScarcity = 0.1;
 constexpr double kScarcityClamp = 2;
-// Soft watts may owe this share of the time gone so far.
-constexpr double kOwedPerSecond = 0.5;
+// Soft watts may owe the time gone so far, soft means half the requests after the first, up to
+// these: what a burst holds is no reason to give the next request to the cheapest expert, whatever
+// it is worth there.
+constexpr double kOwedSeconds = 540;
+constexpr double kOwedAfterRequests = 100;
+constexpr double kOwedPerRequest = 0.5;
+constexpr double kOwedRequests = 300;
 // Credit that a time without spending leaves behind.
 constexpr double kDepth = 600;
 constexpr double kLeastAuthority = 0.02;
@@ -80,7 +87,8 @@ void JouleBudget::Change(const config::v1::Budget& budget) {
   window_spent_ = spent;
   if (options_.learning && level_.recorded() > 0) {
     const double target = Target();
-    Adopt(PriceLevel::Solve(level_.tables(), target, std::exp(log_level_), kLevelMargin), target, 1);
+    Follow(PriceLevel::Solve(level_.tables(), target, std::exp(log_level_), kLevelMargin), target,
+           1);
   }
   UpdatePrice();
 }
@@ -116,9 +124,7 @@ void JouleBudget::Accrue() {
   if (!per_request()) RollWindow(now);
 }
 
-double JouleBudget::Allowance() const {
-  return per_request() ? amount_ : watts_ / ArrivalRate();
-}
+double JouleBudget::Allowance() const { return per_request() ? amount_ : watts_ / ArrivalRate(); }
 
 double JouleBudget::JoulesPerRequest() {
   MutexLock lock(mutex_);
@@ -199,9 +205,12 @@ double JouleBudget::Reserve() const {
 }
 
 double JouleBudget::MayOwe() const {
-  if (hard() || per_request()) return 0;
-  const double seconds = kOwedPerSecond * absl::ToDoubleSeconds(accrued_ - started_);
-  return watts_ * std::min(seconds, kFeedbackClamp * kFeedbackSeconds);
+  if (hard()) return 0;
+  if (per_request()) {
+    const double requests = static_cast<double>(arrivals_) - kOwedAfterRequests;
+    return amount_ * std::clamp(kOwedPerRequest * requests, 0.0, kOwedRequests);
+  }
+  return watts_ * std::min(absl::ToDoubleSeconds(accrued_ - started_), kOwedSeconds);
 }
 
 double JouleBudget::Headroom() {
@@ -261,31 +270,38 @@ void JouleBudget::Settle(double held_j, double energy_j, double predicted_j) {
 }
 
 void JouleBudget::Record(const DecisionTable& table) {
-  double target = 0;
-  double hint = 0;
-  size_t recorded = 0;
-  {
-    MutexLock lock(mutex_);
-    level_.Record(table);
-    recorded = level_.recorded();
-    const bool due = recorded <= kSolveEvery || recorded - solved_at_ >= kSolveEvery;
-    if (!options_.learning || options_.rule != PriceRule::kCredit || !due || solving_) return;
-    solving_ = true;
-    solved_at_ = recorded;
-    scratch_.assign(level_.tables().begin(), level_.tables().end());
-    target = Target();
-    hint = has_level_ ? std::exp(log_level_) : 0;
-  }
-  const PriceLevel::Solution solution = PriceLevel::Solve(scratch_, target, hint, kLevelMargin);
+  if (Note(table)) Adopt(Solve());
+}
+
+bool JouleBudget::Note(const DecisionTable& table) {
+  MutexLock lock(mutex_);
+  level_.Record(table);
+  const size_t recorded = level_.recorded();
+  const bool due = recorded <= kSolveEvery || recorded - solved_at_ >= kSolveEvery;
+  if (!options_.learning || options_.rule != PriceRule::kCredit || !due || solving_) return false;
+  solving_ = true;
+  solved_at_ = recorded;
+  problem_.tables.assign(level_.tables().begin(), level_.tables().end());
+  problem_.target = Target();
+  problem_.hint = has_level_ ? std::exp(log_level_) : 0;
+  problem_.recorded = recorded;
+  return true;
+}
+
+PriceLevel::Solution JouleBudget::Solve() const {
+  return PriceLevel::Solve(problem_.tables, problem_.target, problem_.hint, kLevelMargin);
+}
+
+void JouleBudget::Adopt(const PriceLevel::Solution& solution) {
   MutexLock lock(mutex_);
   // The first levels are guesses from few decisions: each counts for as much as its 16 are of all.
-  const double step = std::max(kLevelStep, static_cast<double>(kSolveEvery) / recorded);
-  Adopt(solution, target, std::min(1.0, step));
+  const double step = std::max(kLevelStep, static_cast<double>(kSolveEvery) / problem_.recorded);
+  Follow(solution, problem_.target, std::min(1.0, step));
   solving_ = false;
   UpdatePrice();
 }
 
-void JouleBudget::Adopt(const PriceLevel::Solution& solution, double target, double step) {
+void JouleBudget::Follow(const PriceLevel::Solution& solution, double target, double step) {
   slack_ = solution.slack;
   if (!(target > 0)) return;
   const bool trusted = options_.trust_start_price && options_.start_price_per_joule > 0;
@@ -327,9 +343,10 @@ void JouleBudget::UpdatePrice() {
   unit *= authority_;
   const double reserve = Reserve() * unit;
   const double off = unit > 0 ? (available - reserve) / (width * unit) : -kFeedbackClamp;
+  const double scarcity = hard() ? kHardScarcity : kSoftScarcity;
   const double gone = reserve > 0 ? (reserve - available) / std::max(reserve, unit) : 0;
   price_.store(std::exp(log_level_ - std::clamp(off, -kFeedbackClamp, kFeedbackClamp) +
-                        kScarcity * std::clamp(gone, 0.0, kScarcityClamp)),
+                        scarcity * std::clamp(gone, 0.0, kScarcityClamp)),
                std::memory_order_relaxed);
 }
 

@@ -9,34 +9,38 @@
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/pacing/mirror_descent.h"
-#include "router_service/pacing/price_level.h"
 #include "router_service/pacing/pacing_options.h"
+#include "router_service/pacing/price_level.h"
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
 
 // One budget of joules, per request (a mean) or per second, hour or day (watts), and the price that
-// keeps it. kMirrorDescent is plain online dual mirror descent from the start price, with predictions
-// at dispatch and corrections at settlement (mirror_descent.h). kCredit sets the level apart from the
-// feedback:
+// keeps it. kMirrorDescent is plain online dual mirror descent from the start price, with
+// predictions at dispatch and corrections at settlement (mirror_descent.h). kCredit sets the level
+// apart from the feedback:
 //   credit: + rho for each request, or P dt; - reservation at dispatch; - correction at settlement
 //   level:  l* = the price at which the last 512 decisions would have met rho (P / arrival rate),
 //           solved for after every 16th decision (every one of the first 16); log l moves towards
 //           log l*
-//   price = l exp(-clamp((credit - credit_0) / W, -3, 3) + clamp((credit_0 - credit) / credit_0, 0, 2))
+//   price = l exp(-clamp((credit - credit_0) / W, -3, 3)
+//                 + s clamp((credit_0 - credit) / credit_0, 0, 2))
 // with, beyond plain credit:
-//   - W = 200 a rho (180 s a P), a = (rho - floor) / rho: the share of the budget that decisions
-//     move, floor = the cheapest answers' mean. A cascade's first answer is paid whatever the price.
+//   - W = 200 a rho (210 s a P), a = (rho - floor) / rho: the share of the budget that decisions
+//     move, floor = the cheapest answers' mean. A cascade's first answer is paid whatever the
+//     price.
 //   - l* aims at rho / b, b = joules settled over joules predicted: a biased cost model moves the
 //     level, and not the credit.
-//   - l* stays above a price of 0 (PriceLevel::Solve's margin): one window that is paid for without a
-//     price must not undo the level that the next one needs.
-//   - the second clamp: below credit_0 the price rises faster, so that headroom seldom decides.
+//   - l* stays above a price of 0 (PriceLevel::Solve's margin): one window that is paid for
+//     without a price must not undo the level that the next one needs.
+//   - the second clamp: below credit_0 the price rises faster, so that headroom seldom decides;
+//     s = 1 for a hard budget, .1 for a soft one, which has more headroom.
 // Headroom (credit less what is held) is what an option dearer than the cheapest may take: a price
-// alone cannot promise that a sum stays under its budget. A mean per request, hard or soft, ends a
+// alone cannot promise that a sum stays under its budget. A mean per request is steered to end a
 // little under it, since nobody knows how long a run will be: credit_0 grows with the arrivals to
-// 40 a rho. So do hard watts (24 s a P); watts that are soft may owe half the time gone so far, up to
-// where the feedback ends. Thread-safe; the level is solved outside the lock.
+// 60 a rho, and for hard watts to 24 s a P. A hard budget never owes; a soft mean may owe half its
+// requests after the first 100, 300 at most, soft watts the time gone so far, 540 s at most.
+// Thread-safe; the level is solved outside the lock.
 class JouleBudget {
  public:
   JouleBudget(const Clock& clock, const config::v1::Budget& budget, const PacingOptions& options);
@@ -49,7 +53,8 @@ class JouleBudget {
   void Forget();
 
   double price() const { return price_.load(std::memory_order_relaxed); }
-  // rho: joules that a request may take on the mean. Of watts: at the rate of arrivals of this moment.
+  // rho: joules that a request may take on the mean. Of watts: at the rate of arrivals of this
+  // moment.
   double JoulesPerRequest();
   double Headroom();
   // What it would be for a request that arrived this moment.
@@ -60,10 +65,17 @@ class JouleBudget {
   bool TryHold(double energy_j);
   void GiveBack(double held_j);
   void Settle(double held_j, double energy_j) { Settle(held_j, energy_j, held_j); }
-  // `predicted_j`: what was held before metering added to it, which says how far predictions are off.
+  // `predicted_j`: what was held before metering added to it, which says how far predictions are
+  // off.
   void Settle(double held_j, double energy_j, double predicted_j);
 
+  // Takes a decision into account, and its price level where that is due.
   void Record(const DecisionTable& table);
+  // The same in three steps. True: the level is due; the caller solves for it, which takes a while,
+  // and then has it adopted. Until then nobody else is told so.
+  bool Note(const DecisionTable& table);
+  PriceLevel::Solution Solve() const;
+  void Adopt(const PriceLevel::Solution& solution);
 
   // Another amount or hardness: the prices learnt stay, the credit starts again.
   void Change(const config::v1::Budget& budget);
@@ -100,7 +112,7 @@ class JouleBudget {
   // Mirror descent: joules that were allowed less those that were taken.
   void Descend(double joules) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves the level by `step` of the way, in logarithms.
-  void Adopt(const PriceLevel::Solution& solution, double target, double step)
+  void Follow(const PriceLevel::Solution& solution, double target, double step)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
@@ -133,8 +145,14 @@ class JouleBudget {
   double authority_ ABSL_GUARDED_BY(mutex_) = 1;
   bool solving_ ABSL_GUARDED_BY(mutex_) = false;
   size_t solved_at_ ABSL_GUARDED_BY(mutex_) = 0;
-  // The solver's copy; touched only by who set `solving_`.
-  std::vector<DecisionTable> scratch_;
+  // What is to be solved; touched only by who set `solving_`.
+  struct Problem {
+    std::vector<DecisionTable> tables;
+    double target = 0;
+    double hint = 0;
+    size_t recorded = 0;
+  };
+  Problem problem_;
 
   BudgetWindow window_ ABSL_GUARDED_BY(mutex_);
   double window_spent_ ABSL_GUARDED_BY(mutex_) = 0;

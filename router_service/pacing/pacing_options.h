@@ -1,5 +1,7 @@
 #pragma once
 
+#include "absl/strings/string_view.h"
+
 namespace penstock::router {
 
 // How a budget's price follows what is spent.
@@ -7,6 +9,11 @@ enum class PriceRule {
   kCredit,         // level by solving over past decisions, feedback by cumulative credit
   kMirrorDescent,  // plain dual mirror descent, entropic: the reference
 };
+
+// As a journal has it.
+constexpr absl::string_view PriceRuleName(PriceRule rule) {
+  return rule == PriceRule::kCredit ? "credit" : "mirror_descent";
+}
 
 struct PacingOptions {
   bool learning = true;  // false: prices stay at the start price; only hard budgets intervene

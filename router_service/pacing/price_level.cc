@@ -11,6 +11,16 @@ namespace {
 
 // Bisection ends at a relative width of this.
 constexpr double kWidth = 1e-3;
+constexpr int kMostSteps = 200;
+// Quality units a joule: beyond any that decides something, and within kMostSteps doublings.
+constexpr double kLowestPrice = 1e-30;
+constexpr double kHighestPrice = 1e30;
+// What an option can be worth: differences of two stay finite as floats.
+constexpr double kMostWorth = 1e30;
+
+float StoredWorth(double worth) {
+  return static_cast<float>(std::clamp(worth, -kMostWorth, kMostWorth));
+}
 
 size_t Requests(absl::Span<const DecisionTable> tables) {
   size_t requests = 0;
@@ -61,7 +71,7 @@ void DecisionTable::KeepHull(absl::Span<const PricedOption> options) {
   const size_t kept = std::min(hull.size(), kMaxOptions);
   for (size_t i = 0; i < kept; ++i) {
     const size_t from = kept == hull.size() ? i : i * (hull.size() - 1) / (kept - 1);
-    options_[i] = {static_cast<float>(hull[from].quality), static_cast<float>(hull[from].energy_j)};
+    options_[i] = {StoredWorth(hull[from].quality), static_cast<float>(hull[from].energy_j)};
   }
   size_ = static_cast<uint8_t>(kept);
 }
@@ -81,7 +91,7 @@ void DecisionTable::KeepBest(absl::Span<const PricedOption> options) {
     sorted.resize(kMaxOptions);
   }
   for (size_t i = 0; i < sorted.size(); ++i) {
-    options_[i] = {static_cast<float>(sorted[i].quality), static_cast<float>(sorted[i].energy_j)};
+    options_[i] = {StoredWorth(sorted[i].quality), static_cast<float>(sorted[i].energy_j)};
   }
   size_ = static_cast<uint8_t>(sorted.size());
 }
@@ -149,23 +159,27 @@ PriceLevel::Solution PriceLevel::Solve(absl::Span<const DecisionTable> tables, d
   // the stored floats is well below a millionth.
   const double reachable = std::max(target_j, solution.floor_j * (1 + 1e-6));
   double high = hint > 0 && std::isfinite(hint) ? hint * 1.25 : 1 / std::max(target_j, 1e-12);
+  high = std::clamp(high, kLowestPrice, kHighestPrice);
   double low = high;
-  for (int i = 0; i < 200 && MeanEnergy(tables, high) > reachable; ++i) {
+  for (int i = 0; i < kMostSteps && high < kHighestPrice && MeanEnergy(tables, high) > reachable; ++i) {
     low = high;
     high *= 2;
   }
   if (low == high) {
     low = high / 1.5625;
-    for (int i = 0; i < 200 && MeanEnergy(tables, low) <= reachable; ++i) {
+    for (int i = 0; i < kMostSteps && low > kLowestPrice && MeanEnergy(tables, low) <= reachable;
+         ++i) {
       high = low;
       low /= 2;
     }
   }
-  while (high > low * (1 + kWidth)) {
-    const double middle = std::sqrt(high * low);
+  // From neighbours by a factor of two some ten steps suffice; prices at the ends of what a double
+  // holds have no middle between them.
+  for (int i = 0; i < kMostSteps && high > low * (1 + kWidth); ++i) {
+    const double middle = std::sqrt(high) * std::sqrt(low);
     (MeanEnergy(tables, middle) <= reachable ? high : low) = middle;
   }
-  solution.price = high;
+  solution.price = std::min(high, kHighestPrice);
   return solution;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "absl/types/span.h"
 #include "router_service/guards/principal_ledger.h"
 #include "router_service/pacing/joule_budget.h"
+#include "router_service/pacing/pacer_order.h"
 #include "router_service/pacing/price_level.h"
 #include "router_service/pacing/window_budget.h"
 
@@ -23,12 +26,43 @@ struct Usage {
 // The budgets that bind one (pool, tenant). Immutable.
 struct BudgetSet {
   std::vector<std::shared_ptr<JouleBudget>> joules;
-  // By joule budget: what bounds each principal's part of it; null where it is not bounded. Empty: of
-  // none.
+  // By joule budget: what bounds each principal's part of it; null where it is not bounded. Empty:
+  // of none.
   std::vector<std::shared_ptr<PrincipalLedger>> ledgers;
   std::vector<std::shared_ptr<WindowBudget>> windows;
   std::vector<std::string> joule_names;  // for messages
   std::vector<std::string> window_names;
+};
+
+// What a request's budgets ask and leave at one moment.
+struct BudgetTerms {
+  // Sum of the prices of all joule budgets that apply, in quality units per joule, each times what
+  // the budget's ledger makes of it for this principal.
+  double price_per_joule = 0;
+  // That over what a principal within its part of the budgets would pay, at least 1.
+  double price_multiplier = 1;
+  // Joules beyond what is held that the budgets cover. Something dearer than the cheapest answer
+  // must not take more. May be 0 (the cheapest then answers, `budget`); infinite without budgets.
+  double headroom_j = std::numeric_limits<double>::infinity();
+  // Of the journal's event that tells of them; 0 without a journal.
+  uint64_t sequence = 0;
+};
+
+// A price level that a decision made due, to be solved for while nobody waits: it takes some tenths
+// of a millisecond.
+class DueLevel {
+ public:
+  DueLevel(std::shared_ptr<JouleBudget> budget, std::shared_ptr<PacerOrder> order, uint64_t options,
+           uint32_t which)
+      : budget_(std::move(budget)), order_(std::move(order)), options_(options), which_(which) {}
+  // Solves, and has it adopted. The budget's price at that moment. Once.
+  double Find();
+
+ private:
+  std::shared_ptr<JouleBudget> budget_;
+  std::shared_ptr<PacerOrder> order_;
+  uint64_t options_;
+  uint32_t which_;
 };
 
 // A request's standing with its budgets: what it holds is settled or given back, once, whatever
@@ -41,14 +75,10 @@ class Reservation {
   // Unsettled: everything is given back, and the request counts as never made.
   ~Reservation();
 
-  // Sum of the prices of all joule budgets that apply, at this moment, in quality units per joule,
-  // each times what the budget's ledger makes of it for this principal.
-  double price_per_joule() const;
-  // That over what a principal within its part of the budgets would pay, at least 1.
-  double price_multiplier() const;
-  // Joules beyond what is held that the budgets cover. Something dearer than the cheapest answer
-  // must not take more. May be 0 (the cheapest then answers, `budget`); infinite without budgets.
-  double headroom_j() const;
+  BudgetTerms terms() const;
+  double price_per_joule() const { return terms().price_per_joule; }
+  double price_multiplier() const { return terms().price_multiplier; }
+  double headroom_j() const { return terms().headroom_j; }
   // A soft budget is spent: only the cheapest expert may answer, degraded.
   bool cheapest_only() const;
   double held_j() const { return held_j_; }
@@ -69,6 +99,10 @@ class Reservation {
   void RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k = 1,
                       bool follow_up = false);
 
+  // The same, but for the levels that it makes due: each is for the caller to find.
+  std::vector<DueLevel> NoteOptions(double sunk_j, absl::Span<const PricedOption> options,
+                                    size_t k = 1, bool follow_up = false);
+
   // What it took; prediction where nothing was metered. The first call counts. RecordDecision may
   // come after it.
   void Settle(const Usage& usage);
@@ -76,10 +110,16 @@ class Reservation {
  private:
   friend class BudgetPacer;
   void Release();
+  void HoldNow(double energy_j);
+  bool TryHoldNow(double energy_j);
+  double price() const;
+  double headroom() const;
   // Of the price of the joule budget number `i`.
   double Multiplier(size_t i) const { return charges_.empty() ? 1 : charges_[i].multiplier(); }
   void HoldCharges(double energy_j);
 
+  std::shared_ptr<PacerOrder> order_;         // null: no journal
+  uint64_t request_ = 0;                      // sequence of the journal's event of its opening
   std::shared_ptr<const BudgetSet> budgets_;  // null: none, or settled
   std::shared_ptr<const BudgetSet> settled_;
   std::vector<WindowBudget::Hold> windows_;

@@ -8,6 +8,9 @@
 #include "common/status_macros.h"
 #include "common/tensors/datatype.h"
 #include "router_service/combining/row_scatter.h"
+#include "router_service/pools/expert_parameters.h"
+#include "router_service/pools/pool_load.h"
+#include "router_service/pools/pool_shadow.h"
 
 namespace penstock::router {
 namespace {
@@ -35,6 +38,9 @@ absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_e
       return Bad(pool, absl::StrCat("expert ", expert.name(),
                                     ": joules_per_row and latency_ms are not negative"));
     }
+    if (absl::Status status = ValidateParameters(expert); !status.ok()) {
+      return Bad(pool, status.message());
+    }
     if (expert.replicas().empty() && !has_in_process_expert) {
       return Bad(pool, absl::StrCat("expert ", expert.name(),
                                     ": replicas: wanted at least one, because no expert service "
@@ -59,6 +65,59 @@ absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_e
     if (pool.granularity() == config::v1::Pool::ROW) {
       return Bad(pool, "cascade: wanted granularity REQUEST");
     }
+  }
+  return absl::OkStatus();
+}
+
+// The expert whose second opinion `slow_check` asks for is the one that the file knows.
+absl::Status CheckSlowCheck(const config::v1::Pool& pool, const std::vector<std::string>& names,
+                            const CascadeQuality& cascade) {
+  const std::string& verifier = pool.cascade().slow_check().verifier();
+  if (cascade.begins_with()) {
+    return Bad(pool, "cascade.slow_check is set, but cascade.file decides at no price");
+  }
+  if (cascade.slow() == nullptr) {
+    return Bad(pool, "cascade.slow_check is set, but cascade.file knows no verifier: train it with "
+                     "one (penstock train --verifier)");
+  }
+  const std::string& known = names[cascade.slow()->verifier()];
+  if (verifier != known || verifier == pool.cascade().first()) {
+    return Bad(pool, absl::StrCat("cascade.slow_check.verifier is \"", verifier,
+                                  "\", but cascade.file knows ", known,
+                                  " to verify, after cascade.first ", pool.cascade().first()));
+  }
+  return absl::OkStatus();
+}
+
+// Opens the cascade's file and what is to be said of it.
+absl::Status ReadCascade(const config::v1::Pool& pool, const std::vector<std::string>& names,
+                         size_t dimension, PoolRooms& rooms) {
+  PENSTOCK_ASSIGN_OR_RETURN(rooms.cascade, CascadeQuality::Open(pool.cascade().file(), names));
+  const CascadeQuality& cascade = *rooms.cascade;
+  const size_t first = static_cast<size_t>(
+      std::find(names.begin(), names.end(), pool.cascade().first()) - names.begin());
+  if (!cascade.CanStand(first) && cascade.bypass() == nullptr) {
+    return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
+                                  ", but cascade.file knows nothing of its confidence"));
+  }
+  if (cascade.begins_with() && *cascade.begins_with() != first) {
+    return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
+                                  ", but cascade.file was calibrated to begin with ",
+                                  names[*cascade.begins_with()]));
+  }
+  if (cascade.bypass() != nullptr && cascade.bypass()->dimension() != dimension) {
+    return Bad(pool, absl::StrCat("cascade.file reads ", cascade.bypass()->dimension(),
+                                  " features, but the pool's have ", dimension));
+  }
+  const auto refusals = cascade.refusals();
+  rooms.warnings.insert(rooms.warnings.end(), refusals.begin(), refusals.end());
+  if (!pool.cascade().has_slow_check()) return absl::OkStatus();
+  PENSTOCK_RETURN_IF_ERROR(CheckSlowCheck(pool, names, cascade));
+  if (!cascade.slow()->Knows(first)) {
+    rooms.warnings.push_back(absl::StrCat("cascade.file knows too little of ",
+                                          pool.cascade().first(), " and ",
+                                          pool.cascade().slow_check().verifier(),
+                                          " together: no second opinion is asked for"));
   }
   return absl::OkStatus();
 }
@@ -161,6 +220,8 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
   PENSTOCK_RETURN_IF_ERROR(ValidateExperts(pool, has_in_process_expert));
   PENSTOCK_RETURN_IF_ERROR(ValidateClasses(pool));
   PENSTOCK_RETURN_IF_ERROR(ValidateTensors(pool));
+  PENSTOCK_RETURN_IF_ERROR(ValidateLoadSettings(pool));
+  PENSTOCK_RETURN_IF_ERROR(Explorer::Validate(pool));
   const config::v1::Selection& selection = pool.selection();
   if (selection.has_max_experts() &&
       (selection.max_experts() < 1 || selection.max_experts() > 16)) {
@@ -178,10 +239,49 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
       (pool.cascade().max_escalations() < 1 || pool.cascade().max_escalations() > 8)) {
     return Bad(pool, "cascade.max_escalations: wanted [1, 8]");
   }
+  const config::v1::SlowCheck& slow = pool.cascade().slow_check();
+  if (slow.has_delta() && !(slow.delta() >= 0 && slow.delta() <= 1)) {
+    return Bad(pool, absl::StrCat("cascade.slow_check.delta is ", slow.delta(), ", wanted [0, 1]"));
+  }
+  if (pool.has_min_answers()) {
+    if (pool.min_answers() < 1 || pool.min_answers() > 16) {
+      return Bad(pool, absl::StrCat("min_answers is ", pool.min_answers(), ", wanted [1, 16]"));
+    }
+    if (pool.granularity() == config::v1::Pool::ROW || !pool.cascade().first().empty()) {
+      return Bad(pool, "min_answers: wanted granularity REQUEST and no cascade");
+    }
+  }
   if (pool.has_max_in_flight() && (pool.max_in_flight() < 1 || pool.max_in_flight() > 1'000'000)) {
     return Bad(pool, "max_in_flight: wanted [1, 1000000]");
   }
+  if (absl::Status status = ValidateShadow(pool); !status.ok()) return Bad(pool, status.message());
+  for (const absl::Status& status : {ValidateGuards(pool), ValidateCustomisation(pool)}) {
+    if (!status.ok()) return Bad(pool, status.message());
+  }
+  if (pool.has_planning()) {
+    PENSTOCK_RETURN_IF_ERROR(PoolPlanner::ReadOptions(pool).status());
+    if (pool.granularity() == config::v1::Pool::ROW) {
+      return Bad(pool, "planning: wanted granularity REQUEST");
+    }
+    if (!pool.cascade().first().empty()) {
+      return Bad(pool, "planning: a pool with a cascade has its order of experts already");
+    }
+    if (pool.has_customisation()) {
+      return Bad(pool, "planning: experts of single tenants (customisation) are not planned for");
+    }
+  } else {
+    for (const auto& [name, item] : pool.classes()) {
+      if (item.has_plan_energy_j() || item.has_plan_latency_ms() || !item.forbidden().empty()) {
+        return Bad(pool, absl::StrCat("classes.", name,
+                                      ": plan_energy_j, plan_latency_ms and forbidden need the "
+                                      "pool's planning"));
+      }
+    }
+  }
   if (pool.granularity() == config::v1::Pool::ROW) {
+    if (!selection.count_file().empty()) {
+      return Bad(pool, "selection.count_file: wanted granularity REQUEST");
+    }
     if (absl::Status status = CheckRowCombiner(pool.combiner()); !status.ok()) {
       return Bad(pool, status.message());
     }
@@ -192,8 +292,10 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
-                                                               PoolContract contract) {
+namespace {
+
+absl::StatusOr<std::shared_ptr<PoolRooms>> MakeRooms(const config::v1::Pool& pool,
+                                                     PoolContract contract) {
   std::vector<std::string> names;
   for (const config::v1::PoolExpert& expert : pool.experts()) names.push_back(expert.name());
   if (pool.granularity() == config::v1::Pool::ROW && !contract.batched) {
@@ -208,36 +310,65 @@ absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1:
   PENSTOCK_ASSIGN_OR_RETURN(rooms->features,
                             MakeFeatureExtractor(pool.features(), SpecsOf(contract)));
   const size_t dimension = rooms->features->dimension();
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->versions, ReadArtifactVersions(pool));
   PENSTOCK_ASSIGN_OR_RETURN(rooms->gate, MakeGate(pool.gate(), names, dimension));
   PENSTOCK_ASSIGN_OR_RETURN(rooms->quality, MakeQualityModel(pool, dimension));
-  if (!pool.cascade().first().empty()) {
-    PENSTOCK_ASSIGN_OR_RETURN(rooms->cascade, CascadeQuality::Open(pool.cascade().file(), names));
-    const size_t first = static_cast<size_t>(
-        std::find(names.begin(), names.end(), pool.cascade().first()) - names.begin());
-    if (!rooms->cascade->CanStand(first)) {
-      return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
-                                    ", but cascade.file knows nothing of its confidence"));
-    }
-    const std::optional<CascadeStages>& stages = rooms->cascade->stages();
-    if (stages && stages->experts.front() != first) {
-      return Bad(pool, absl::StrCat("cascade.first is ", pool.cascade().first(),
-                                    ", but cascade.file was calibrated to begin with ",
-                                    names[stages->experts.front()]));
-    }
+  const absl::Span<const std::string> of_quality = rooms->quality->warnings();
+  rooms->warnings.assign(of_quality.begin(), of_quality.end());
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->guards, MakePoolGuards(pool, dimension));
+  if (pool.has_customisation()) {
+    PENSTOCK_ASSIGN_OR_RETURN(rooms->customisation, Customisation::Create(pool, dimension));
   }
-  rooms->combiner = MakeCombiner(pool.combiner(), pool.combined_output());
+  PENSTOCK_ASSIGN_OR_RETURN(const ArtifactVersions versions, ReadArtifactVersions(pool));
+  if (!(versions == rooms->versions)) {
+    return Bad(pool, "quality_file or the gate's file was replaced while it was read: try again");
+  }
+  if (!pool.selection().count_file().empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(rooms->count,
+                              CountGate::Open(pool.selection().count_file(), dimension));
+  }
+  if (!pool.cascade().first().empty()) {
+    PENSTOCK_RETURN_IF_ERROR(ReadCascade(pool, names, dimension, *rooms));
+  }
+  absl::StatusOr<std::unique_ptr<const Combiner>> combiner = MakeCombiner(pool);
+  if (!combiner.ok()) return Bad(pool, combiner.status().message());
+  rooms->combiner = *std::move(combiner);
   rooms->contract = std::move(contract);
+  return rooms;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
+                                                               PoolContract contract) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<PoolRooms> rooms, MakeRooms(pool, contract));
+  if (pool.has_shadow()) {
+    auto shadow = MakeRooms(WithShadowLive(pool), std::move(contract));
+    if (!shadow.ok()) {
+      return absl::Status(shadow.status().code(),
+                          absl::StrCat("shadow: ", shadow.status().message()));
+    }
+    if (pool.shadow().quality_file().empty()) (*shadow)->quality = rooms->quality;
+    if (!pool.shadow().has_gate()) (*shadow)->gate = rooms->gate;
+    rooms->shadow = *std::move(shadow);
+  }
   return std::shared_ptr<const PoolRooms>(std::move(rooms));
 }
 
 CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts,
                   double recorded_joules) {
   CostStart start;
+  if (expert.has_slots()) start.slots = expert.slots();
   if (facts != nullptr && facts->description) {
     const v1::ModelDescription& description = *facts->description;
     start.seconds_per_row = std::max(0.0, description.seconds_per_row());
     start.joules_per_request = std::max(0.0, description.joules_per_request());
     start.joules_per_row = std::max(0.0, description.joules_per_row());
+  }
+  if (!expert.parameters().empty()) {
+    // The replica speaks of requests without them.
+    if (expert.has_joules_per_row()) start.joules_per_request = start.joules_per_row = 0;
+    if (expert.has_latency_ms()) start.seconds_per_row = 0;
   }
   if (start.seconds_per_row == 0) start.seconds_per_request = expert.latency_ms() / 1e3;
   if (start.joules_per_row == 0) start.joules_per_row = expert.joules_per_row();

@@ -7,17 +7,26 @@
 #include <string>
 #include <vector>
 
+#include "common/tensors/infer_message.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/combining/combiner.h"
+#include "router_service/combining/local_gate.h"
 #include "router_service/cost/cost_model.h"
+#include "router_service/exploration/explorer.h"
 #include "router_service/features/feature_extractor.h"
+#include "router_service/gating/count_gate.h"
 #include "router_service/gating/gate.h"
+#include "router_service/guards/pool_guards.h"
+#include "router_service/planning/live/pool_planner.h"
 #include "router_service/pools/pool_contract.h"
 #include "router_service/pools/pool_statistics.h"
 #include "router_service/pools/replica.h"
 #include "router_service/pools/replica_connector.h"
+#include "router_service/pools/shadow_record.h"
+#include "router_service/quality/artifact_version.h"
 #include "router_service/quality/cascade_quality.h"
 #include "router_service/quality/quality_model.h"
+#include "router_service/selection/congestion_price.h"
 
 namespace penstock::router {
 
@@ -26,6 +35,7 @@ struct PoolExpert {
   std::string name;
   std::string model;    // at the replicas
   std::string version;  // empty: the served one
+  std::vector<OutParameter> parameters;  // set in every request to the replicas
   std::vector<std::shared_ptr<Replica>> replicas;
   std::vector<std::shared_ptr<ReplicaConnection>> connections;  // what the replicas borrow
   bool admitted = false;
@@ -42,16 +52,28 @@ struct PoolRecord {
       : statistics(experts), cost(options, std::move(starts)) {}
   PoolStatistics statistics;
   CostModel cost;
+  ShadowRecord shadow;
+  std::unique_ptr<PoolPlanner> planner;  // null: every expert is admissible; fixed once made
+  std::unique_ptr<CongestionPrice> congestion;  // null: load has no price; fixed once made
+  std::unique_ptr<Explorer> explorer;           // null: the pool does not explore; fixed once made
 };
 
 // How a pool decides, fixed once its contract is known. Immutable.
 struct PoolRooms {
   PoolContract contract;
   std::unique_ptr<const FeatureExtractor> features;
-  std::unique_ptr<const Gate> gate;
-  std::unique_ptr<const QualityModel> quality;
+  std::shared_ptr<const Gate> gate;
+  std::shared_ptr<const QualityModel> quality;
+  ArtifactVersions versions;  // of the files that both were read from
   std::unique_ptr<const CascadeQuality> cascade;  // null: none
+  std::unique_ptr<const CountGate> count;         // null: as many as selection says
+  std::vector<std::string> warnings;              // of files that are served in part; a line each
   std::unique_ptr<const Combiner> combiner;
+  PoolGuards guards;
+  std::unique_ptr<const Customisation> customisation;  // null: none
+  // The rooms that would be live once the shadow is; it shares what it has no file of its own for.
+  // Null: the pool has no shadow.
+  std::shared_ptr<const PoolRooms> shadow;
 };
 
 // One OIP model name: an immutable snapshot. The experts are in the configuration's order, admitted or
@@ -91,7 +113,8 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
 absl::StatusOr<std::shared_ptr<const PoolRooms>> MakePoolRooms(const config::v1::Pool& pool,
                                                                PoolContract contract);
 
-// What an expert is believed to cost before it was ever asked: its own word, else the configuration's,
+// What an expert is believed to cost before it was ever asked: its own word, else the configuration's
+// (the other way round where it has parameters, of which its own word does not know),
 // else `recorded_joules`, what the quality model's table told of its answers (0: nothing).
 CostStart StartOf(const config::v1::PoolExpert& expert, const ReplicaFacts* facts,
                   double recorded_joules = 0);

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/gating/sparse/validate_gate.h"
+#include "router_service/pools/expert_parameters.h"
+#include "router_service/pools/pool_shadow.h"
 
 namespace penstock::router {
 namespace {
@@ -78,6 +80,7 @@ absl::Status PoolCatalogue::Add(const config::v1::Pool& config, ReplicaConnector
     expert.name = item.name();
     expert.model = item.model().empty() ? item.name() : item.model();
     expert.version = item.version();
+    expert.parameters = ExpertParameters(item);
     expert.left_out_because = "it has not said yet what it serves";
     std::vector<config::v1::Endpoint> endpoints(item.replicas().begin(), item.replicas().end());
     if (endpoints.empty()) endpoints.emplace_back().set_address(kInProcessExpert);
@@ -108,6 +111,18 @@ absl::Status PoolCatalogue::Add(const config::v1::Pool& config, ReplicaConnector
   }
   options.classes = pool->classes.size() + 1;
   pool->record = std::make_shared<PoolRecord>(pool->experts.size(), options, std::move(starts));
+  if (learning_ && config.selection().has_max_utilisation()) {
+    pool->record->congestion = std::make_unique<CongestionPrice>(
+        pool->experts.size(), config.selection().max_utilisation());
+  }
+  if (learning_ && config.has_exploration()) {
+    pool->record->explorer = std::make_unique<Explorer>(
+        pool->experts.size(), Explorer::ReadOptions(config.exploration()));
+  }
+  if (config.has_planning()) {
+    PENSTOCK_ASSIGN_OR_RETURN(PoolPlanner::Options planning, PoolPlanner::ReadOptions(config));
+    pool->record->planner = std::make_unique<PoolPlanner>(std::move(planning), clock_);
+  }
   if (!config.cascade().first().empty()) {
     pool->cascade_first = pool->FindExpert(config.cascade().first());
   }
@@ -263,6 +278,50 @@ void PoolCatalogue::ReportIdleWatts(size_t pool) {
   }
   on_idle_watts_(name, of_pool);
   on_idle_watts_("", of_all);
+}
+
+absl::StatusOr<PoolCatalogue::Promotion> PoolCatalogue::Promote(absl::string_view name,
+                                                                absl::string_view version,
+                                                                PromotedBy by) {
+  const auto found = index_.find(name);
+  if (found == index_.end()) return absl::NotFoundError(absl::StrCat("no pool ", name));
+  MutexLock lock(mutex_);
+  Entry& entry = entries_[found->second];
+  const Pool& pool = *entry.pool;
+  if (pool.rooms == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("pool ", name, " is not ready: ", pool.NotReadyBecause()));
+  }
+  Promotion promotion;
+  promotion.previous_version = pool.rooms->versions.Together();
+  auto next = std::make_shared<Pool>(pool);
+  const std::shared_ptr<const PoolRooms>& shadow = pool.rooms->shadow;
+  if (shadow != nullptr && (version.empty() || shadow->versions.Together() == version)) {
+    next->config = WithShadowLive(pool.config);
+    next->rooms = shadow;
+  } else if (!version.empty() && promotion.previous_version == version) {
+    promotion.live_version = promotion.previous_version;
+    promotion.previous_version =
+        entry.retired == nullptr ? "" : entry.retired->rooms->versions.Together();
+    return promotion;
+  } else if (!version.empty() && entry.retired != nullptr &&
+             entry.retired->rooms->versions.Together() == version) {
+    next->config = entry.retired->config;
+    next->rooms = entry.retired->rooms;
+  } else {
+    return absl::FailedPreconditionError(
+        shadow == nullptr
+            ? absl::StrCat("pool ", name, " has no shadow; live is ", promotion.previous_version)
+            : absl::StrCat("version is ", version, ", but the shadow of pool ", name, " is ",
+                           shadow->versions.Together()));
+  }
+  entry.retired = entry.pool;
+  entry.pool = std::move(next);
+  promotion.live_version = entry.pool->rooms->versions.Together();
+  promotion.changed = true;
+  entry.pool->record->shadow.Promoted(promotion.live_version, by);
+  if (entry.pool->record->explorer != nullptr) entry.pool->record->explorer->Reset();
+  return promotion;
 }
 
 std::shared_ptr<const Pool> PoolCatalogue::Find(absl::string_view name) const {

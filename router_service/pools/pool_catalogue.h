@@ -34,6 +34,17 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   // After this, timers and connector are not touched any more.
   void Stop();
 
+  struct Promotion {
+    std::string live_version, previous_version;
+    bool changed = false;  // false: it was live already
+  };
+  // Makes the pool's shadow live for every request from here on; those under way keep the snapshot that
+  // they began with. `version`: the shadow's, so that nothing else is promoted; empty: whatever it is.
+  // The version that was live before the last promotion is promoted back. NOT_FOUND;
+  // FAILED_PRECONDITION where there is no such version.
+  absl::StatusOr<Promotion> Promote(absl::string_view name, absl::string_view version,
+                                    PromotedBy by);
+
   // Null: no pool of that name.
   std::shared_ptr<const Pool> Find(absl::string_view name) const;
   // By configuration order.
@@ -51,6 +62,8 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   struct Entry {
     std::shared_ptr<const Pool> pool;
     std::vector<Search> searches;  // by expert
+    // What the last promotion took out of service; null: nothing yet.
+    std::shared_ptr<const Pool> retired;
   };
 
   PoolCatalogue(bool learning, Timers& timers, const Clock& clock)

@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
 #include "common/tensors/tensor.h"
 
 namespace penstock::router {
@@ -48,16 +49,26 @@ std::string ArtifactChecksum(const std::vector<SafetensorsTensor>& tensors) {
   return OfLines(lines);
 }
 
-absl::Status CheckArtifactChecksum(const Safetensors& file, absl::string_view path) {
-  const auto said = file.metadata().find("checksum");
-  if (said == file.metadata().end()) return absl::OkStatus();
+std::string ArtifactChecksum(const Safetensors& file) {
   std::map<std::string, std::string> lines;
   for (const auto& [name, entry] : file.entries()) {
     lines[name] = Line(name, entry.dtype, entry.shape, entry.data);
   }
-  if (OfLines(lines) == said->second) return absl::OkStatus();
+  return OfLines(lines);
+}
+
+absl::Status CheckArtifactChecksum(const Safetensors& file, absl::string_view path) {
+  const auto said = file.metadata().find("checksum");
+  if (said == file.metadata().end()) return absl::OkStatus();
+  if (ArtifactChecksum(file) == said->second) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrCat(path, " is damaged: its tensors have another checksum than it says"));
+}
+
+absl::StatusOr<std::shared_ptr<const Safetensors>> OpenArtifact(const std::string& path) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const Safetensors> file, Safetensors::Open(path));
+  PENSTOCK_RETURN_IF_ERROR(CheckArtifactChecksum(*file, path));
+  return file;
 }
 
 }  // namespace penstock::router

@@ -8,15 +8,15 @@
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/status_macros.h"
 #include "router_service/gating/expert_columns.h"
+#include "router_service/quality/artifact_checksum.h"
+#include "router_service/quality/cascade/fixed_confidence.h"
 
 namespace penstock::router {
 namespace {
 
 constexpr char kLeastLead[] = "least_lead";
-constexpr char kStages[] = "stages";
 
 absl::StatusOr<CascadeStages> ReadStages(const Safetensors& file, absl::string_view path,
                                          const std::vector<std::string>& expert_names) {
@@ -26,38 +26,12 @@ absl::StatusOr<CascadeStages> ReadStages(const Safetensors& file, absl::string_v
   if (std::isnan(stages.least_lead)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", kLeastLead, " is no number"));
   }
-  const auto names = file.metadata().find(kStages);
-  if (names == file.metadata().end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " has a ", kLeastLead, ", but no metadata \"", kStages, "\""));
-  }
-  for (const absl::string_view name : absl::StrSplit(names->second, ',')) {
-    const auto at = std::find(expert_names.begin(), expert_names.end(), name);
-    if (at == expert_names.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, " was calibrated for the stages ", names->second, ", but \"", name,
-                       "\" is no expert of the pool"));
-    }
-    const size_t expert = static_cast<size_t>(at - expert_names.begin());
-    if (std::find(stages.experts.begin(), stages.experts.end(), expert) != stages.experts.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": stage \"", name, "\" stands twice in ", names->second));
-    }
-    stages.experts.push_back(expert);
-  }
-  if (stages.experts.size() < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": stages are ", names->second, ", wanted at least 2"));
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(static_cast<StageList&>(stages),
+                            ReadStageList(file, path, expert_names));
   return stages;
 }
 
 }  // namespace
-
-absl::Span<const size_t> CascadeStages::After(size_t standing) const {
-  const auto at = std::find(experts.begin(), experts.end(), standing);
-  return absl::MakeConstSpan(experts).subspan(static_cast<size_t>(at - experts.begin()) + 1);
-}
 
 bool CascadeStages::MayStand(size_t standing, absl::Span<const float> quality) const {
   const double lead = static_cast<double>(quality[standing]) - quality[experts.back()];
@@ -66,7 +40,7 @@ bool CascadeStages::MayStand(size_t standing, absl::Span<const float> quality) c
 
 absl::StatusOr<std::unique_ptr<const CascadeQuality>> CascadeQuality::Open(
     const std::string& path, const std::vector<std::string>& expert_names) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, Safetensors::Open(path));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, OpenArtifact(path));
   return FromTensors(*file, path, expert_names);
 }
 
@@ -92,16 +66,74 @@ absl::StatusOr<std::unique_ptr<const CascadeQuality>> CascadeQuality::FromTensor
       model->weights_.insert(model->weights_.end(), at, at + 3);
     }
   }
-  if (file.Find(kLeastLead) != nullptr) {
-    PENSTOCK_ASSIGN_OR_RETURN(model->stages_, ReadStages(file, path, expert_names));
-    for (size_t i = 0; i + 1 < model->stages_->experts.size(); ++i) {
-      const size_t stage = model->stages_->experts[i];
-      if (model->CanStand(stage)) continue;
-      return absl::InvalidArgumentError(absl::StrCat(path, ": stage \"", expert_names[stage],
-                                                     "\" answers, but can_stand is 0"));
-    }
-  }
+  PENSTOCK_RETURN_IF_ERROR(model->ReadRules(file, path, expert_names, columns, in_file));
   return std::unique_ptr<const CascadeQuality>(std::move(model));
+}
+
+absl::Status CascadeQuality::ReadRules(const Safetensors& file, absl::string_view path,
+                                       const std::vector<std::string>& expert_names,
+                                       absl::Span<const size_t> columns, size_t in_file) {
+  weighable_.assign(experts_ * experts_, 1);
+  by_price_.assign(experts_, 1);
+  const bool has_policy = file.metadata().count("policy") > 0;
+  if (file.Find(kLeastLead) != nullptr) {
+    PENSTOCK_ASSIGN_OR_RETURN(stages_, ReadStages(file, path, expert_names));
+  }
+  if (stages_ && has_policy) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has both a ", kLeastLead, " and a policy"));
+  }
+  if (has_policy) {
+    PENSTOCK_ASSIGN_OR_RETURN(policy_, ReadStagePolicy(file, path, expert_names));
+  }
+  if (file.Find("ece") != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(ReadErrors(file, path, expert_names, columns, in_file));
+  }
+  if (file.Find("slow_weight") != nullptr) {
+    PENSTOCK_ASSIGN_OR_RETURN(slow_,
+                              SlowEstimate::Read(file, path, columns, in_file, expert_names));
+  }
+  if (!has_policy && !stages_) return absl::OkStatus();
+  PENSTOCK_ASSIGN_OR_RETURN(const StageList stages, ReadStageList(file, path, expert_names));
+  begins_with_ = stages.experts.front();
+  for (size_t i = 0; i + 1 < stages.experts.size(); ++i) {
+    const size_t stage = stages.experts[i];
+    if (CanStand(stage) || bypass() != nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": stage \"", expert_names[stage], "\" answers, but can_stand is 0"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CascadeQuality::ReadErrors(const Safetensors& file, absl::string_view path,
+                                        const std::vector<std::string>& expert_names,
+                                        absl::Span<const size_t> columns, size_t in_file) {
+  const int64_t size = static_cast<int64_t>(in_file);
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> ece, file.Floats("ece", {size, size}));
+  PENSTOCK_ASSIGN_OR_RETURN(fixed_, FixedConfidence::Read(file, path, columns, in_file));
+  for (size_t standing = 0; standing < experts_; ++standing) {
+    const float* errors = ece.data() + columns[standing] * in_file;
+    bool any = false;
+    for (size_t asked = 0; asked < experts_; ++asked) {
+      // NaN: no held-out request tells.
+      const bool weighable = !(errors[columns[asked]] > kMostError);
+      weighable_[standing * experts_ + asked] = weighable;
+      any = any || (weighable && asked != standing);
+    }
+    by_price_[standing] = any && Weighable(standing, standing);
+    if (by_price_[standing] || !CanStand(standing)) continue;
+    refusals_.push_back(absl::StrCat(
+        "the calibration error of ", expert_names[standing], " standing is ",
+        errors[columns[standing]], any ? "" : ", and too large for all that may follow",
+        ", wanted at most ", kMostError, ": a fixed confidence decides instead of price"));
+  }
+  return absl::OkStatus();
+}
+
+const StagePolicy* CascadeQuality::PolicyOf(size_t standing) const {
+  if (stages_) return &*stages_;
+  if (policy_ != nullptr) return policy_.get();
+  return by_price_[standing] != 0 ? nullptr : fixed_.get();
 }
 
 void CascadeQuality::Predict(size_t standing, absl::Span<const AnswerConfidence> rows,

@@ -57,6 +57,9 @@ class HashedLinearQuality final : public QualityModel {
   size_t sparse_dimension() const override { return buckets_; }
   void Predict(const FeatureView& z, const QualityPrediction& prediction) const override;
   absl::Span<const float> mean_joules() const override { return mean_joules_; }
+  float Rarity(uint32_t index) const override {
+    return index < buckets_ ? idf_[place_of_[index]] : 0;
+  }
 
  private:
   HashedLinearQuality() = default;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/gating/expert_columns.h"
+#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 
@@ -21,6 +22,7 @@ absl::StatusOr<std::unique_ptr<const QualityModel>> LogisticQuality::Open(
 absl::StatusOr<std::unique_ptr<const QualityModel>> LogisticQuality::FromTensors(
     const Safetensors& file, const std::string& path, const std::vector<std::string>& expert_names,
     size_t feature_dimension) {
+  PENSTOCK_RETURN_IF_ERROR(CheckArtifactChecksum(file, path));
   PENSTOCK_ASSIGN_OR_RETURN(const LinearColumns columns,
                             ReadLinearColumns(file, path, expert_names, feature_dimension));
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> mean,
@@ -36,6 +38,30 @@ absl::StatusOr<std::unique_ptr<const QualityModel>> LogisticQuality::FromTensors
                                                      mean[column], ", wanted a number in [0, 1]"));
     }
     model->mean_.push_back(mean[column]);
+  }
+  if (file.Find("feature_mean") == nullptr) {
+    return std::unique_ptr<const QualityModel>(std::move(model));
+  }
+  const int64_t width = static_cast<int64_t>(feature_dimension);
+  PENSTOCK_ASSIGN_OR_RETURN(model->feature_mean_, file.Floats("feature_mean", {width}));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> squares,
+                            file.Floats("feature_squares", {width}));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> rows, file.Floats("rows", {1}));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> curvature,
+                            file.Floats("curvature", {static_cast<int64_t>(columns.file_experts)}));
+  bool sound = rows[0] >= 1;
+  model->inverse_rows_ = 1 / rows[0];
+  for (size_t j = 0; j < squares.size(); ++j) {
+    sound = sound && squares[j] >= 0 && std::isfinite(model->feature_mean_[j]);
+    model->inverse_spread_.push_back(1 / (squares[j] + 1));
+  }
+  for (const size_t column : columns.columns) {
+    sound = sound && curvature[column] > 0;
+    model->inverse_curvature_.push_back(1 / curvature[column]);
+  }
+  if (!sound) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": feature_mean, feature_squares, rows or curvature is not what rows can give"));
   }
   return std::unique_ptr<const QualityModel>(std::move(model));
 }
@@ -53,6 +79,19 @@ void LogisticQuality::Predict(const FeatureView& z, const QualityPrediction& pre
   for (size_t i = 0; i < mean_.size(); ++i) {
     quality[i] =
         scored && std::isfinite(quality[i]) ? 1.0f / (1.0f + std::exp(-quality[i])) : mean_[i];
+  }
+  if (prediction.uncertainty.empty() || feature_mean_.empty()) return;
+  float variance = inverse_rows_;
+  for (size_t j = 0; j < (scored ? dimension_ : 0); ++j) {
+    const float off = z.dense[j] - feature_mean_[j];
+    variance += off * off * inverse_spread_[j];
+  }
+  for (size_t i = 0; i < mean_.size(); ++i) {
+    // Of a request of which nothing is known: as two observations would tell it.
+    const float of_logit = std::sqrt(variance * inverse_curvature_[i]);
+    const float deviation = scored ? quality[i] * (1 - quality[i]) * of_logit
+                                   : std::sqrt(quality[i] * (1 - quality[i]) / 2);
+    prediction.uncertainty[i] = std::isfinite(deviation) ? std::min(deviation, 0.5f) : 0.5f;
   }
 }
 

@@ -46,6 +46,14 @@ class QualityModel {
   // Joules of each expert's mean answer where the training table told them (0: not told); empty:
   // told of nobody. What an expert is believed to cost where neither it nor the configuration says.
   virtual absl::Span<const float> mean_joules() const { return {}; }
+  // How rare a column of the sparse part is among the prompts that it was trained on: inverse document
+  // frequency. 0: not known.
+  virtual float Rarity(uint32_t index) const {
+    static_cast<void>(index);
+    return 0;
+  }
+  // What is odd about it, for who loads it.
+  virtual absl::Span<const std::string> warnings() const { return {}; }
 
  protected:
   // For models that know neither.
@@ -55,9 +63,9 @@ class QualityModel {
   }
 };
 
-// From the pool's quality_file, else from its experts' `quality` (0.5 where unset). The file's
-// metadata "kind" says which model it holds; INVALID_ARGUMENT where it was trained on other features
-// than the pool's. `feature_dimension`: of the dense part.
+// From the pool's quality_file, else from its experts' `quality` (0.5 where unset); experts that the
+// file does not know from the pool's cards_file. The file's metadata "kind" says which model it
+// holds; INVALID_ARGUMENT where it was trained on other features than the pool's. `feature_dimension`: of the dense part.
 absl::StatusOr<std::unique_ptr<const QualityModel>> MakeQualityModel(const config::v1::Pool& pool,
                                                                      size_t feature_dimension);
 

@@ -70,17 +70,27 @@ absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::Create(
   }
   std::unique_ptr<DecisionExport> file;
   if (!config.export_file().empty()) {
-    auto opened = DecisionExport::Open(config.export_file());
+    auto opened =
+        DecisionExport::Open(config.export_file(), DecisionExport::kQueue, instance);
     if (!opened.ok()) return opened.status();
     file = *std::move(opened);
   }
-  return std::unique_ptr<DecisionLog>(new DecisionLog(capacity, instance, std::move(file)));
+  if (config.features() && file == nullptr) {
+    return absl::InvalidArgumentError("decision_log.features: wanted an export_file to hold them");
+  }
+  return std::unique_ptr<DecisionLog>(
+      new DecisionLog(capacity, instance, config.features(), std::move(file)));
 }
 
-DecisionLog::DecisionLog(size_t capacity, uint32_t instance, std::unique_ptr<DecisionExport> file)
-    : capacity_(capacity), instance_(instance), export_(std::move(file)) {}
+DecisionLog::DecisionLog(size_t capacity, uint32_t instance, bool exports_features,
+                         std::unique_ptr<DecisionExport> file)
+    : capacity_(capacity),
+      instance_(instance),
+      exports_features_(exports_features),
+      export_(std::move(file)) {}
 
-void DecisionLog::Append(SharedDecision decision) {
+void DecisionLog::Append(SharedDecision decision, std::unique_ptr<v1::Features> features,
+                         std::unique_ptr<v1::ChoiceRecord> choice) {
   const auto id = DecisionId::Parse(decision->id());
   if (id.ok() && id->instance == instance_) {
     SharedDecision evicted;  // freed outside the lock
@@ -100,11 +110,17 @@ void DecisionLog::Append(SharedDecision decision) {
       next_ = (next_ + 1) % capacity_;
     }
   }
-  Publish(decision);
+  if ((features == nullptr && choice == nullptr) || export_ == nullptr) {
+    return Publish(decision, decision);
+  }
+  auto line = std::make_shared<v1::Decision>(*decision);
+  line->set_allocated_features(features.release());
+  line->set_allocated_choice(choice.release());
+  Publish(decision, line);
 }
 
-void DecisionLog::Publish(const SharedDecision& decision) {
-  if (export_ != nullptr) export_->Append(decision);
+void DecisionLog::Publish(const SharedDecision& decision, const SharedDecision& line) {
+  if (export_ != nullptr) export_->Append(line);
   std::vector<std::shared_ptr<DecisionWatch>> watches;
   {
     MutexLock lock(watch_mutex_);
@@ -146,11 +162,20 @@ std::vector<SharedDecision> DecisionLog::Recent(size_t count, absl::string_view 
   return recent;
 }
 
-absl::Status DecisionLog::Report(absl::string_view id, double quality, absl::string_view tenant) {
+absl::Status DecisionLog::Report(absl::string_view id, double quality, absl::string_view tenant,
+                                 SharedDecision* first) {
   if (!(quality >= 0 && quality <= 1)) {
     return absl::InvalidArgumentError(absl::StrCat("quality is ", quality, ", wanted 0 to 1"));
   }
   const auto found = Find(id);
+  if (absl::IsNotFound(found.status()) && export_ != nullptr) {
+    auto line = std::make_shared<v1::Decision>();
+    line->set_id(std::string(id));
+    line->set_tenant(std::string(tenant));
+    line->set_reported_quality(quality);
+    export_->Append(std::move(line));
+    return absl::OkStatus();
+  }
   if (!found.ok()) return found.status();
   if (!tenant.empty() && (*found)->tenant() != tenant) {
     return absl::PermissionDeniedError(absl::StrCat("decision ", id, " is another tenant's"));
@@ -161,9 +186,13 @@ absl::Status DecisionLog::Report(absl::string_view id, double quality, absl::str
     MutexLock lock(mutex_);
     const auto slot = slots_.find(DecisionId::Parse(id)->sequence);
     // It may have left the ring in between; the file still learns of it.
-    if (slot != slots_.end()) ring_[slot->second].decision = reported;
+    if (slot != slots_.end()) {
+      SharedDecision& kept = ring_[slot->second].decision;
+      if (first != nullptr && !kept->has_reported_quality()) *first = reported;
+      kept = reported;
+    }
   }
-  Publish(reported);
+  Publish(reported, reported);
   return absl::OkStatus();
 }
 

@@ -53,7 +53,8 @@ class DecisionWatch {
 };
 
 // The last decisions of this router, by id; watchers; and a file of all of them. Thread-safe.
-// Append allocates no more than the watchers' queues and touches no file.
+// Append touches no file. It allocates the watchers' queues, and where there is a file, places in
+// its queue and a copy of a decision that goes there with more than memory keeps.
 class DecisionLog {
  public:
   // `instance`: this router's 8 hex digits. INVALID_ARGUMENT for a capacity out of range,
@@ -64,9 +65,16 @@ class DecisionLog {
   // The id of decision `sequence` of this router.
   DecisionId IdOf(uint64_t sequence) const { return {instance_, sequence}; }
 
+  // The file holds features too: decisions are appended with them.
+  bool exports_features() const { return exports_features_; }
+  // Where the pacer writes down what it does; null: there is no file.
+  PacerJournal* journal() const { return export_.get(); }
+
   // decision->id() must be an id of this router; an id appended again replaces its decision.
-  // Another router's goes to watchers and file only.
-  void Append(SharedDecision decision);
+  // Another router's goes to watchers and file only. `features` and `choice`: go into the file's
+  // line alone.
+  void Append(SharedDecision decision, std::unique_ptr<v1::Features> features = nullptr,
+              std::unique_ptr<v1::ChoiceRecord> choice = nullptr);
 
   // NOT_FOUND: another router's, or no longer kept. INVALID_ARGUMENT: no id.
   absl::StatusOr<SharedDecision> Find(absl::string_view id) const;
@@ -74,9 +82,12 @@ class DecisionLog {
   std::vector<SharedDecision> Recent(size_t count, absl::string_view pool) const;
 
   // Attaches how good the answer was; exported as a further line of the same id, and shown to
-  // watchers. As Find; PERMISSION_DENIED where `tenant` is set and is not the decision's;
-  // INVALID_ARGUMENT outside [0, 1].
-  absl::Status Report(absl::string_view id, double quality, absl::string_view tenant = {});
+  // watchers. PERMISSION_DENIED where `tenant` is set and is not the decision's; INVALID_ARGUMENT
+  // outside [0, 1]. A decision that is not kept: NOT_FOUND, unless there is a file; then its line
+  // has id, tenant and quality, which `penstock train` joins. `first`: becomes the decision with its
+  // quality where this is the first report of it.
+  absl::Status Report(absl::string_view id, double quality, absl::string_view tenant = {},
+                      SharedDecision* first = nullptr);
 
   // Every decision of `pool` (empty: all) from here on. Dropped or closed, it gets no more.
   std::shared_ptr<DecisionWatch> Watch(absl::string_view pool, absl::AnyInvocable<void()> ready);
@@ -90,11 +101,13 @@ class DecisionLog {
     SharedDecision decision;
   };
 
-  DecisionLog(size_t capacity, uint32_t instance, std::unique_ptr<DecisionExport> file);
-  void Publish(const SharedDecision& decision);
+  DecisionLog(size_t capacity, uint32_t instance, bool exports_features,
+              std::unique_ptr<DecisionExport> file);
+  void Publish(const SharedDecision& decision, const SharedDecision& line);
 
   const size_t capacity_;
   const uint32_t instance_;
+  const bool exports_features_;
   const std::unique_ptr<DecisionExport> export_;  // null: no file
   mutable Mutex mutex_;
   std::vector<Kept> ring_ ABSL_GUARDED_BY(mutex_);

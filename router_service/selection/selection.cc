@@ -43,6 +43,8 @@ absl::string_view ExclusionName(Exclusion exclusion) {
       return "left out";
     case Exclusion::kPlan:
       return "plan";
+    case Exclusion::kTenant:
+      return "tenant";
     case Exclusion::kNotForced:
       return "not in penstock_experts";
     case Exclusion::kLatencyBudget:

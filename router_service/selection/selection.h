@@ -18,6 +18,7 @@ enum class Exclusion : uint8_t {
   kUnhealthy,      // "unhealthy": no replica serves
   kLeftOut,        // "left out": its contract differs from the pool's
   kPlan,           // "plan": the class does not admit it
+  kTenant,         // "tenant": another tenant's own expert
   kNotForced,      // "not in penstock_experts"
   kLatencyBudget,  // "latency budget"
   kEnergyBudget,   // "energy budget": the request's own cap
@@ -114,6 +115,8 @@ struct SelectionLimits {
   // Joules that budgets cover. A set that takes more must not run, except the cheapest expert
   // alone.
   double headroom_j = kNone;
+  // [experts], or empty: 1 for those that may run alone whatever headroom_j covers.
+  absl::Span<const uint8_t> beyond_headroom;
   double min_quality = 0;
   Objective objective = Objective::kQuality;
   // Exactly these run; empty: the selector's choice.

@@ -7,6 +7,10 @@
 namespace penstock::router {
 namespace {
 
+bool BeyondHeadroom(const SelectionLimits& limits, size_t expert) {
+  return expert < limits.beyond_headroom.size() && limits.beyond_headroom[expert] != 0;
+}
+
 // Without a branch: which of an expert's limits fails first is as good as random.
 bool Both(bool a, bool b) { return (static_cast<int>(a) & static_cast<int>(b)) != 0; }
 
@@ -189,6 +193,26 @@ void Selector::MarkExcluded(const CandidateColumns& candidates, const SelectionL
     limit = latency[i] <= limits.time_left_s ? limit : Exclusion::kLatencyBudget;
     excluded[i] = excluded[i] == Exclusion::kNone ? limit : excluded[i];
   }
+  for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
+    if (BeyondHeadroom(limits, i) && excluded[i] == Exclusion::kBudget) {
+      excluded[i] = Exclusion::kNone;
+    }
+  }
+}
+
+bool Selector::OfferBeyondHeadroom(const CandidateColumns& candidates,
+                                   const SelectionLimits& limits, SelectionResult& result) {
+  size_t best = candidates.size();
+  for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
+    const bool fits = joules_[i] <= limits.energy_cap_j && joules_[i] > limits.headroom_j &&
+                      candidates.quality()[i] >= limits.min_quality;
+    if (!BeyondHeadroom(limits, i) || !fits) continue;
+    if (best == candidates.size() || net_[i] > net_[best]) best = i;
+  }
+  if (best == candidates.size()) return false;
+  if (!result.chosen.empty() && net_[best] <= result.objective) return false;
+  FillOne(candidates, best, limits, result);
+  return true;
 }
 
 bool Selector::SelectOne(const CandidateColumns& candidates, const SelectionLimits& limits,
@@ -400,12 +424,17 @@ void Selector::Select(const CandidateColumns& candidates, const SelectionLimits&
       // min_quality is missed is what `degraded` tells then.
       const double joules = std::min(limits.energy_cap_j, limits.headroom_j);
       const size_t spared = Spared(candidates, limits);
-      const bool is_spared = result.chosen.size() == 1 && result.chosen[0].expert == spared;
+      const bool is_spared =
+          result.chosen.size() == 1 && (result.chosen[0].expert == spared ||
+                                        BeyondHeadroom(limits, result.chosen[0].expert));
       if (!is_spared) {
         result.verdict = SelectionVerdict::kDegraded;
         result.degraded = Degraded::kBudget;
-        if (!SelectWithin(candidates, limits, joules, limits.min_quality, result) &&
-            !SelectWithin(candidates, limits, joules, 0, result)) {
+        result.chosen.clear();
+        const bool covered = SelectWithin(candidates, limits, joules, limits.min_quality, result);
+        const bool beyond = limits.objective == Objective::kQuality &&
+                            OfferBeyondHeadroom(candidates, limits, result);
+        if (!covered && !beyond && !SelectWithin(candidates, limits, joules, 0, result)) {
           FillOne(candidates, spared, limits, result);
         }
       }

@@ -57,6 +57,10 @@ class Selector {
                     absl::Span<Exclusion> excluded);
   // The cheapest of those that fit the request's own limits: it may run whatever the budgets cover.
   size_t Spared(const CandidateColumns& candidates, const SelectionLimits& limits) const;
+  // An expert beyond the headroom, alone, where it is worth more than `result`; a result without
+  // experts is worth nothing.
+  bool OfferBeyondHeadroom(const CandidateColumns& candidates, const SelectionLimits& limits,
+                           SelectionResult& result);
   void FillItems(const CandidateColumns& candidates, double joules, double min_quality,
                  double least_net);
 

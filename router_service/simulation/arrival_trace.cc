@@ -1,5 +1,8 @@
 #include "router_service/simulation/arrival_trace.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/learning/outcome_table.h"
@@ -15,6 +18,24 @@ ArrivalTrace ArrivalTrace::Faster(size_t times) const {
     for (const double at : at_s) faster.at_s.push_back(from + at / k);
   }
   return faster;
+}
+
+ArrivalTrace ArrivalTrace::Overlaid(double streams) const {
+  ArrivalTrace overlaid;
+  const double end = seconds();
+  const double whole = std::ceil(streams);
+  for (double stream = 0; stream < whole; ++stream) {
+    // Of the last one a part, spread evenly.
+    const double part = std::min(1.0, streams - stream);
+    for (size_t i = 0; i < at_s.size(); ++i) {
+      const double at = static_cast<double>(i);
+      if (std::floor(part * (at + 1)) == std::floor(part * at)) continue;
+      const double shifted = at_s[i] + end * stream / whole;
+      overlaid.at_s.push_back(shifted > end ? shifted - end : shifted);
+    }
+  }
+  std::sort(overlaid.at_s.begin(), overlaid.at_s.end());
+  return overlaid;
 }
 
 absl::StatusOr<ArrivalTrace> ParseArrivalTrace(absl::string_view file, absl::string_view text,

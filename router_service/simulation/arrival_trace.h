@@ -18,6 +18,9 @@ struct ArrivalTrace {
   double rate() const { return seconds() > 0 ? static_cast<double>(at_s.size()) / seconds() : 0; }
   // The same pattern, `times` as fast and as often: as long as before.
   ArrivalTrace Faster(size_t times) const;
+  // So many streams like this one at once, on the mean (above 0), each shifted by an equal part of the
+  // trace and wrapped round: rates and bursts last as long as they did.
+  ArrivalTrace Overlaid(double streams) const;
 };
 
 // CSV with a column t_ms (milliseconds; others are passed over). Rows that go back in time are

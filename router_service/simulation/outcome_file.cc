@@ -33,10 +33,11 @@ constexpr Field kFields[] = {
     {"predicted_quality", &Cell::predicted_quality},
     {"predicted_joules", &Cell::predicted_joules},
     {"predicted_tokens", &Cell::predicted_tokens},
+    {"prompt_tokens", &Cell::prompt_tokens},
 };
 
 Cell Unknown() {
-  return {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+  return {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
 }
 
 absl::Status Set(const Field& field, double value, Cell& cell) {
@@ -265,6 +266,7 @@ absl::StatusOr<Completion> Complete(OutcomeMatrix& outcomes,
       }
     }
     if (std::isnan(cell.tokens)) cell.tokens = 0;
+    if (std::isnan(cell.prompt_tokens)) cell.prompt_tokens = 0;
   }
   for (size_t e = 0; e < experts; ++e) {
     const auto quality = static_cast<float>(outcomes.MeanQuality(e));

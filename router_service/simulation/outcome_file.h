@@ -14,7 +14,8 @@ namespace penstock::router {
 
 // A table of outcomes, plain or gzipped, in one of two forms:
 //   CSV, one answer a row, with the columns id, expert, quality and, where known, joules, seconds,
-//     tokens, predicted_quality, predicted_joules, predicted_tokens; other columns are passed over;
+//     tokens, predicted_quality, predicted_joules, predicted_tokens, prompt_tokens; other columns are
+//     passed over;
 //   JSON lines as for `penstock train`, {"id": 7, "experts": {"small": {"quality": 1, "joules": 0.2,
 //     "seconds": 0.004}, ...}}, with the same names.
 // Quality is in [0, 1], the others are at least 0. An answer that stands twice, or a row that cannot

@@ -21,6 +21,7 @@ struct OutcomeMatrix {
     float predicted_quality = 0;
     float predicted_joules = 0;
     float predicted_tokens = 0;
+    float prompt_tokens = 0;  // as this expert counts them
   };
 
   std::vector<std::string> experts;

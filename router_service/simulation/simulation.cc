@@ -107,7 +107,8 @@ class Simulator {
 
   void Choose(absl::Span<const OutcomeMatrix::Cell> row, const Reservation& reservation,
               SimulatedRequest& request) {
-    const bool repriced = reservation.price_multiplier() > 1;
+    const BudgetTerms terms = reservation.terms();
+    const bool repriced = terms.price_multiplier > 1;
     candidates_.resize(row.size());
     priced_.clear();
     for (size_t e = 0; e < row.size(); ++e) {
@@ -124,8 +125,8 @@ class Simulator {
     }
     SelectionLimits limits;
     limits.value = options_.value;
-    limits.price_per_joule = request.price_per_joule = reservation.price_per_joule();
-    limits.headroom_j = reservation.headroom_j();
+    limits.price_per_joule = request.price_per_joule = terms.price_per_joule;
+    limits.headroom_j = terms.headroom_j;
     selector_.Select(absl::MakeSpan(candidates_), limits, selection_);
   }
 

@@ -37,7 +37,8 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
   static const auto& options = *new std::map<std::string, std::vector<std::string>>{
       {"serve", {"--config", "--roles", "--ready_file", "--validate_config"}},
       {"train", {"--outcomes", "--inputs", "--output", "--experts", "--seed", "--cascade", "--risk",
-        "--gate", "--gate_k", "dense_to_sparse", "--json"}},
+        "--policy", "--verifier", "--labels", "--count", "--gate", "--gate_k", "dense_to_sparse",
+        "--json"}},
       {"plan",
        {"--outcomes", "--profile", "--energy_limit_j", "--latency_limit_ms", "--semantics", "--watts",
         "--cascade", "--plot", "--json"}},

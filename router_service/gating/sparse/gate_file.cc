@@ -1,4 +1,5 @@
 #include "router_service/gating/sparse/gate_file.h"
+#include "router_service/quality/artifact_checksum.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,7 +20,7 @@ absl::StatusOr<GateFile> GateFile::Open(const std::string& path, absl::string_vi
                                         const std::vector<std::string>& expert_names) {
   GateFile gate;
   gate.path_ = path;
-  PENSTOCK_ASSIGN_OR_RETURN(gate.file_, Safetensors::Open(path));
+  PENSTOCK_ASSIGN_OR_RETURN(gate.file_, OpenArtifact(path));
   if (gate.Metadata("kind") != kind) {
     return gate.Refused(absl::StrCat("metadata \"kind\" is \"", gate.Metadata("kind"),
                                      "\", wanted \"", kind, "\""));

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/gating/topk_softmax_gate.h"
+#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 
@@ -10,7 +11,7 @@ absl::StatusOr<std::unique_ptr<const Gate>> MixerGate::Create(
     const config::v1::Mixer& config, const std::vector<std::string>& expert_names,
     size_t feature_dimension) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file,
-                            Safetensors::Open(config.file()));
+                            OpenArtifact(config.file()));
   const auto kind = file->metadata().find("kind");
   if (kind == file->metadata().end() || kind->second != "mixer") {
     return absl::InvalidArgumentError(

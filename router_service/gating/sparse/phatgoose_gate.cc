@@ -1,4 +1,5 @@
 #include "router_service/gating/sparse/phatgoose_gate.h"
+#include "router_service/quality/artifact_checksum.h"
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +18,7 @@ namespace {
 
 // One expert's published vector.
 absl::StatusOr<std::vector<float>> PublishedVector(const std::string& path, size_t dimension) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, Safetensors::Open(path));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, OpenArtifact(path));
   const auto kind = file->metadata().find("kind");
   if (kind == file->metadata().end() || kind->second != "phatgoose_vector") {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -21,32 +21,6 @@ struct StageAnswer {
 };
 using RowAnswers = std::vector<StageAnswer>;  // in the order of the stages
 
-absl::StatusOr<std::vector<size_t>> StageIndices(const CascadeFit& fit, const OutcomeTable& table,
-                                                 const std::vector<std::string>& stages) {
-  if (stages.size() < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cascade has ", stages.size(), " stages, wanted at least 2"));
-  }
-  std::vector<size_t> indices;
-  for (const std::string& name : stages) {
-    const auto at = std::find(table.experts.begin(), table.experts.end(), name);
-    if (at == table.experts.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cascade: \"", name, "\" is none of ", absl::StrJoin(table.experts, ", ")));
-    }
-    const size_t index = static_cast<size_t>(at - table.experts.begin());
-    if (std::find(indices.begin(), indices.end(), index) != indices.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("cascade: \"", name, "\" stands twice"));
-    }
-    if (indices.size() + 1 < stages.size() && !fit.can_stand[index]) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "cascade: the table tells too few confidences of \"", name, "\" to let it answer"));
-    }
-    indices.push_back(index);
-  }
-  return indices;
-}
-
 // Nothing where something of the row is unknown.
 std::optional<RowAnswers> AnswersOf(const CascadeFit& fit, const OutcomeTable& table,
                                     const std::vector<size_t>& stages, size_t row) {
@@ -101,6 +75,33 @@ double FloatFrom(double value) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<size_t>> StageIndices(const CascadeFit& fit, const OutcomeTable& table,
+                                                 const std::vector<std::string>& stages,
+                                                 bool must_stand) {
+  if (stages.size() < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cascade has ", stages.size(), " stages, wanted at least 2"));
+  }
+  std::vector<size_t> indices;
+  for (const std::string& name : stages) {
+    const auto at = std::find(table.experts.begin(), table.experts.end(), name);
+    if (at == table.experts.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cascade: \"", name, "\" is none of ", absl::StrJoin(table.experts, ", ")));
+    }
+    const size_t index = static_cast<size_t>(at - table.experts.begin());
+    if (std::find(indices.begin(), indices.end(), index) != indices.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("cascade: \"", name, "\" stands twice"));
+    }
+    if (must_stand && indices.size() + 1 < stages.size() && !fit.can_stand[index]) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cascade: the table tells too few confidences of \"", name, "\" to let it answer"));
+    }
+    indices.push_back(index);
+  }
+  return indices;
+}
 
 absl::StatusOr<CascadeRiskReport> CalibrateCascade(const CascadeFit& fit,
                                                    const OutcomeTable& heldout,

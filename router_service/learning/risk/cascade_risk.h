@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,13 @@
 #include "router_service/learning/train_report.h"
 
 namespace penstock::router {
+
+// Where the experts `stages` stand in the table. INVALID_ARGUMENT: fewer than 2, one that is not in
+// the table, one twice, and, where `must_stand`, one before the last whose answers `fit` cannot
+// judge.
+absl::StatusOr<std::vector<size_t>> StageIndices(const CascadeFit& fit, const OutcomeTable& table,
+                                                 const std::vector<std::string>& stages,
+                                                 bool must_stand = true);
 
 // The lead, P(right) of a standing answer minus that of the last stage given the same confidence,
 // above which an answer of `stages` (asked in that order) may stand, so that in the mean at most

@@ -10,62 +10,13 @@
 #include "router_service/learning/text/cost_quality_frontier.h"
 #include "router_service/learning/text/spread_calibration.h"
 #include "router_service/learning/text/sparse_ridge.h"
+#include "router_service/learning/text/weighted_design.h"
 
 namespace penstock::router {
 namespace {
 
 using Parameters = HashedLinearQuality::Parameters;
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-
-// The rows of a fit, weighted: what they are weighted by, and the rows themselves.
-struct Design {
-  std::vector<float> idf;
-  float idf_unseen = 0;
-  std::vector<float> dense_mean, dense_scale;
-  SparseMatrix rows;  // [taken, buckets + dense]
-
-  Design(const TextOutcomes& outcomes, absl::Span<const size_t> taken, double dense_share)
-      : idf(InverseDocumentFrequency(outcomes.counts, taken)),
-        idf_unseen(static_cast<float>(std::log(1.0 + static_cast<double>(taken.size())) + 1)) {
-    const size_t width = outcomes.dense_dimension;
-    for (size_t j = 0; j < width; ++j) {
-      double sum = 0, squares = 0;
-      for (const size_t row : taken) sum += outcomes.dense[row * width + j];
-      const double mean = sum / static_cast<double>(taken.size());
-      for (const size_t row : taken) {
-        const double off = outcomes.dense[row * width + j] - mean;
-        squares += off * off;
-      }
-      const double deviation = std::sqrt(squares / static_cast<double>(taken.size()));
-      dense_mean.push_back(static_cast<float>(mean));
-      dense_scale.push_back(
-          deviation > 1e-6 ? static_cast<float>(dense_share / (deviation * std::sqrt(width)))
-                           : 0.0f);
-    }
-    rows = Weighted(outcomes, taken);
-  }
-
-  SparseMatrix Weighted(const TextOutcomes& outcomes, absl::Span<const size_t> taken) const {
-    SparseMatrix text = WeightedRows(outcomes.counts, taken, idf);
-    const size_t width = dense_mean.size(), buckets = outcomes.counts.columns;
-    if (width == 0) return text;
-    SparseMatrix result;
-    result.columns = buckets + width;
-    std::vector<uint32_t> at;
-    std::vector<float> value;
-    for (size_t i = 0; i < taken.size(); ++i) {
-      at.assign(text.IndicesOf(i).begin(), text.IndicesOf(i).end());
-      value.assign(text.ValuesOf(i).begin(), text.ValuesOf(i).end());
-      for (size_t j = 0; j < width; ++j) {
-        const float dense = outcomes.dense[taken[i] * width + j];
-        at.push_back(static_cast<uint32_t>(buckets + j));
-        value.push_back((dense - dense_mean[j]) * dense_scale[j]);
-      }
-      result.Add(at, value);
-    }
-    return result;
-  }
-};
 
 std::vector<size_t> AllRows(const TextOutcomes& outcomes) {
   std::vector<size_t> rows(outcomes.rows());
@@ -155,6 +106,8 @@ HashedLinearTrainer::Raw HashedLinearTrainer::Scores(const TextOutcomes& outcome
   raw.quality.assign(levels, std::vector<float>(experts * rows.size(), 0.0f));
   raw.length.assign(experts * rows.size(), 0.0f);
   std::vector<double> scores(targets);
+  std::vector<uint32_t> at_columns;
+  std::vector<float> values;
   for (int out = 0; out < folds; ++out) {
     std::vector<size_t> in_rows, out_rows, out_places;
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -166,13 +119,15 @@ HashedLinearTrainer::Raw HashedLinearTrainer::Scores(const TextOutcomes& outcome
       }
     }
     if (in_rows.empty() || out_rows.empty()) continue;
-    const Design design(outcomes, in_rows, options_.dense_share);
+    const FeatureWeighting weighting =
+        FitWeighting(outcomes, in_rows, options_.dense_share, outcomes.counts.columns);
     const SparseRidge::Weights weights =
-        SparseRidge(design.rows).Solve(Targets(outcomes, lengths, in_rows, levels), lambda);
-    const std::vector<uint32_t> place_of = weights.Places(design.rows.columns);
-    const SparseMatrix held = design.Weighted(outcomes, out_rows);
+        SparseRidge(WeightedRows(outcomes, weighting, in_rows))
+            .Solve(Targets(outcomes, lengths, in_rows, levels), lambda);
+    const std::vector<uint32_t> place_of = weights.Places(weighting.columns());
     for (size_t i = 0; i < out_rows.size(); ++i) {
-      weights.Predict(held.IndicesOf(i), held.ValuesOf(i), place_of, absl::MakeSpan(scores));
+      weighting.Apply(outcomes.Features(out_rows[i]), at_columns, values);
+      weights.Predict(at_columns, values, place_of, absl::MakeSpan(scores));
       for (size_t e = 0; e < experts; ++e) {
         const size_t at = e * rows.size() + out_places[i];
         for (size_t level = 0; level < levels; ++level) {
@@ -225,7 +180,7 @@ HashedLinearTrainer::Chosen HashedLinearTrainer::Choose(const TextOutcomes& outc
                       (has_length ? std::exp(raw.length[at]) * chosen.work_scale[e] : 1.0f);
     }
   }
-  const bool priced = !outcomes.cost_unit.empty();
+  const bool priced = outcomes.compares_costs();
   if (!priced) std::fill(cost.begin(), cost.end(), 0.0f);
   double best = -std::numeric_limits<double>::infinity();
   for (size_t level = 0; level < raw.quality.size(); ++level) {
@@ -274,8 +229,9 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
       Choose(outcomes, rows, Scores(outcomes, rows, fold, options_.folds));
   const double lambda = options_.grid[chosen.level];
 
-  const Design design(outcomes, rows, options_.dense_share);
-  const SparseRidge ridge(design.rows);
+  const FeatureWeighting weighting =
+      FitWeighting(outcomes, rows, options_.dense_share, outcomes.counts.columns);
+  const SparseRidge ridge(WeightedRows(outcomes, weighting, rows));
   std::vector<double> lambdas(experts, lambda);
   lambdas.insert(lambdas.end(), experts, options_.length_lambda);
   const SparseRidge::Weights weights =
@@ -286,7 +242,7 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
   parameters.buckets = outcomes.counts.columns;
   parameters.columns = weights.columns;
   for (const uint32_t column : weights.columns) {
-    parameters.idf.push_back(column < design.idf.size() ? design.idf[column] : 1.0f);
+    parameters.idf.push_back(column < weighting.idf.size() ? weighting.idf[column] : 1.0f);
   }
   parameters.squares = ridge.SquaresOfColumns();
   parameters.weight = weights.weight;
@@ -297,10 +253,10 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
   }
   const std::vector<double> mean = chosen.calibration.FoldedMean(
       absl::MakeConstSpan(weights.mean).subspan(0, experts));
-  parameters.idf_unseen = design.idf_unseen;
+  parameters.idf_unseen = static_cast<float>(std::log(1.0 + static_cast<double>(rows.size())) + 1);
   parameters.lambda = lambda;
-  parameters.dense_mean = design.dense_mean;
-  parameters.dense_scale = design.dense_scale;
+  parameters.dense_mean = weighting.dense_mean;
+  parameters.dense_scale = weighting.dense_scale;
   for (size_t e = 0; e < experts; ++e) {
     parameters.mean.push_back(static_cast<float>(mean[e]));
     parameters.length_mean.push_back(static_cast<float>(weights.mean[experts + e]));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "router_service/learning/text/in_parts.h"
 
@@ -38,9 +39,9 @@ std::vector<uint32_t> SparseRidge::Weights::Places(size_t columns_in_all) const 
   return place_of;
 }
 
-SparseRidge::SparseRidge(const SparseMatrix& x) : rows_(x.rows()), diagonal_(x.rows(), 0.0f) {
+SparseRidge::SparseRidge(SparseRows x) : rows_(x.rows()), diagonal_(x.rows(), 0.0f) {
   std::vector<uint32_t> count(x.columns, 0);
-  for (const uint32_t j : x.indices) ++count[j];
+  for (const uint32_t j : x.column) ++count[j];
   std::vector<uint32_t> place_of(x.columns, 0);
   for (const bool shared : {true, false}) {
     for (size_t j = 0; j < x.columns; ++j) {
@@ -54,23 +55,28 @@ SparseRidge::SparseRidge(const SparseMatrix& x) : rows_(x.rows()), diagonal_(x.r
   for (size_t place = 0; place < column_of_.size(); ++place) {
     place_begin_[place + 1] = place_begin_[place] + count[column_of_[place]];
   }
-  place_row_.resize(x.indices.size());
-  place_value_.resize(x.indices.size());
+  place_row_.resize(x.column.size());
+  place_value_.resize(x.column.size());
   std::vector<size_t> next(place_begin_.begin(), place_begin_.end() - 1);
+  size_t kept = 0;  // entries of shared columns move up to the front
   for (size_t row = 0; row < rows_; ++row) {
-    for (size_t i = x.begin[row]; i < x.begin[row + 1]; ++i) {
-      const uint32_t place = place_of[x.indices[i]];
+    const size_t first = x.begin[row], last = x.begin[row + 1];
+    x.begin[row] = kept;
+    for (size_t i = first; i < last; ++i) {
+      const uint32_t place = place_of[x.column[i]];
+      const float value = x.value[i];
       place_row_[next[place]] = static_cast<uint32_t>(row);
-      place_value_[next[place]++] = x.values[i];
+      place_value_[next[place]++] = value;
       if (place >= shared_) {
-        diagonal_[row] += x.values[i] * x.values[i];
+        diagonal_[row] += value * value;
       } else {
-        row_place_.push_back(place);
-        row_value_.push_back(x.values[i]);
+        x.column[kept] = place;
+        x.value[kept++] = value;
       }
     }
-    row_begin_.push_back(row_place_.size());
   }
+  x.begin[rows_] = kept;
+  shared_entries_ = std::move(x);
 }
 
 void SparseRidge::Transposed(const std::vector<float>& in, size_t targets, size_t places,
@@ -97,9 +103,10 @@ void SparseRidge::Multiply(const std::vector<float>& in, size_t targets, std::ve
       float* __restrict to = out.data() + row * targets;
       const float* own = in.data() + row * targets;
       for (size_t t = 0; t < targets; ++t) to[t] = diagonal_[row] * own[t];
-      for (size_t i = row_begin_[row]; i < row_begin_[row + 1]; ++i) {
-        const float value = row_value_[i];
-        const float* __restrict from = spare.data() + static_cast<size_t>(row_place_[i]) * targets;
+      for (size_t i = shared_entries_.begin[row]; i < shared_entries_.begin[row + 1]; ++i) {
+        const float value = shared_entries_.value[i];
+        const float* __restrict from =
+            spare.data() + static_cast<size_t>(shared_entries_.column[i]) * targets;
         for (size_t t = 0; t < targets; ++t) to[t] += value * from[t];
       }
     }

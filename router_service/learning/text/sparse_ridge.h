@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "router_service/learning/text/sparse_matrix.h"
+#include "router_service/features/sparse_rows.h"
 
 namespace penstock::router {
 
@@ -31,7 +31,8 @@ class SparseRidge {
     std::vector<uint32_t> Places(size_t columns_in_all) const;
   };
 
-  explicit SparseRidge(const SparseMatrix& x);
+  // Keeps the rows in the memory that they came in.
+  explicit SparseRidge(SparseRows x);
 
   // y [rows, targets], NaN = not known; lambda [targets] > 0. A target that is known nowhere has
   // mean 0.
@@ -52,9 +53,7 @@ class SparseRidge {
   size_t rows_;
   size_t shared_ = 0;  // columns that several rows have: places [0, shared_)
   std::vector<uint32_t> column_of_;     // place -> column
-  std::vector<size_t> row_begin_ = {0};  // shared entries by row
-  std::vector<uint32_t> row_place_;
-  std::vector<float> row_value_;
+  SparseRows shared_entries_;  // by row, of the shared columns; `column` holds their places
   std::vector<size_t> place_begin_;  // all entries by place
   std::vector<uint32_t> place_row_;
   std::vector<float> place_value_;

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/random.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "router_service/features/text_features.h"
@@ -25,6 +26,7 @@ constexpr size_t kShownBad = 20;
 // The library prints and frees values recursively: hostile nesting would overflow the stack.
 constexpr int kMostNested = 32;
 constexpr size_t kMostExperts = 4096;
+constexpr size_t kLongestGroup = 64;
 // In order of preference as the cost.
 constexpr std::array<const char*, 3> kFigures = {"joules", "out_tokens", "seconds"};
 constexpr size_t kTokens = 1;
@@ -83,9 +85,11 @@ absl::StatusOr<Row> ParseRow(absl::string_view text) {
   if (line.is_discarded() || too_deep || !line.is_object()) return Bad("", "no JSON object");
   Row row;
   PENSTOCK_ASSIGN_OR_RETURN(row.prompt, PromptOf(line));
-  row.group = row.prompt;
   if (const auto group = line.find("group"); group != line.end() && !group->is_null()) {
     row.group = group->is_string() ? group->get<std::string>() : Shown(*group);
+  } else {
+    // Only compared and hashed: a long prompt need not be kept for it.
+    row.group = row.prompt.size() > kLongestGroup ? Sha256Hex(row.prompt) : row.prompt;
   }
   const auto experts = line.find("experts");
   if (experts == line.end() || !experts->is_object()) {
@@ -178,10 +182,22 @@ class Reader {
       cells_.push_back(cell);
     }
     features_.ExtractText(row.prompt, buffer_);
+    KeepPrompt(std::move(row.prompt));
     outcomes_.counts.Add(buffer_.indices, buffer_.values);
     outcomes_.dense.insert(outcomes_.dense.end(), buffer_.dense.begin(), buffer_.dense.end());
     outcomes_.groups.push_back(std::move(row.group));
     return absl::OkStatus();
+  }
+
+  // A uniform sample without knowing how many there will be: Vitter 1985, algorithm R.
+  void KeepPrompt(std::string prompt) {
+    std::vector<std::string>& kept = outcomes_.prompts;
+    if (kept.size() < source_.keep_prompts) {
+      kept.push_back(std::move(prompt));
+    } else if (!kept.empty()) {
+      const uint64_t place = sample_.Below(outcomes_.rows() + 1);
+      if (place < kept.size()) kept[place] = std::move(prompt);
+    }
   }
 
   absl::StatusOr<TextOutcomes> Finish() {
@@ -223,13 +239,14 @@ class Reader {
   TextOutcomes outcomes_;
   std::vector<Cell> cells_;
   FeatureBuffer buffer_;
+  CounterRandom sample_{1, 0};
 };
 
 }  // namespace
 
 FeatureView TextOutcomes::Features(size_t row) const {
   return {absl::MakeConstSpan(dense).subspan(row * dense_dimension, dense_dimension),
-          counts.IndicesOf(row), counts.ValuesOf(row)};
+          counts.Columns(row), counts.Values(row)};
 }
 
 absl::StatusOr<TextOutcomes> ReadTextOutcomes(const TextOutcomesSource& source) {

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/features/feature_view.h"
-#include "router_service/learning/text/sparse_matrix.h"
+#include "router_service/features/sparse_rows.h"
 
 namespace penstock::router {
 
@@ -22,17 +22,24 @@ namespace penstock::router {
 struct TextOutcomes {
   std::vector<std::string> experts;
   std::vector<std::string> groups;  // [rows]
-  SparseMatrix counts;                // [rows, buckets]: log(1 + times), as TextFeatures gives it
+  SparseRows counts;                // [rows, buckets]: log(1 + times), as TextFeatures gives it
   size_t dense_dimension = 0;
   std::vector<float> dense;                     // [rows, dense_dimension]
   std::vector<float> quality, out_tokens, cost;  // [experts, rows], NaN = unknown
   // "joules", else "out_tokens", else "seconds": the first that is told wherever a quality is;
   // empty: none.
   std::string cost_unit;
+  std::vector<std::string> prompts;  // the sample of keep_prompts
   size_t bad_rows = 0;
   std::vector<std::string> bad;  // the first few, as file:line: problem
 
+  // Of a log of decisions: each row tells of the one expert that was asked. Routing cannot be measured on
+  // it as on a table of all answers.
+  bool partial = false;
+
   size_t rows() const { return groups.size(); }
+  // Models can be compared by quality over cost.
+  bool compares_costs() const { return !cost_unit.empty() && !partial; }
   size_t At(size_t expert, size_t row) const { return expert * rows() + row; }
   FeatureView Features(size_t row) const;
 };
@@ -42,6 +49,7 @@ struct TextOutcomesSource {
   config::v1::TextFeatures features;
   std::vector<std::string> experts;  // empty: all, in order of appearance, by name in a line
   size_t max_bad_rows = 0;           // more stop the reading
+  size_t keep_prompts = 0;           // that many at most, drawn at random, stay as text
 };
 
 // INVALID_ARGUMENT with file:line and field once more rows than max_bad_rows are no outcomes.

@@ -27,6 +27,24 @@ const ContenderReport& TextTrainReport::chosen() const {
   return contenders.front();
 }
 
+std::string FormatContenders(const TextTrainReport& report) {
+  std::string text;
+  absl::StrAppendFormat(&text, "  %-18s %9s %9s %9s %16s %12s %8s %8s %8s\n", "model", "numbers",
+                        "avg qual.", "+-", "over mixing", "cost at 95%", "log loss", "brier",
+                        "seconds");
+  for (const ContenderReport& contender : report.contenders) {
+    absl::StrAppendFormat(
+        &text, "%s %-18s %9.3g %9.2f %9.2f %+8.2f +- %4.2f %12s %8.4f %8.4f %8.1f\n",
+        contender.chosen ? "*" : " ", contender.name, contender.complexity,
+        100 * contender.figures.aiq,
+        100 * contender.aiq_error, 100 * contender.gain, 100 * contender.gain_error,
+        Percent(contender.figures.cost_at_95), contender.log_loss, contender.brier,
+        contender.seconds);
+  }
+  absl::StrAppend(&text, "  * ", report.why, "\n");
+  return text;
+}
+
 std::string FormatTextTrainReport(const TextTrainReport& report) {
   const bool priced = !report.cost_unit.empty();
   std::string text = absl::StrFormat(
@@ -46,22 +64,14 @@ std::string FormatTextTrainReport(const TextTrainReport& report) {
                           expert.rows, expert.quality, expert.mean_cost, expert.mean_tokens,
                           expert.fit.brier, expert.fit.ece, expert.length_explained);
   }
-  absl::StrAppendFormat(&text, "\n  %-18s %9s %9s %16s %12s %8s %8s\n", "model", "avg qual.", "+-",
-                        "over mixing", "cost at 95%", "brier", "seconds");
-  for (const ContenderReport& contender : report.contenders) {
-    absl::StrAppendFormat(
-        &text, "%s %-18s %9.2f %9.2f %+8.2f +- %4.2f %12s %8.4f %8.1f\n",
-        contender.chosen ? "*" : " ", contender.name, 100 * contender.figures.aiq,
-        100 * contender.aiq_error, 100 * contender.gain, 100 * contender.gain_error,
-        Percent(contender.figures.cost_at_95), contender.brier, contender.seconds);
-  }
+  absl::StrAppend(&text, "\n", FormatContenders(report));
   if (priced) {
     const RoutingFigures& figures = report.chosen().figures;
     absl::StrAppendFormat(
         &text,
-        "  (* is written: the simplest within one standard error of the best. avg qual.: mean\n"
-        "  quality over all mean costs between the cheapest and the dearest expert, AIQ, in points;\n"
-        "  mixing single experts at random gives %.2f. cost at 95%%: for 95%% of the best expert's\n"
+        "  (* is written. numbers: that the model keeps; avg qual.: mean quality over all\n"
+        "  mean costs between the cheapest and the dearest expert, AIQ, in points; mixing single\n"
+        "  experts at random gives %.2f. cost at 95%%: for 95%% of the best expert's\n"
         "  quality, as a share of its cost; mixing takes %s)\n",
         100 * figures.singles_aiq, Percent(figures.singles_cost_at_95));
     absl::StrAppendFormat(&text, "\n%14s %10s %10s %10s\n", "share of cost", "routed", "mixed",
@@ -74,6 +84,18 @@ std::string FormatTextTrainReport(const TextTrainReport& report) {
   }
   for (const auto& [what, value] : report.chosen().notes) {
     absl::StrAppend(&text, "  ", what, ": ", value, "\n");
+  }
+  if (report.flip_rate.texts > 0) {
+    absl::StrAppendFormat(&text,
+                          "\nThe same prompt in other case, spaces or Unicode forms changes the best "
+                          "expert in %.2f %% of %d tries:",
+                          100 * report.flip_rate.rate(), report.flip_rate.tries());
+    for (size_t kind = 0; kind < kBenignEdits; ++kind) {
+      absl::StrAppendFormat(&text, "%s %s %d", kind == 0 ? "" : ",",
+                            BenignEditName(static_cast<BenignEdit>(kind)),
+                            report.flip_rate.flips[kind]);
+    }
+    absl::StrAppendFormat(&text, " (of %d each)\n", report.flip_rate.texts);
   }
   for (const std::string& warning : report.warnings) {
     absl::StrAppend(&text, "\nwarning: ", warning);
@@ -96,7 +118,8 @@ std::string TextTrainReportJson(const TextTrainReport& report) {
                                  {"cost_unit", report.cost_unit},
                                  {"files", report.files},
                                  {"warnings", report.warnings},
-                                 {"chosen", report.chosen().name}};
+                                 {"chosen", report.chosen().name},
+                                 {"why", report.why}};
   for (const TextExpertReport& expert : report.experts) {
     json["experts"].push_back({{"name", expert.name},
                                {"rows", expert.rows},
@@ -119,10 +142,18 @@ std::string TextTrainReportJson(const TextTrainReport& report) {
         {"gain_error", contender.gain_error},
         {"cost_at_95", Finite(contender.figures.cost_at_95)},
         {"singles_cost_at_95", Finite(contender.figures.singles_cost_at_95)},
+        {"log_loss", contender.log_loss},
         {"brier", contender.brier},
         {"seconds", contender.seconds}};
     for (const auto& [what, value] : contender.notes) item["notes"][what] = value;
     json["contenders"].push_back(std::move(item));
+  }
+  if (report.flip_rate.texts > 0) {
+    json["flip_rate"] = {{"texts", report.flip_rate.texts}, {"rate", report.flip_rate.rate()}};
+    for (size_t kind = 0; kind < kBenignEdits; ++kind) {
+      const std::string name(BenignEditName(static_cast<BenignEdit>(kind)));
+      json["flip_rate"]["flips"][name] = report.flip_rate.flips[kind];
+    }
   }
   for (const RoutingPoint& point : report.points) {
     json["points"].push_back({{"cost_share", point.cost_share},

@@ -11,10 +11,13 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "router_service/features/text_features.h"
+#include "router_service/learning/prediction_metrics.h"
 #include "router_service/learning/text/hashed_linear_trainer.h"
+#include "router_service/learning/text/scorer_trainer.h"
 #include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
@@ -23,6 +26,8 @@ namespace {
 // Of the jackknife: enough for an error known to a sixth.
 constexpr int kBlocks = 20;
 constexpr size_t kLeastRows = 20;
+// Of the flip rate: 4,000 tries, one in a thousand known to half.
+constexpr size_t kPromptsForFlips = 500;
 
 std::vector<float> MeanCosts(const TextOutcomes& outcomes) {
   std::vector<float> means;
@@ -86,10 +91,11 @@ void Measure(const TextOutcomes& outcomes, Measured& measured) {
   for (size_t at = 0; at < cost.size(); ++at) {
     cost[at] = means[at / rows] * measured.predicted.work[at];
   }
-  const bool priced = !outcomes.cost_unit.empty();
+  const bool priced = outcomes.compares_costs();
   const std::vector<uint8_t> all(rows, 1);
   ContenderReport& report = measured.report;
   report.brier = BrierOf(outcomes, measured.predicted, all);
+  report.log_loss = LogLoss(measured.predicted.quality, outcomes.quality);
   if (priced) {
     report.figures = MeasureRouting({experts, outcomes.quality, outcomes.cost},
                                     measured.predicted.quality, cost);
@@ -135,6 +141,32 @@ size_t Choose(const std::vector<Measured>& all) {
     }
   }
   return chosen;
+}
+
+std::string Why(const std::vector<Measured>& all, size_t chosen, bool priced) {
+  if (all.size() == 1) return absl::StrCat(all[0].report.name, " was asked for");
+  const std::string criterion = priced ? "average quality over cost" : "Brier score";
+  const auto figure = [priced](double score) {
+    return absl::StrFormat("%.4g", priced ? 100 * score : -score);
+  };
+  const size_t best = static_cast<size_t>(
+      std::max_element(all.begin(), all.end(),
+                       [](const Measured& a, const Measured& b) { return a.score < b.score; }) -
+      all.begin());
+  const std::string of_best =
+      absl::StrCat(figure(all[best].score), " of ", all[best].report.name, ", the best");
+  if (chosen == best) {
+    return absl::StrCat(all[best].report.name, ": its ", criterion, ", ", figure(all[best].score),
+                        ", is the best, and nothing simpler is within one standard error, ",
+                        absl::StrFormat("%.2g", (priced ? 100 : 1) * all[best].score_error),
+                        ", of it");
+  }
+  return absl::StrCat(
+      all[chosen].report.name, ": its ", criterion, ", ", figure(all[chosen].score),
+      ", is within one standard error, ",
+      absl::StrFormat("%.2g", (priced ? 100 : 1) * all[best].score_error), ", of ", of_best,
+      ", and it is the simplest that is (", absl::StrFormat("%.3g", all[chosen].report.complexity),
+      " numbers; ", absl::StrFormat("%.3g", all[best].report.complexity), ")");
 }
 
 void DescribeExperts(const TextOutcomes& outcomes, const OutOfFold& predicted,
@@ -224,6 +256,23 @@ void DescribePoints(const TextOutcomes& outcomes, const OutOfFold& predicted,
   }
 }
 
+absl::StatusOr<FlipRate> FlipsOf(const std::vector<std::string>& prompts,
+                                 const config::v1::TextFeatures& settings,
+                                 const QualityModel& model) {
+  PENSTOCK_ASSIGN_OR_RETURN(const TextFeatures features, TextFeatures::FromSettings(settings));
+  FeatureBuffer buffer;
+  std::vector<float> quality(model.experts());
+  return MeasureFlipRate(
+      prompts,
+      [&](absl::string_view prompt) {
+        features.ExtractText(prompt, buffer);
+        model.Predict(buffer.view(), absl::MakeSpan(quality));
+        return static_cast<size_t>(std::max_element(quality.begin(), quality.end()) -
+                                   quality.begin());
+      },
+      /*seed=*/1);
+}
+
 std::string PoolYaml(const TextTrainOptions& options, const std::string& path) {
   const config::v1::TextFeatures& text = options.outcomes.features;
   std::string fields;
@@ -235,6 +284,7 @@ std::string PoolYaml(const TextTrainOptions& options, const std::string& path) {
   if (text.has_bits()) add(absl::StrCat("bits: ", text.bits()));
   if (text.has_character_ngrams()) add(absl::StrCat("character_ngrams: ", text.character_ngrams()));
   if (text.surface()) add("surface: true");
+  if (text.fold_compatibility()) add("fold_compatibility: true");
   if (text.has_max_bytes()) add(absl::StrCat("max_bytes: ", text.max_bytes()));
   return absl::StrCat("  features: {text: {", fields, "}}\n  quality_file: ", path, "\n");
 }
@@ -259,7 +309,7 @@ absl::Status Write(const TextTrainOptions& options, const TextOutcomes& outcomes
   fitted.metadata["rows"] = absl::StrCat(outcomes.rows());
   fitted.metadata["cost_unit"] = outcomes.cost_unit;
   fitted.metadata["out_of_fold_brier"] = absl::StrCat(report.chosen().brier);
-  if (!outcomes.cost_unit.empty()) {
+  if (outcomes.compares_costs()) {
     fitted.metadata["out_of_fold_aiq"] = absl::StrCat(report.chosen().figures.aiq);
     fitted.metadata["singles_aiq"] = absl::StrCat(report.chosen().figures.singles_aiq);
   }
@@ -270,32 +320,15 @@ absl::Status Write(const TextTrainOptions& options, const TextOutcomes& outcomes
   return absl::OkStatus();
 }
 
-}  // namespace
-
-std::vector<std::unique_ptr<QualityTrainer>> MakeQualityTrainers() {
-  std::vector<std::unique_ptr<QualityTrainer>> trainers;
-  trainers.push_back(MakeMeanTrainer());
-  trainers.push_back(std::make_unique<HashedLinearTrainer>());
-  return trainers;
-}
-
-absl::StatusOr<TextTrainReport> TrainText(
-    const TextTrainOptions& options,
-    const std::vector<std::unique_ptr<QualityTrainer>>& trainers,
-    const std::function<double()>& seconds) {
+absl::Status Check(const TextTrainOptions& options,
+                   const std::vector<std::unique_ptr<QualityTrainer>>& trainers) {
   if (options.folds < 2 || options.folds > 100) {
     return absl::InvalidArgumentError(
         absl::StrCat("folds is ", options.folds, ", wanted [2, 100]"));
   }
-  std::vector<const QualityTrainer*> contenders;
   std::vector<std::string> names = {"auto"};
-  for (const auto& trainer : trainers) {
-    names.push_back(trainer->name());
-    if (options.model == "auto" || options.model == trainer->name()) {
-      contenders.push_back(trainer.get());
-    }
-  }
-  if (contenders.empty()) {
+  for (const auto& trainer : trainers) names.push_back(trainer->name());
+  if (std::find(names.begin(), names.end(), options.model) == names.end()) {
     return absl::InvalidArgumentError(absl::StrCat("model is \"", options.model, "\", wanted ",
                                                    absl::StrJoin(names, ", ")));
   }
@@ -303,7 +336,43 @@ absl::StatusOr<TextTrainReport> TrainText(
   if (distinct.size() != options.outcomes.experts.size()) {
     return absl::InvalidArgumentError("experts: a name stands twice");
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const TextOutcomes outcomes, ReadTextOutcomes(options.outcomes));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<QualityTrainer>> MakeQualityTrainers() {
+  std::vector<std::unique_ptr<QualityTrainer>> trainers;
+  trainers.push_back(MakeMeanTrainer());
+  trainers.push_back(std::make_unique<HashedLinearTrainer>());
+  trainers.push_back(MakeNeighbourTrainer());
+  trainers.push_back(MakeHiddenLayerTrainer());
+  trainers.push_back(MakeFactorisedTrainer());
+  return trainers;
+}
+
+absl::StatusOr<TextTrainReport> TrainText(
+    const TextTrainOptions& options,
+    const std::vector<std::unique_ptr<QualityTrainer>>& trainers,
+    const std::function<double()>& seconds) {
+  TextOutcomesSource source = options.outcomes;
+  source.keep_prompts = kPromptsForFlips;
+  PENSTOCK_RETURN_IF_ERROR(Check(options, trainers));
+  PENSTOCK_ASSIGN_OR_RETURN(const TextOutcomes outcomes, ReadTextOutcomes(source));
+  return TrainTextOn(options, outcomes, trainers, seconds);
+}
+
+absl::StatusOr<TextTrainReport> TrainTextOn(
+    const TextTrainOptions& options, const TextOutcomes& outcomes,
+    const std::vector<std::unique_ptr<QualityTrainer>>& trainers,
+    const std::function<double()>& seconds) {
+  PENSTOCK_RETURN_IF_ERROR(Check(options, trainers));
+  std::vector<const QualityTrainer*> contenders;
+  for (const auto& trainer : trainers) {
+    if (options.model == "auto" || options.model == trainer->name()) {
+      contenders.push_back(trainer.get());
+    }
+  }
   if (outcomes.rows() < kLeastRows) {
     return absl::InvalidArgumentError(absl::StrCat(options.outcomes.file, " has ", outcomes.rows(),
                                                    " outcomes, wanted at least ", kLeastRows));
@@ -314,11 +383,15 @@ absl::StatusOr<TextTrainReport> TrainText(
   report.bad_rows = outcomes.bad_rows;
   report.bad = outcomes.bad;
   report.folds = options.folds;
-  report.cost_unit = outcomes.cost_unit;
+  if (outcomes.compares_costs()) report.cost_unit = outcomes.cost_unit;
   std::vector<uint8_t> seen(outcomes.counts.columns, 0);
-  for (const uint32_t column : outcomes.counts.indices) seen[column] = 1;
+  for (const uint32_t column : outcomes.counts.column) seen[column] = 1;
   report.columns = static_cast<size_t>(std::count(seen.begin(), seen.end(), 1));
-  if (outcomes.cost_unit.empty()) {
+  if (outcomes.partial) {
+    report.warnings.push_back(
+        "a log of decisions tells of one expert a request: models are compared by Brier score, and "
+        "no figure over cost is given");
+  } else if (outcomes.cost_unit.empty()) {
     report.warnings.push_back(
         "no joules, out_tokens or seconds are told wherever a quality is: models are compared by "
         "Brier score, and no figure over cost is given");
@@ -332,28 +405,44 @@ absl::StatusOr<TextTrainReport> TrainText(
   std::vector<int> fold;
   for (const std::string& group : outcomes.groups) fold.push_back(FoldOf(group, options.folds));
   std::vector<Measured> measured;
+  std::vector<const QualityTrainer*> fitted_ones;
   for (const QualityTrainer* trainer : contenders) {
-    Measured& item = measured.emplace_back();
     const double start = seconds();
-    PENSTOCK_ASSIGN_OR_RETURN(item.predicted,
-                              trainer->CrossValidate(outcomes, fold, options.folds));
+    absl::StatusOr<OutOfFold> predicted = trainer->CrossValidate(outcomes, fold, options.folds);
+    // A table may not tell what one of several models learns from.
+    if (absl::IsFailedPrecondition(predicted.status()) && contenders.size() > 1) {
+      report.warnings.push_back(absl::StrCat(predicted.status().message(), ": left out"));
+      continue;
+    }
+    PENSTOCK_RETURN_IF_ERROR(predicted.status());
+    fitted_ones.push_back(trainer);
+    Measured& item = measured.emplace_back();
+    item.predicted = *std::move(predicted);
     item.report.name = trainer->name();
     item.report.complexity = trainer->complexity(outcomes);
     item.report.seconds = seconds() - start;
     item.report.notes = item.predicted.notes;
     Measure(outcomes, item);
   }
+  if (measured.empty()) {
+    return absl::FailedPreconditionError("the table tells nothing that a model learns from");
+  }
   const size_t chosen = Choose(measured);
   measured[chosen].report.chosen = true;
+  report.why = Why(measured, chosen, outcomes.compares_costs());
   for (const Measured& item : measured) report.contenders.push_back(item.report);
   DescribeExperts(outcomes, measured[chosen].predicted, report);
-  if (!outcomes.cost_unit.empty()) {
+  if (outcomes.compares_costs()) {
     DescribePoints(outcomes, measured[chosen].predicted, report);
   }
   if (options.output_folder.empty()) return report;
   std::vector<size_t> rows(outcomes.rows());
   std::iota(rows.begin(), rows.end(), size_t{0});
-  PENSTOCK_ASSIGN_OR_RETURN(FittedQuality fitted, contenders[chosen]->Fit(outcomes, rows));
+  PENSTOCK_ASSIGN_OR_RETURN(FittedQuality fitted, fitted_ones[chosen]->Fit(outcomes, rows));
+  if (!outcomes.prompts.empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        report.flip_rate, FlipsOf(outcomes.prompts, options.outcomes.features, *fitted.model));
+  }
   PENSTOCK_RETURN_IF_ERROR(Write(options, outcomes, std::move(fitted), report));
   return report;
 }

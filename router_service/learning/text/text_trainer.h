@@ -23,13 +23,18 @@ struct TextTrainOptions {
   std::string date;
 };
 
-// Those that every installation has: mean, hashed_linear.
+// Those that need nothing but outcomes: mean, hashed_linear, knn, mlp, mf.
 std::vector<std::unique_ptr<QualityTrainer>> MakeQualityTrainers();
 
 // Fits the quality model of a pool that routes text, and measures it. The same options and bytes
 // give the same file. `seconds` tells the time for the report. Not for the request path.
 absl::StatusOr<TextTrainReport> TrainText(
     const TextTrainOptions& options,
+    const std::vector<std::unique_ptr<QualityTrainer>>& trainers,
+    const std::function<double()>& seconds);
+// The same from outcomes at hand, of which messages speak as options.outcomes.file.
+absl::StatusOr<TextTrainReport> TrainTextOn(
+    const TextTrainOptions& options, const TextOutcomes& outcomes,
     const std::vector<std::unique_ptr<QualityTrainer>>& trainers,
     const std::function<double()>& seconds);
 

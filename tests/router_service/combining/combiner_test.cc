@@ -23,7 +23,12 @@ Outputs Answer(std::vector<float> p, std::vector<std::string> labels) {
 
 absl::StatusOr<Outputs> Combine(config::v1::Combiner kind, std::vector<ExpertAnswer> answers,
                                 const std::string& output = "") {
-  return MakeCombiner(kind, output)->Combine(answers);
+  config::v1::Pool pool;
+  pool.set_combiner(kind);
+  pool.set_combined_output(output);
+  auto combiner = MakeCombiner(pool);
+  if (!combiner.ok()) return combiner.status();
+  return (*combiner)->Combine(answers);
 }
 
 TEST(BestAnswer, TakesTheLargestWeightAsItIs) {

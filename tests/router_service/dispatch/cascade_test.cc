@@ -104,6 +104,54 @@ TEST(CascadeTest, EscalationsAreLimited) {
   EXPECT_FALSE(DecideEscalation(0.3, std::vector{Option(1, 0.8, 5)}, limits).option);
 }
 
+TEST(SlowCheckTest, IsDueWithinDeltaOfTheBoundaryOnEitherSide) {
+  // Gains of +.05 and -.05 at prices of .1 and .15 a joule.
+  const std::vector<EscalationOption> options = {Option(3, 0.75, 2)};
+  for (const double price : {0.1, 0.15}) {
+    const Escalation fast = DecideEscalation(0.5, options, AtPrice(price));
+    EXPECT_TRUE(NearBoundary(fast, 1, 0.051)) << price;
+    EXPECT_FALSE(NearBoundary(fast, 1, 0.049)) << price;
+    EXPECT_TRUE(NearBoundary(fast, 2, 0.026)) << price;
+  }
+}
+
+TEST(SlowCheckTest, ADeltaOfZeroNeverAsks) {
+  // A gain of 0 to the bit.
+  const Escalation fast = DecideEscalation(0.5, std::vector{Option(3, 0.75, 2)}, AtPrice(0.125));
+  EXPECT_EQ(fast.best_gain, 0);
+  EXPECT_FALSE(NearBoundary(fast, 1, 0));
+  EXPECT_TRUE(NearBoundary(fast, 1, 1e-12));
+}
+
+TEST(SlowCheckTest, TheShareOfChecksGrowsWithDelta) {
+  int last = 0;
+  for (const double delta : {0.0, 0.01, 0.05, 0.1, 0.3, 1.0}) {
+    int checks = 0;
+    for (int i = 0; i <= 100; ++i) {
+      const Escalation fast =
+          DecideEscalation(i / 100.0, std::vector{Option(1, 0.8, 1)}, AtPrice(0.1));
+      checks += NearBoundary(fast, 1, delta);
+    }
+    EXPECT_GE(checks, last) << delta;
+    last = checks;
+  }
+  EXPECT_EQ(last, 101);
+}
+
+TEST(SlowCheckTest, WhereNothingMayBeAskedThereIsNothingToCheck) {
+  EscalationLimits limits = AtPrice(0.1);
+  limits.request_joules_left = 1;
+  const Escalation fast = DecideEscalation(0.5, std::vector{Option(3, 0.75, 2)}, limits);
+  EXPECT_FALSE(NearBoundary(fast, 1, 1));
+}
+
+TEST(InterventionThresholdTest, IsBayesRisk) {
+  EXPECT_NEAR(InterventionThreshold(1, 1, 1), 0.5, 1e-12);
+  EXPECT_NEAR(InterventionThreshold(1, 1, 0.5), 0.66667, 5e-6);
+  EXPECT_NEAR(InterventionThreshold(1, 4, 1), 0.2, 1e-12);
+  EXPECT_NEAR(InterventionThreshold(4, 1, 0.5), 0.88889, 5e-6);
+}
+
 TEST(StageTest, TheNextStageIsAskedWhileTheLastMayFollow) {
   // No gain, and a price that no gain would be worth: a stated risk is kept all the same.
   const std::vector<EscalationOption> later = {Option(1, 0.2, 2), Option(2, 0.2, 5)};

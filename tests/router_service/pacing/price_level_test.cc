@@ -1,6 +1,7 @@
 #include "router_service/pacing/price_level.h"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "common/random.h"
@@ -121,6 +122,25 @@ TEST(PriceLevelTest, ForgetsAllButTheLastDecisions) {
   for (size_t i = 0; i < PriceLevel::kWindow; ++i) level.Record(Table({{0, 3}}));
   EXPECT_EQ(level.tables().size(), PriceLevel::kWindow);
   EXPECT_DOUBLE_EQ(PriceLevel::MeanEnergy(level.tables(), 0), 3);
+}
+
+TEST(PriceLevelTest, EndsAtAFinitePriceWhateverItIsGiven) {
+  const double worths[] = {-1e308, -1e94, 0, 1e-300, 1e94, 1e308};
+  const double hints[] = {0, 5e-324, 1e-312, 1, 1e300, std::numeric_limits<double>::infinity()};
+  const double targets[] = {5e-324, 1e-312, 1, 1e308};
+  for (const double worth : worths) {
+    for (const size_t k : {1, 2}) {
+      const PricedOption options[] = {{worth, 1e-3}, {0.5, 1}, {-worth, 2}, {1, 1e30}};
+      const std::vector<DecisionTable> tables(3, DecisionTable(0, options, k, 0, false));
+      for (const double hint : hints) {
+        for (const double target : targets) {
+          const PriceLevel::Solution solution = PriceLevel::Solve(tables, target, hint, 0.05);
+          EXPECT_TRUE(std::isfinite(solution.price)) << worth << " " << hint << " " << target;
+          EXPECT_GE(solution.price, 0);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -64,6 +64,12 @@ class FakeConnector final : public ReplicaConnector {
   std::map<std::string, std::shared_ptr<FakeReplica>> replicas_;
 };
 
+// Batches are assigned by whoever closes their window.
+class InlineBatchWorker final : public BatchWorker {
+ public:
+  void Run(absl::AnyInvocable<void()> work) override { work(); }
+};
+
 class CountingObserver final : public RouteObserver {
  public:
   void RequestFinished(const RouteEvent& event) override {
@@ -163,7 +169,10 @@ pools:
     catalogue_ = *std::move(catalogue);
     BudgetPacer::Options options;
     options.learning = config_.learning() == config::v1::Router::ON;
-    pacer_ = std::make_unique<BudgetPacer>(clock_, ledger_, options);
+    auto log = DecisionLog::Create(config_.decision_log(), 0xabcd1234);
+    ASSERT_THAT(log.status(), IsOk());
+    log_ = *std::move(log);
+    pacer_ = std::make_unique<BudgetPacer>(clock_, ledger_, options, log_->journal());
     for (const config::v1::Pool& pool : config_.pools()) {
       for (const config::v1::Budget& budget : pool.budgets()) {
         ASSERT_THAT(pacer_->SetBudget(pool.name(), budget), IsOk());
@@ -172,11 +181,9 @@ pools:
     for (const config::v1::Budget& budget : config_.budgets()) {
       ASSERT_THAT(pacer_->SetBudget("", budget), IsOk());
     }
-    auto log = DecisionLog::Create(config_.decision_log(), 0xabcd1234);
-    ASSERT_THAT(log.status(), IsOk());
-    log_ = *std::move(log);
     pipeline_ = std::make_unique<RequestPipeline>(
-        *catalogue_, RouteRooms{clock_, timers_, *pacer_, *log_, observer_, config_.seed()});
+        *catalogue_, RouteRooms{clock_, timers_, *pacer_, *log_, observer_, config_.seed()},
+        make_batch_worker_);
     catalogue_->Start();
   }
 
@@ -252,9 +259,12 @@ pools:
   FakeConnector connector_;
   config::v1::Router config_;
   MemoryWindowLedger ledger_;
+  RequestPipeline::MakeBatchWorker make_batch_worker_ = [] {
+    return std::make_unique<InlineBatchWorker>();
+  };
   CountingObserver observer_;
-  std::unique_ptr<BudgetPacer> pacer_;
   std::unique_ptr<DecisionLog> log_;
+  std::unique_ptr<BudgetPacer> pacer_;
   std::shared_ptr<PoolCatalogue> catalogue_;
   std::unique_ptr<RequestPipeline> pipeline_;
 };

@@ -100,7 +100,7 @@ pools:
 - name: pool
   experts: [{name: a, joules_per_row: 0.4, latency_ms: 1}, {name: b, joules_per_row: 0.2}]
 - name: other
-  experts: [{name: c}]
+  experts: [{name: c, quality: 0.1234}]
 )",
                          config),
                 IsOk());
@@ -240,6 +240,49 @@ TEST_F(RouterOip, ExplainsWithoutRunning) {
   EXPECT_EQ(response.decision().pool(), "pool");
   EXPECT_EQ(response.decision().runs_size(), 1);
   EXPECT_EQ(expert_->accepted(), 0u);
+}
+
+TEST_F(RouterOip, OnlyAdministratorsSeeExactScores) {
+  v1::ExplainRequest request;
+  *request.mutable_request() = Request();
+  request.mutable_request()->set_model_name("other");
+  for (const bool admin : {false, true}) {
+    grpc::ClientContext context;
+    As(context, "acme", {.admin = admin});
+    v1::ExplainResponse response;
+    const grpc::Status status = routing_->Explain(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_EQ(response.decision().candidates_size(), 1);
+    EXPECT_NEAR(response.decision().candidates(0).quality(), admin ? 0.1234 : 0.12, 1e-6);
+    // Where a promise of quality would leave nobody tells the same score.
+    bool told = false;
+    for (const v1::Counterfactual& other : response.decision().counterfactuals()) {
+      if (other.limit() != v1::Counterfactual::MIN_QUALITY) continue;
+      told = true;
+      EXPECT_NEAR(other.bound(), admin ? 0.1234 : 0.12, 1e-6);
+      EXPECT_NEAR(other.change(), admin ? 0.1234 : 0.12, 1e-6);
+    }
+    EXPECT_TRUE(told);
+  }
+}
+
+TEST_F(RouterOip, OnlyAdministratorsSeeExactShares) {
+  for (const char* expert : {"a", "a", "b"}) {
+    inference::ModelInferRequest request = Request();
+    (*request.mutable_parameters())["penstock_experts"].set_string_param(expert);
+    grpc::ClientContext context;
+    As(context, "acme", {.forced_experts = true});
+    inference::ModelInferResponse response;
+    ASSERT_TRUE(oip_->ModelInfer(&context, request, &response).ok());
+  }
+  for (const bool admin : {false, true}) {
+    grpc::ClientContext context;
+    As(context, "acme", {.pools = {"pool"}, .admin = admin});
+    v1::ListExpertsResponse experts;
+    ASSERT_TRUE(routing_->ListExperts(&context, {}, &experts).ok());
+    ASSERT_EQ(experts.experts_size(), 2);
+    EXPECT_NEAR(experts.experts(0).share(), admin ? 2.0 / 3 : 0.67, 1e-9);
+  }
 }
 
 TEST_F(RouterOip, AReportIsForDecisionsOfTheCallersTenant) {

@@ -55,6 +55,20 @@ TEST(ArrivalTraceTest, FasterKeepsItsLength) {
   EXPECT_THAT(trace.Faster(2).at_s, ElementsAre(0, 0.5, 2, 2, 2.5, 4));
 }
 
+TEST(ArrivalTraceTest, OverlaidStreamsAreShiftedAndWrapRound) {
+  const ArrivalTrace trace{{0, 1, 4}};
+  EXPECT_THAT(trace.Overlaid(2).at_s, ElementsAre(0, 1, 2, 2, 3, 4));
+  EXPECT_THAT(trace.Overlaid(1).at_s, ElementsAre(0, 1, 4));
+}
+
+TEST(ArrivalTraceTest, OverlaidMayTakeAPartOfTheLastStream) {
+  ArrivalTrace trace;
+  for (int i = 0; i < 1000; ++i) trace.at_s.push_back(i);
+  EXPECT_EQ(trace.Overlaid(2.25).at_s.size(), 2250);
+  EXPECT_EQ(trace.Overlaid(0.5).at_s.size(), 500);
+  EXPECT_LE(trace.Overlaid(2.25).seconds(), trace.seconds());
+}
+
 TEST(ArrivalTraceTest, SaysWhichColumnIsMissing) {
   MalformedRows malformed(0);
   EXPECT_THAT(ParseArrivalTrace("t.csv", "time\n1\n", malformed),

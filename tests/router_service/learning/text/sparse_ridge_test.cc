@@ -11,8 +11,8 @@
 namespace penstock::router {
 namespace {
 
-SparseMatrix Dense(const std::vector<std::vector<float>>& rows) {
-  SparseMatrix x;
+SparseRows Dense(const std::vector<std::vector<float>>& rows) {
+  SparseRows x;
   x.columns = rows[0].size();
   for (const auto& row : rows) {
     std::vector<uint32_t> at;
@@ -70,7 +70,7 @@ TEST(SparseRidge, EqualsTheClosedForm) {
 
 TEST(SparseRidge, TargetsDoNotMix) {
   CounterRandom random(1, 2);
-  SparseMatrix x;
+  SparseRows x;
   x.columns = 50;
   std::vector<float> both, first, second;
   for (int row = 0; row < 40; ++row) {
@@ -116,19 +116,6 @@ TEST(SparseRidge, IsTheSameBitsEveryTime) {
     return SparseRidge(Dense(x)).Solve({1, 0, 1, 0}, absl::MakeConstSpan(&lambda, 1)).weight;
   };
   EXPECT_EQ(solve(), solve());
-}
-
-TEST(SparseMatrix, RowsAreWeightedAndHaveLengthOne) {
-  const SparseMatrix x = Dense({{1, 2, 0}, {0, 3, 0}, {0, 0, 0}});
-  const size_t taken[] = {0, 1, 2};
-  const std::vector<float> idf = InverseDocumentFrequency(x, taken);
-  EXPECT_FLOAT_EQ(idf[0], std::log(4.0f / 2) + 1);
-  EXPECT_FLOAT_EQ(idf[1], std::log(4.0f / 3) + 1);
-  EXPECT_FLOAT_EQ(idf[2], std::log(4.0f) + 1);
-  const SparseMatrix weighted = WeightedRows(x, taken, idf);
-  EXPECT_NEAR(std::hypot(weighted.ValuesOf(0)[0], weighted.ValuesOf(0)[1]), 1, 1e-6);
-  EXPECT_FLOAT_EQ(weighted.ValuesOf(1)[0], 1);
-  EXPECT_TRUE(weighted.ValuesOf(2).empty());
 }
 
 }  // namespace

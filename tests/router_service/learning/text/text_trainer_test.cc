@@ -107,7 +107,7 @@ TEST(TextTrainer, AutoTakesTheSimplestWithinOneError) {
   TextTrainOptions options = Options(dir, PoemsAndProofs(400));
   options.model = "auto";
   ASSERT_OK_AND_ASSIGN(const TextTrainReport telling, TrainOn(options));
-  EXPECT_EQ(telling.contenders.size(), 2u);
+  EXPECT_EQ(telling.contenders.size(), 5u);
   EXPECT_EQ(telling.chosen().name, "hashed_linear");
   // Prompts that tell nothing: the means are as good.
   std::string noise;
@@ -212,7 +212,7 @@ TEST(TextOutcomes, ReadsEveryFormOfAPrompt) {
   EXPECT_THAT(outcomes.groups, ElementsAre("one", "7", "three"));
   EXPECT_THAT(outcomes.quality, ElementsAre(1, 0, 1));
   EXPECT_EQ(outcomes.cost_unit, "");  // told of one answer in three
-  EXPECT_EQ(outcomes.counts.IndicesOf(0).size(), 1u);
+  EXPECT_EQ(outcomes.counts.Columns(0).size(), 1u);
 }
 
 }  // namespace

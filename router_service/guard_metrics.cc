@@ -1,0 +1,84 @@
+#include "router_service/guard_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include "router_service/guards/concentration_index.h"
+
+namespace penstock::router {
+
+struct GuardMetrics::OfPool {
+  OfPool(prometheus::Gauge& index, prometheus::Counter& disagreements, size_t experts)
+      : concentration(index), disagree(disagreements), window(experts) {}
+
+  prometheus::Gauge& concentration;
+  prometheus::Counter& disagree;
+  std::set<std::string> flagged;           // fixed
+  std::map<std::string, size_t> index_of;  // fixed; by expert
+  Mutex mutex;
+  ConcentrationWindow window ABSL_GUARDED_BY(mutex);
+};
+
+GuardMetrics::GuardMetrics(prometheus::Registry& registry, const config::v1::Router& config,
+                           RouteObserver& next)
+    : next_(next) {
+  auto& index =
+      prometheus::BuildGauge()
+          .Name("penstock_router_concentration_index")
+          .Help(
+              "Largest difference of an expert's share between flagged and other requests of "
+              "late, by pool; NaN: too few of either.")
+          .Register(registry);
+  auto& disagree = prometheus::BuildCounter()
+                       .Name("penstock_router_features_disagree_total")
+                       .Help("Requests whose best expert differs on a shortened prompt, by pool.")
+                       .Register(registry);
+  for (const config::v1::Pool& pool : config.pools()) {
+    const config::v1::Guards& guards = pool.guards();
+    if (guards.flagged_classes().empty() && !guards.disagreement()) continue;
+    const prometheus::Labels label = {{"pool", pool.name()}};
+    auto of_pool = std::make_unique<OfPool>(index.Add(label), disagree.Add(label),
+                                            static_cast<size_t>(pool.experts_size()));
+    of_pool->concentration.Set(std::numeric_limits<double>::quiet_NaN());
+    of_pool->flagged = {guards.flagged_classes().begin(), guards.flagged_classes().end()};
+    for (int i = 0; i < pool.experts_size(); ++i) {
+      of_pool->index_of[pool.experts(i).name()] = static_cast<size_t>(i);
+    }
+    pools_.emplace(pool.name(), std::move(of_pool));
+  }
+}
+
+GuardMetrics::~GuardMetrics() = default;
+
+void GuardMetrics::RequestFinished(const RouteEvent& event) {
+  const auto found = pools_.find(event.pool);
+  if (found != pools_.end() && event.decision != nullptr) {
+    OfPool& pool = *found->second;
+    const v1::Decision& decision = *event.decision;
+    const auto& flags = decision.guard_flags();
+    if (std::find(flags.begin(), flags.end(), "features_disagree") != flags.end()) {
+      pool.disagree.Increment();
+    }
+    // The first of the chosen has the largest weight.
+    const auto chosen = std::find_if(decision.runs().begin(), decision.runs().end(),
+                                     [](const v1::Run& run) { return run.reason() == "chosen"; });
+    if (!pool.flagged.empty() && chosen != decision.runs().end()) {
+      const bool flagged = pool.flagged.count(decision.application_class()) != 0;
+      const auto expert = pool.index_of.find(chosen->expert());
+      MutexLock lock(pool.mutex);
+      if (expert != pool.index_of.end()) pool.window.Add(expert->second, flagged);
+      if (const std::optional<double> index = pool.window.Index()) {
+        pool.concentration.Set(*index);
+      }
+    }
+  }
+  next_.RequestFinished(event);
+}
+
+}  // namespace penstock::router

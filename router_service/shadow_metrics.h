@@ -1,0 +1,15 @@
+#pragma once
+
+#include "router_service/pools/pool_catalogue.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock::router {
+
+// Counts what the shadows of pools do, from here on: before requests come. `registry` outlives the
+// pools' records.
+void ExportShadowMetrics(prometheus::Registry& registry, const PoolCatalogue& catalogue);
+
+}  // namespace penstock::router
