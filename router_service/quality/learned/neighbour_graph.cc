@@ -10,6 +10,8 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+// The distance is ours, and the library's prefetching reads one entry past the end of its lists.
+#define NO_MANUAL_VECTORIZATION
 #include "hnswlib/hnswlib.h"
 #include "kernels/scan_int8/scan_int8.h"
 

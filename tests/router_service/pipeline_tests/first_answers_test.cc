@@ -66,6 +66,8 @@ TEST_F(FirstAnswers, WithoutIt) {
   Target("third:1").AnswerWith(MakeReply(1, 0.2f, 0.1));
   const auto call = Send(MakeRequest());
   EXPECT_FALSE(call->finished());
+  Target("big:1").calls()[0]->Reply(MakeReply(1, 0.9f, 1.0));
+  EXPECT_TRUE(call->finished());
 }
 
 TEST_F(FirstAnswers, TheNumberHasARange) {
