@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/learning/outcome_table.h"
+#include "router_service/simulation/parse_yaml.h"
 
 namespace penstock::router {
 namespace {
@@ -93,13 +94,7 @@ absl::StatusOr<std::vector<ExpertProfile>> ReadRoot(absl::string_view file,
 
 absl::StatusOr<std::vector<ExpertProfile>> ParseExpertProfiles(absl::string_view file,
                                                                const std::string& text) {
-  // yaml-cpp throws, and in this one place it may.
-  try {
-    return ReadRoot(file, YAML::Load(text));
-  } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
-  }
+  return ParseYaml(file, text, ReadRoot);
 }
 
 absl::StatusOr<std::vector<ExpertProfile>> ReadExpertProfiles(const std::string& file) {
