@@ -37,9 +37,9 @@ NeighbourIndex::NeighbourIndex(SparseRows rows) : rows_(std::move(rows)) {
   }
 }
 
-absl::StatusOr<NeighbourIndex> NeighbourIndex::Build(SparseRows rows) {
+absl::StatusOr<NeighbourIndex> NeighbourIndex::Build(SparseRows rows, size_t most_scanned) {
   NeighbourIndex index(std::move(rows));
-  if (index.rows_.rows() > kMostScanned) {
+  if (index.rows_.rows() > most_scanned) {
     PENSTOCK_ASSIGN_OR_RETURN(index.graph_, NeighbourGraph::Build(index.coded_));
   }
   return index;

@@ -21,10 +21,11 @@ namespace penstock::router {
 class NeighbourIndex {
  public:
   static constexpr size_t kWidth = 512;
-  static constexpr size_t kMostScanned = 10000;  // rows; more are searched by a graph
+  static constexpr size_t kMostScanned = 10000;  // rows
   static constexpr size_t kCandidates = 4;       // times k
 
-  static absl::StatusOr<NeighbourIndex> Build(SparseRows rows);
+  // More than `most_scanned` rows are searched by a graph.
+  static absl::StatusOr<NeighbourIndex> Build(SparseRows rows, size_t most_scanned = kMostScanned);
   // With a graph's Bytes(); empty: the rows are scanned.
   static absl::StatusOr<NeighbourIndex> WithGraph(SparseRows rows, absl::string_view graph);
 
