@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/exit_code.h"
 #include "common/net/grpc_status.h"
 #include "common/net/service_main.h"
 
@@ -27,9 +28,10 @@ int main(int argc, char** argv) {
   penstock::cli::Run run;
   for (const penstock::cli::RegisterCommand command :
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
-        penstock::cli::RegisterPlan, penstock::cli::RegisterInfer,
+        penstock::cli::RegisterPlan, penstock::cli::RegisterQuantize, penstock::cli::RegisterKernels,
+        penstock::cli::RegisterInfer,
         penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
-        penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,
+        penstock::cli::RegisterReport, penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,
         penstock::cli::RegisterEvaluate}) {
     command(app, run);
   }
@@ -40,5 +42,5 @@ int main(int argc, char** argv) {
   std::fprintf(stderr, "error: %s: %s\n",
                std::string(penstock::StatusCodeName(status.code())).c_str(),
                std::string(status.message()).c_str());
-  return 1;
+  return penstock::cli::ExitCodeOf(status);
 }

@@ -5,7 +5,7 @@ PENSTOCK_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config ccache mold git ca-certificates
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
   prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libssl-dev zlib1g-dev
-  libgoogle-perftools-dev libhnswlib-dev
+  libgoogle-perftools-dev libhnswlib-dev libutf8proc-dev
   libbenchmark-dev libgtest-dev libgmock-dev
   python3 python3-venv
 )

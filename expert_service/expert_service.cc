@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/metrics/process.h"
-#include "common/net/oip_server.h"
+#include "common/net/oip/oip_server.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"
 #include "expert_service/execution/device.h"
@@ -94,6 +94,15 @@ absl::Status ExpertService::Validate(const config::v1::Expert& config) {
                                                    execution.warm_up_runs()));
   }
   return CheckMetering(config.metering());
+}
+
+absl::Status ExpertService::CheckFiles(const config::v1::Expert& config) {
+  const absl::Status status =
+      ModelRepository::Load(config.model_repository(),
+                            {config.models().begin(), config.models().end()})
+          .status();
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("model_repository: ", status.message()));
 }
 
 absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(

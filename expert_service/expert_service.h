@@ -34,6 +34,8 @@ class ExpertService {
 
   // What can be checked without loading models or touching devices.
   static absl::Status Validate(const config::v1::Expert& config);
+  // Loads the models of a valid configuration, as serving will, and drops them.
+  static absl::Status CheckFiles(const config::v1::Expert& config);
   // Loads the models; nothing listens yet. `clock` outlives the service.
   static absl::StatusOr<std::unique_ptr<ExpertService>> Create(const config::v1::Expert& config,
                                                                const Clock& clock, Options options);

@@ -25,7 +25,8 @@ int Main(int argc, char** argv) {
           argc, argv, "penstock-expert",
           "Serves a repository of models over the Open Inference Protocol, batches requests by "
           "deadline and meters their joules.",
-          config, [&] { return ExpertService::Validate(config); })) {
+          config, [&] { return ExpertService::Validate(config); },
+          [&] { return ExpertService::CheckFiles(config); })) {
     return *code;
   }
 

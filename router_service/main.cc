@@ -25,7 +25,8 @@ int Main(int argc, char** argv) {
           argc, argv, "penstock-router",
           "Routes inference requests to the experts that answer them best within a latency budget "
           "and an energy budget.",
-          config, [&] { return RouterService::Validate(config); })) {
+          config, [&] { return RouterService::Validate(config); },
+          [&] { return RouterService::CheckFiles(config); })) {
     return *code;
   }
 

@@ -11,22 +11,23 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
-#include "common/net/grpc_infer_target.h"
-#include "common/net/oip_server.h"
+#include "common/net/oip/grpc_infer_target.h"
+#include "common/net/oip/oip_server.h"
 #include "common/random.h"
 #include "common/status_macros.h"
 #include "common/store/store.h"
 #include "common/time/timers.h"
 #include "router_service/dispatch/request_pipeline.h"
-#include "router_service/dispatch/shadow_trials.h"
+#include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/guard_metrics.h"
+#include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/oip/router_oip_control.h"
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pacing/store_window_ledger.h"
-#include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/pools/plan_loop.h"
 #include "router_service/pools/pool_catalogue.h"
+#include "router_service/pools/pool_files.h"
 #include "router_service/recording/decision_log.h"
 #include "router_service/router_metrics.h"
 #include "router_service/shadow_metrics.h"
@@ -191,6 +192,13 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
   }
   if (config.decision_log().features() && config.decision_log().export_file().empty()) {
     return absl::InvalidArgumentError("decision_log.features: wanted an export_file to hold them");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RouterService::CheckFiles(const config::v1::Router& config) {
+  for (const config::v1::Pool& pool : config.pools()) {
+    PENSTOCK_RETURN_IF_ERROR(CheckPoolFiles(pool));
   }
   return absl::OkStatus();
 }

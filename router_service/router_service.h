@@ -38,6 +38,9 @@ class RouterService {
 
   // What can be checked without reaching an expert.
   static absl::Status Validate(const config::v1::Router& config, bool has_in_process_expert = false);
+  // Reads the files that a valid configuration names, as serving will; errors name pool and field. A
+  // router starts without it, since files and experts may come later.
+  static absl::Status CheckFiles(const config::v1::Router& config);
   // Nothing listens yet. `clock` outlives the service.
   static absl::StatusOr<std::unique_ptr<RouterService>> Create(const config::v1::Router& config,
                                                                const Clock& clock,

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/time/clock.h"
-#include "router_service/dispatch/expert_choice.h"
+#include "router_service/dispatch/choice/expert_choice.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pacing/window_budget.h"

@@ -5,7 +5,7 @@
 
 #include "bench/decision/decision_contender.h"
 #include "common/status_macros.h"
-#include "router_service/dispatch/priced_options.h"
+#include "router_service/dispatch/choice/priced_options.h"
 
 namespace penstock::router {
 namespace {

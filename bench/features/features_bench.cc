@@ -8,13 +8,18 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/features/embedding_model.h"
+#include "bench/features/prompt_words.h"
 #include "bench/features/reference_prediction.h"
 #include "common/random.h"
 #include "nlohmann/json.hpp"
+#include "router_service/features/static_embeddings.h"
 #include "router_service/features/text_features.h"
 #include "router_service/quality/hashed_linear_quality.h"
 
@@ -24,7 +29,6 @@ namespace {
 constexpr uint32_t kBits = 18;
 // Buckets that a table of 8,000 exam questions fills.
 constexpr size_t kColumns = 168'000;
-constexpr uint64_t kSeed = 1;
 
 struct Options {
   std::vector<size_t> bytes = {256, 2048, 16384};
@@ -32,25 +36,6 @@ struct Options {
   size_t prompts = 256;  // distinct, so that weights come from where they would
   int rounds = 20;
 };
-
-// Words by Zipf's law out of 20,000, every tenth token a number or a symbol.
-std::string Prompt(size_t bytes, uint64_t sequence) {
-  CounterRandom random(kSeed, sequence);
-  std::string text;
-  while (text.size() < bytes) {
-    if (random.Uniform() < 0.1) {
-      text += "0123456789.,:;?!()=+"[random.Below(20)];
-    } else {
-      const uint64_t rank = static_cast<uint64_t>(std::pow(20000.0, random.Uniform()));
-      CounterRandom letters(kSeed + 1, rank);
-      const size_t size = 2 + letters.Below(8);
-      for (size_t i = 0; i < size; ++i) text += static_cast<char>('a' + letters.Below(26));
-    }
-    text += ' ';
-  }
-  text.resize(bytes);
-  return text;
-}
 
 HashedLinearQuality::Parameters Model(size_t experts) {
   HashedLinearQuality::Parameters model;
@@ -83,10 +68,25 @@ HashedLinearQuality::Parameters Model(size_t experts) {
   return model;
 }
 
+// Written to a folder of its own and opened as a router would.
+std::shared_ptr<const StaticEmbeddings> Opened(const EmbeddingModel& model) {
+  std::string folder =
+      (std::filesystem::temp_directory_path() / "penstock_bench_XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return nullptr;
+  const absl::Status written = model.Write(folder);
+  const auto opened = StaticEmbeddings::Open(folder);
+  std::filesystem::remove_all(folder);
+  if (written.ok() && opened.ok()) return *opened;
+  std::fprintf(stderr, "%s\n", (written.ok() ? opened.status() : written).ToString().c_str());
+  return nullptr;
+}
+
 class Bench {
  public:
   explicit Bench(const Options& options)
       : options_(options),
+        plain_embeddings_(EmbeddingModel::Make()),
+        embeddings_(Opened(plain_embeddings_)),
         parameters_(Model(options.experts)),
         model_(HashedLinearQuality::FromParameters(parameters_)),
         features_(*TextFeatures::FromSettings({})),
@@ -112,6 +112,8 @@ class Bench {
       std::fprintf(stderr, "%zu bytes: %g away from the reference\n", bytes, largest);
       return false;
     }
+    size_t tokens = 0;
+    if (!EmbeddingsAgree(prompts, tokens)) return false;
     std::vector<FeatureBuffer> extracted(prompts.size());
     size_t entries = 0;
     for (size_t i = 0; i < prompts.size(); ++i) {
@@ -121,6 +123,7 @@ class Bench {
     entries /= prompts.size();
     const auto add = [&](const char* contender, std::function<void(size_t)> once) {
       nlohmann::ordered_json row = {{"prompt_bytes", bytes},       {"entries", entries},
+                                    {"tokens", tokens},
                                     {"outputs", 2 * options_.experts}, {"contender", contender}};
       const auto [p50, p99] = Time(prompts.size(), once);
       row["p50_us"] = p50;
@@ -134,6 +137,8 @@ class Bench {
     });
     add("extract", [&](size_t i) { features_.ExtractText(prompts[i], buffer_); });
     add("predict", [&](size_t i) { Predict(extracted[i].view()); });
+    add("tokenize", [&](size_t i) { Tokenize(prompts[i]); });
+    add("embed", [&](size_t i) { Embed(prompts[i]); });
     // The floor: as many bytes as the prompt and its rows of weights have, read once in order.
     const size_t touched = bytes / sizeof(float) + entries * (2 * options_.experts + 2);
     std::vector<float> memory(touched * prompts.size(), 1.0f);
@@ -157,6 +162,37 @@ class Bench {
                         absl::MakeSpan(work_)});
   }
 
+  void Tokenize(const std::string& prompt) {
+    scratch_.ids.clear();
+    embeddings_->AppendTokens(prompt, scratch_);
+  }
+  void Embed(const std::string& prompt) {
+    Tokenize(prompt);
+    mean_.clear();
+    embeddings_->AppendMean(scratch_, mean_);
+  }
+
+  // False where embeddings are not what the reference says; `tokens` of a prompt, in the mean.
+  bool EmbeddingsAgree(const std::vector<std::string>& prompts, size_t& tokens) {
+    if (embeddings_ == nullptr) return false;
+    size_t all = 0;
+    double largest = 0;
+    for (const std::string& prompt : prompts) {
+      size_t wanted_tokens = 0;
+      const std::vector<double> wanted = plain_embeddings_.MeanPlainly(prompt, wanted_tokens);
+      Embed(prompt);
+      all += wanted_tokens;
+      for (size_t j = 0; j < wanted.size(); ++j) {
+        largest = std::max(largest, std::abs(mean_[j] - wanted[j]));
+      }
+    }
+    tokens = all / prompts.size();
+    // Sums of some thousand values of fp32, errors of 2^-24 each at random, over their length.
+    if (largest <= 1e-5) return true;
+    std::fprintf(stderr, "embeddings are %g away from the reference\n", largest);
+    return false;
+  }
+
   std::pair<double, double> Time(size_t prompts, const std::function<void(size_t)>& once) {
     std::vector<double> us;
     for (int round = -1; round < options_.rounds; ++round) {
@@ -172,6 +208,10 @@ class Bench {
   }
 
   const Options& options_;
+  const EmbeddingModel plain_embeddings_;
+  const std::shared_ptr<const StaticEmbeddings> embeddings_;
+  StaticEmbeddings::Scratch scratch_;
+  std::vector<float> mean_;
   const HashedLinearQuality::Parameters parameters_;
   const std::unique_ptr<const QualityModel> model_;
   const TextFeatures features_;

@@ -37,6 +37,16 @@ std::vector<std::string> Tokens(const std::string& prompt) {
   return tokens;
 }
 
+// Bent towards the bounds from the knee on, so that scores beyond keep their order.
+double Bounded(double score) {
+  constexpr double kFrom = HashedLinearQuality::kKnee;
+  constexpr double kWidth = HashedLinearQuality::kKnee - HashedLinearQuality::kLeast;
+  const double beyond = std::max(kFrom - score, score - (1 - kFrom));
+  if (beyond <= 0) return score;
+  const double bent = kWidth * (1 - kWidth / (kWidth + beyond));
+  return score > 0.5 ? 1 - kFrom + bent : kFrom - bent;
+}
+
 }  // namespace
 
 ReferencePrediction PredictPlainly(const HashedLinearQuality::Parameters& model, uint32_t bits,
@@ -66,9 +76,7 @@ ReferencePrediction PredictPlainly(const HashedLinearQuality::Parameters& model,
   const double scale = squares > 0 ? 1 / std::sqrt(squares) : 0;
   ReferencePrediction result;
   for (size_t e = 0; e < experts; ++e) {
-    result.quality.push_back(std::clamp(model.mean[e] + scale * heads[e],
-                                        HashedLinearQuality::kLeast,
-                                        1 - HashedLinearQuality::kLeast));
+    result.quality.push_back(Bounded(model.mean[e] + scale * heads[e]));
     result.work.push_back(std::exp(model.length_mean[e] + scale * heads[experts + e]) *
                           model.work_scale[e]);
   }

@@ -168,7 +168,7 @@ std::vector<Way> Ways(const OutcomeMatrix& outcomes, size_t dear, double price) 
 
 }  // namespace
 
-absl::StatusOr<Json> AbuseQuestion(const ReplayCase& replay, uint64_t seeds) {
+absl::StatusOr<Json> AbuseQuestion(const ReplayCase& replay, uint64_t first_seed, uint64_t seeds) {
   const OutcomeMatrix& outcomes = replay.outcomes;
   const size_t dear = Dearest(outcomes);
   Json rows = Json::array();
@@ -177,7 +177,7 @@ absl::StatusOr<Json> AbuseQuestion(const ReplayCase& replay, uint64_t seeds) {
       const double mean = share * outcomes.MeanJoules(outcomes.BestSingle());
       const double price = OfflinePrice(outcomes, mean);
       const std::vector<Way> ways = Ways(outcomes, dear, price);
-      for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
         PENSTOCK_ASSIGN_OR_RETURN(const Outcome calm,
                                   RunOnce(named.trace, ways[0], mean, price, dear, false, seed));
         for (const Way& way : ways) {

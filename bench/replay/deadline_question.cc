@@ -67,6 +67,7 @@ absl::StatusOr<Json> DeadlineQuestion(const ReplayCase& replay,
                         {"unpromised_share", report.unpromised_share},
                         {"unpromised_hit_share", report.unpromised_hit_share},
                         {"quality", report.quality},
+                        {"promised_quality", report.promised_quality},
                         {"wait_s_mean", report.wait_s_mean},
                         {"digest", absl::StrCat(absl::Hex(result.digest, absl::kZeroPad16))}});
       }

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   CLI::App app("rows of one question as JSON");
   std::string question, set_file, profiles_file, token_profiles_file, estimates_file, written_file;
   std::vector<std::string> traces;
+  uint64_t first_seed = 1;
   uint64_t seeds = 5;
   size_t requests = 1'000'000;
   size_t rounds = 3;
@@ -30,6 +31,7 @@ int main(int argc, char** argv) {
   app.add_option("--estimates", estimates_file, "CSV id,model,q,cost; unset: a ridge");
   app.add_option("--write_estimates", written_file, "writes them as --estimates reads them");
   app.add_option("--trace", traces, "CSV of arrivals, one or more");
+  app.add_option("--first_seed", first_seed, "of abuse")->check(CLI::PositiveNumber);
   app.add_option("--seeds", seeds)->check(CLI::PositiveNumber);
   app.add_option("--requests", requests)->check(CLI::PositiveNumber);
   app.add_option("--rounds", rounds)->check(CLI::PositiveNumber);
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
     if (replay.ok()) {
       estimates = replay->estimates;
       if (question == "abuse") {
-        rows = penstock::router::AbuseQuestion(*replay, seeds);
+        rows = penstock::router::AbuseQuestion(*replay, first_seed, seeds);
       } else if (question == "deadline") {
         rows = penstock::router::DeadlineQuestion(*replay, token_profiles_file, seeds);
       } else if (question == "load") {

@@ -120,7 +120,8 @@ def deadline_summary(rows):
             "promised": mean("promised_share"), "kept": mean("promised_hit_share"),
             "least kept": least("promised_hit_share"), "near": mean("near_deadline_share"),
             "near kept": mean("near_deadline_hit_share"), "least near kept": least("near_deadline_hit_share"),
-            "unpromised": mean("unpromised_share"), "in time": mean("unpromised_hit_share")})
+            "unpromised": mean("unpromised_share"), "in time": mean("unpromised_hit_share"), "quality": mean("quality"),
+            "promised quality": mean("promised_quality")})
     return lines
 
 
@@ -142,6 +143,7 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--question", choices=("budget", "abuse", "deadline", "load", "speed"), action="append")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first_seed", type=int, default=1, help="of abuse")
     options = parser.parse_args()
     questions = options.question or ["budget", "abuse", "deadline", "load", "speed"]
     program = options.bin / "penstock_bench_replay"
@@ -168,7 +170,8 @@ def main():
                         more += ["--token_profiles", steps]
                     for question in replayed:
                         report = run(program, "--question", question, "--set", set_file, "--profiles", profiles,
-                                     "--seeds", options.seeds, *more, *sum((["--trace", t] for t in traces), []))
+                                     "--seeds", options.seeds, "--first_seed", options.first_seed, *more,
+                                     *sum((["--trace", t] for t in traces), []))
                         rows += report["rows"]
                         estimates.add(report["estimates"])
     if "budget" in questions:

@@ -3,7 +3,7 @@
 # kept, what do requests of a busy pool gain by being assigned together, and how fast is a simulated request?
 #
 #   bench/replay/run.sh --data DIR [--test DIR] [--json FILE] [--question budget|abuse|deadline|load|speed]...
-#                       [--seeds N] [--estimates FILE] [--bin DIR]
+#                       [--seeds N] [--first_seed N] [--estimates FILE] [--bin DIR]
 #
 # DIR has routing/, traces/ and calibration/. Without --test every row is replayed on estimates of the other
 # folds; with it its rows and traces are, on estimates from the rows of --data. --estimates: CSV id,model,q,cost.

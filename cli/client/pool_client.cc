@@ -7,8 +7,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/net/caller_rights.h"
+#include "common/net/grpc_status.h"
 #include "common/notification.h"
 #include "common/status_macros.h"
 
@@ -59,8 +62,15 @@ absl::StatusOr<std::unique_ptr<PoolClient>> PoolClient::Create(const ClientOptio
     absl::StripAsciiWhitespace(&key);
     client->metadata_.emplace_back("authorization", absl::StrCat("Bearer ", key));
   }
+  client->asked_ = options.router.empty() ? options.target : options.router;
+  if (!options.router.empty()) {
+    // A router believes it of those that it trusts, as it does of its gateways.
+    CallerRights rights;
+    rights.admin = true;
+    client->metadata_.emplace_back(kRightsMetadata, rights.ToMetadata());
+  }
   config::v1::Endpoint endpoint;
-  endpoint.set_address(options.target);
+  endpoint.set_address(client->asked_);
   endpoint.set_ca_file(options.ca_file);
   PENSTOCK_ASSIGN_OR_RETURN(client->target_, GrpcInferTarget::Create(endpoint, client->queues_));
   client->routing_ = v1::Routing::NewStub(client->target_->channel());
@@ -96,6 +106,17 @@ absl::StatusOr<Answer> PoolClient::Infer(const InferRequest& request, absl::Dura
 void PoolClient::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   for (const auto& [key, value] : metadata_) context.AddMetadata(key, value);
+}
+
+absl::Status PoolClient::OfRouting(const grpc::Status& status) const {
+  absl::Status told = FromGrpcStatus(status);
+  if (!absl::IsPermissionDenied(told) || !absl::StrContains(told.message(), "trusted callers")) {
+    return told;
+  }
+  return absl::PermissionDeniedError(
+      absl::StrCat(told.message(), "; ", asked_,
+                   " is a router that does not trust this caller: pass --target of a gateway, or set "
+                   "trust_plaintext in the router's configuration and pass --router ", asked_));
 }
 
 }  // namespace penstock::cli

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/net/client_queues.h"
-#include "common/net/grpc_infer_target.h"
+#include "common/net/oip/grpc_infer_target.h"
+#include "common/net/rpc/client_queues.h"
 #include "common/tensors/infer_message.h"
 #include "penstock/v1/routing.grpc.pb.h"
 
@@ -17,6 +17,7 @@ namespace penstock::cli {
 // Where a command's target is and who asks.
 struct ClientOptions {
   std::string target = "127.0.0.1:8001";
+  std::string router;        // asked itself instead of `target`, as one that trusts this caller
   std::string api_key_file;  // empty: no credentials
   std::string ca_file;       // empty: plaintext
 };
@@ -49,6 +50,8 @@ class PoolClient {
   v1::Routing::Stub& routing() { return *routing_; }
   // Adds deadline and credentials to a call of a stub.
   void Prepare(grpc::ClientContext& context, absl::Duration timeout) const;
+  // What a call of `routing()` came to; of a router that does not trust its caller, whom to ask too.
+  absl::Status OfRouting(const grpc::Status& status) const;
 
  private:
   PoolClient() : queues_(1) {}
@@ -57,6 +60,7 @@ class PoolClient {
   Metadata metadata_;
   std::shared_ptr<GrpcInferTarget> target_;
   std::unique_ptr<v1::Routing::Stub> routing_;
+  std::string asked_;  // the address
 };
 
 }  // namespace penstock::cli

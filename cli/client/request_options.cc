@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "common/net/oip_control_client.h"
+#include "common/net/oip/oip_control_client.h"
 #include "common/notification.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -239,6 +239,11 @@ void AddClientOptions(CLI::App& command, ClientOptions& options) {
       ->capture_default_str();
   command.add_option("--api_key_file", options.api_key_file, "file with the API key");
   command.add_option("--ca_file", options.ca_file, "PEM of the CA that signed the server; unset: plaintext");
+}
+
+void AddRouterOption(CLI::App& command, ClientOptions& options) {
+  command.add_option("--router", options.router,
+                     "HOST:PORT of one router that trusts this caller, instead of a gateway");
 }
 
 void AddRequestOptions(CLI::App& command, RequestOptions& options) {

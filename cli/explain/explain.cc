@@ -5,13 +5,10 @@
 #include <cstdio>
 #include <memory>
 
-#include "absl/strings/str_format.h"
 #include "cli/client/pool_client.h"
 #include "cli/client/request_options.h"
 #include "cli/command.h"
-#include "cli/explain/counterfactual_text.h"
-#include "cli/output/table.h"
-#include "common/net/grpc_status.h"
+#include "cli/explain/decision_text.h"
 #include "common/status_macros.h"
 
 namespace penstock::cli {
@@ -21,46 +18,6 @@ struct ExplainOptions {
   RequestOptions request;
   bool json = false;
 };
-
-std::string Number(double value) { return absl::StrFormat("%.4g", value); }
-
-void Print(const v1::Decision& decision) {
-  std::printf("%s %s\n\n", decision.id().c_str(), decision.reason().c_str());
-  Table table({"expert", "P(right)", "gate", "latency ms", "energy mJ", "weight", "why not"});
-  for (const v1::Candidate& candidate : decision.candidates()) {
-    std::string weight = "-";
-    for (const v1::Run& run : decision.runs()) {
-      if (run.expert() == candidate.expert()) weight = Number(run.weight());
-    }
-    table.AddRow({candidate.expert(), Number(candidate.quality()), Number(candidate.gate()),
-                  Number(candidate.latency_ms()), Number(1000 * candidate.energy_j()), weight,
-                  candidate.excluded()});
-  }
-  std::printf("%s\n", table.ToString().c_str());
-  std::printf("objective %s, latency budget %s ms, energy budget %s J\n",
-              decision.objective().c_str(), Number(decision.latency_budget_ms()).c_str(),
-              Number(decision.energy_budget_j()).c_str());
-  for (const auto& [resource, price] : decision.prices()) {
-    std::printf("price of %s: %s quality units a unit\n", resource.c_str(), Number(price).c_str());
-  }
-  const auto version = [](const char* what, const std::string& checksum) {
-    if (!checksum.empty()) std::printf("%s version %s\n", what, checksum.c_str());
-  };
-  version("quality", decision.quality_version());
-  version("gate", decision.gate_version());
-  if (!decision.shadow_expert().empty()) {
-    std::printf("the shadow would ask %s\n", decision.shadow_expert().c_str());
-  }
-  if (decision.has_price_multiplier()) {
-    std::printf("that is %s times what others pay: tenant %s took more than its part\n",
-                Number(decision.price_multiplier()).c_str(), decision.tenant().c_str());
-  }
-  if (decision.counterfactuals().empty()) return;
-  std::printf("\nanother choice, all else the same:\n");
-  for (const v1::Counterfactual& counterfactual : decision.counterfactuals()) {
-    std::printf("  %s\n", CounterfactualText(counterfactual).c_str());
-  }
-}
 
 absl::Status RunExplain(const ExplainOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client,
@@ -74,9 +31,9 @@ absl::Status RunExplain(const ExplainOptions& options) {
   grpc::ClientContext context;
   client->Prepare(context, absl::Seconds(options.request.timeout_s));
   v1::ExplainResponse response;
-  PENSTOCK_RETURN_IF_ERROR(FromGrpcStatus(client->routing().Explain(&context, explain, &response)));
+  PENSTOCK_RETURN_IF_ERROR(client->OfRouting(client->routing().Explain(&context, explain, &response)));
   if (!options.json) {
-    Print(response.decision());
+    std::printf("%s", DecisionText(response.decision()).c_str());
     return absl::OkStatus();
   }
   google::protobuf::util::JsonPrintOptions format;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/input/file_form.h"
 #include "common/random.h"
 #include "common/status_macros.h"
 
@@ -74,6 +75,7 @@ class Preparation {
     PENSTOCK_RETURN_IF_ERROR(ChooseExperts());
     PlanInput& in = input_;
     in.rows = table_.rows();
+    in.told = options_.limits;
     in.skipped = table_.skipped;
     in.problems = table_.problems;
     in.idle_watts.assign(in.experts.size(), options_.idle_watts);
@@ -200,9 +202,11 @@ class Preparation {
       if (profile.name != of.name) continue;
       if (profile.energy_limit_j.has_value()) {
         of.request.limits.energy_j = *profile.energy_limit_j;
+        of.energy_from_profile = true;
       }
       if (profile.latency_limit_s.has_value()) {
         of.request.limits.latency_s = *profile.latency_limit_s;
+        of.latency_from_profile = true;
       }
       required.insert(required.end(), profile.required.begin(), profile.required.end());
       forbidden.insert(forbidden.end(), profile.forbidden.begin(), profile.forbidden.end());
@@ -279,6 +283,10 @@ absl::StatusOr<PlanInput> PreparePlan(const PlanInputOptions& options) {
   if (!(options.latency_quantile > 0 && options.latency_quantile <= 1)) {
     return absl::InvalidArgumentError("--latency_quantile: wanted above 0, at most 1");
   }
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckFileForm("--outcomes", options.outcomes_file, FileForm::kJsonLines));
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckFileForm("--profile", options.profile_file, FileForm::kPlainYaml));
   PlanTable table;
   PlanProfile profile;
   if (!options.outcomes_file.empty()) {

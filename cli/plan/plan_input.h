@@ -35,6 +35,8 @@ struct ClassInput {
   size_t sampled = 0;
   std::vector<double> values;  // what the plan maximises: quality or responsibility
   router::ClassPlanRequest request;
+  // The profile's limits of the class, which go before the command line's.
+  bool energy_from_profile = false, latency_from_profile = false;
 };
 
 struct PlanInput {
@@ -44,6 +46,7 @@ struct PlanInput {
   std::vector<double> latency_s;  // of the slowest class, or empty
   bool joules_known = false, latency_known = false;
   std::optional<router::ChainSample> chain;  // where the table tells confidences
+  router::SetLimits told;                    // on the command line, for every class
   size_t rows = 0, skipped = 0;
   std::vector<std::string> problems;
 };

@@ -42,6 +42,30 @@ std::string Limit(double value, const char* unit) {
                                            : absl::StrCat("limit ", Figure(value), " ", unit);
 }
 
+// Where a limit comes from: the profile's class goes before the command line, which is said.
+std::string LimitSource(const char* option, double told, double limit, bool from_profile,
+                        double scale, const char* unit) {
+  if (limit == router::SetLimits::kNone) return absl::StrCat("no ", option);
+  const std::string amount = absl::StrCat(Figure(limit * scale), " ", unit);
+  if (!from_profile) return absl::StrCat(amount, " (", option, ")");
+  if (told == router::SetLimits::kNone) return absl::StrCat(amount, " (the profile)");
+  return absl::StrCat(amount, " (the profile, instead of ", option, " ", Figure(told * scale), ")");
+}
+
+std::string LimitSources(const PlanInput& input, const ClassInput& in) {
+  const router::SetLimits& limits = in.request.limits;
+  return absl::StrCat(LimitSource("--energy_limit_j", input.told.energy_j, limits.energy_j,
+                                  in.energy_from_profile, 1, "J"),
+                      ", ",
+                      LimitSource("--latency_limit_ms", input.told.latency_s, limits.latency_s,
+                                  in.latency_from_profile, 1000, "ms"));
+}
+
+Json LimitJson(double limit, bool from_profile) {
+  if (limit == router::SetLimits::kNone) return nullptr;
+  return {{"limit", limit}, {"from", from_profile ? "profile" : "command line"}};
+}
+
 router::ResidentRequest ResidentsOf(const PlanInput& input, const PlanReportOptions& options) {
   router::ResidentRequest request;
   request.experts = input.experts.size();
@@ -101,6 +125,7 @@ std::string ClassText(const PlanInput& input, const ClassInput& in, const ClassR
       absl::StrFormat("Class %s: %d of %d requests, %d experts, %s, the best %d of the set count\n",
                       of.name, in.sampled, in.rows, input.experts.size(),
                       std::string(router::SetSemanticsName(limits.semantics)), limits.k);
+  absl::StrAppend(&text, "  limits    ", LimitSources(input, in), "\n");
   absl::StrAppend(&text, "  experts   ", Names(plan.experts, input.experts), "\n");
   absl::StrAppendFormat(
       &text, "  value     %.4f; no set is worth more than %.4f (gap %.2f %%, %s, %d nodes)\n",
@@ -239,6 +264,10 @@ nlohmann::ordered_json PlanJson(const PlanInput& input, const PlanReport& report
     Json one = {{"class", of.name},
                 {"requests", input.classes[c].rows},
                 {"sampled", input.classes[c].sampled},
+                {"energy_limit_j", LimitJson(input.classes[c].request.limits.energy_j,
+                                             input.classes[c].energy_from_profile)},
+                {"latency_limit_s", LimitJson(input.classes[c].request.limits.latency_s,
+                                              input.classes[c].latency_from_profile)},
                 {"plan", PlanOf(of.plan, input.experts)},
                 {"binds", std::string(router::BindingLimitName(of.advice.binding))},
                 {"without_energy_limit", of.advice.without_energy_limit},

@@ -10,7 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/input/file_form.h"
 #include "cli/replay/decision_report.h"
 #include "cli/replay/replay_report.h"
 #include "cli/replay/token_report.h"
@@ -24,6 +27,8 @@
 
 namespace penstock::cli {
 namespace {
+
+constexpr int kIncomplete = 2;  // exit code: nothing differs, but the log does not tell everything
 
 struct ReplayCommandOptions {
   std::string decisions;
@@ -73,13 +78,22 @@ router::SimulationOptions SimulationOf(const ReplayCommandOptions& options) {
 }
 
 absl::Status RunDecisions(const ReplayCommandOptions& options) {
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckFileForm("--decisions", options.decisions, FileForm::kPlainJsonLines));
   PENSTOCK_ASSIGN_OR_RETURN(const router::DecisionReplayReport report,
                             router::ReplayDecisions(options.decisions));
   const std::string told = options.json ? DecisionReplayJson(report) : FormatDecisionReplay(report);
   std::printf("%s", told.c_str());
-  if (!report.failed()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(options.decisions, ": ", report.mismatches.count(),
-                                          " numbers came out otherwise than logged"));
+  if (report.failed()) {
+    return absl::DataLossError(absl::StrCat(options.decisions, ": ", report.mismatches.count(),
+                                            " numbers came out otherwise than logged"));
+  }
+  if (report.incomplete.empty()) return absl::OkStatus();
+  return WithExitCode(
+      absl::DataLossError(absl::StrCat(options.decisions, " is incomplete: ",
+                                       absl::StrJoin(report.incomplete, "; "),
+                                       "; what it does tell came out as logged")),
+      kIncomplete);
 }
 
 absl::Status RunTokenSteps(const ReplayCommandOptions& options, const router::ArrivalTrace& trace,
@@ -125,11 +139,21 @@ absl::Status RunTokenSteps(const ReplayCommandOptions& options, const router::Ar
   return absl::OkStatus();
 }
 
+absl::Status CheckForms(const ReplayCommandOptions& options) {
+  PENSTOCK_RETURN_IF_ERROR(CheckFileForm("--trace", options.trace, FileForm::kCsv));
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckFileForm("--outcomes", options.outcomes, FileForm::kCsvOrJsonLines));
+  PENSTOCK_RETURN_IF_ERROR(CheckFileForm("--profiles", options.profiles, FileForm::kYaml));
+  PENSTOCK_RETURN_IF_ERROR(CheckFileForm("--estimates", options.estimates, FileForm::kCsv));
+  return CheckFileForm("--token_steps", options.token_steps, FileForm::kYaml);
+}
+
 absl::Status RunReplay(const ReplayCommandOptions& options) {
   if (!options.decisions.empty()) return RunDecisions(options);
   if (options.trace.empty() || options.outcomes.empty()) {
     return absl::InvalidArgumentError("wanted --trace and --outcomes, or --decisions");
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckForms(options));
   router::MalformedRows malformed(options.skip_rows);
   PENSTOCK_ASSIGN_OR_RETURN(router::ArrivalTrace trace,
                             router::ReadArrivalTrace(options.trace, malformed));
@@ -207,7 +231,8 @@ void RegisterReplay(CLI::App& app, Run& run) {
       "       steps: [{batch: 1, seconds: .007, joules: 3.4}, {batch: 32, seconds: .009, joules: 5.3}]}\n\n"
       "With --decisions it answers \"did the router decide as its log says?\": prices, headroom and\n"
       "choices of a decision log are reckoned again from its first line on, by the same code, and\n"
-      "must come out the same to the last bit. Ends with 1 where one does not, and names it:\n\n"
+      "must come out the same to the last bit. Ends with 1 where one does not, and names it; with 2\n"
+      "where all do but the log does not tell everything, and says what is missing:\n\n"
       "  penstock replay --decisions decisions.jsonl     a router's decision_log.export_file");
   auto* decisions = command.add_option("--decisions", options->decisions,
                                        "a decision log's file: makes its decisions again");

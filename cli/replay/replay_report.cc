@@ -51,7 +51,10 @@ std::string FormatReplayReport(const ReplayReport& report) {
     const bool watts = report.target.watts > 0;
     table.AddRow({watts ? "budget, watts" : "budget, joules per request",
                   Digits(watts ? report.target.watts : report.target.joules_per_request)});
-    table.AddRow({"spent over budget", Percent(spend.spend_error)});
+    // Signed: a budget that was not used up is below 0.
+    table.AddRow({watts ? "joules over (+) or under (-) watts x seconds of arrivals"
+                        : "joules over (+) or under (-) budget x requests that ran",
+                  absl::StrFormat("%+.2f %%", 100 * spend.spend_error)});
     table.AddRow({"error of 10-minute windows, mean", Percent(spend.window_error_mean)});
     table.AddRow({"error of 10-minute windows, worst", Percent(spend.window_error_worst)});
     table.AddRow({watts ? "furthest from budget after 300 s, in seconds of it"

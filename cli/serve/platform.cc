@@ -54,6 +54,14 @@ absl::Status Platform::Validate(const config::v1::Platform& config, const Roles&
   return absl::OkStatus();
 }
 
+absl::Status Platform::CheckFiles(const config::v1::Platform& config, const Roles& roles) {
+  if (roles.expert) {
+    PENSTOCK_RETURN_IF_ERROR(In("expert", expert::ExpertService::CheckFiles(config.expert())));
+  }
+  if (!roles.router) return absl::OkStatus();
+  return In("router", router::RouterService::CheckFiles(config.router()));
+}
+
 absl::Status Platform::ServeMetrics(const std::string& configured, const std::string& otherwise,
                                     std::shared_ptr<prometheus::Registry> registry) {
   PENSTOCK_ASSIGN_OR_RETURN(

@@ -29,6 +29,8 @@ struct Roles {
 class Platform {
  public:
   static absl::Status Validate(const config::v1::Platform& config, const Roles& roles);
+  // Reads the files that a valid configuration names, as serving will.
+  static absl::Status CheckFiles(const config::v1::Platform& config, const Roles& roles);
   // Starts the experts, then the router, then the gateway. `clock` outlives the platform.
   static absl::StatusOr<std::unique_ptr<Platform>> Start(const config::v1::Platform& config,
                                                          const Roles& roles, const Clock& clock);

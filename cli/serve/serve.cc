@@ -32,6 +32,7 @@ absl::Status RunServe(const ServeOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(const Roles roles, Roles::Parse(options.roles));
   if (options.validate) {
     PENSTOCK_RETURN_IF_ERROR(Platform::Validate(config, roles));
+    PENSTOCK_RETURN_IF_ERROR(Platform::CheckFiles(config, roles));
     std::printf("%s is valid\n", options.config_file.c_str());
     return absl::OkStatus();
   }
@@ -62,7 +63,7 @@ void RegisterServe(CLI::App& app, Run& run) {
   command.add_option("--roles", options->roles, "services to run, comma-separated")
       ->capture_default_str();
   command.add_option("--ready_file", options->ready_file, "writes the ready line to this file too");
-  command.add_flag("--validate_config", options->validate, "check the configuration and exit");
+  command.add_flag("--validate_config", options->validate, "check the configuration and the files that it names, and exit");
   command.callback([options, &run] { run = [options] { return RunServe(*options); }; });
 }
 

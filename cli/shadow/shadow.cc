@@ -12,8 +12,6 @@
 #include "cli/client/request_options.h"
 #include "cli/command.h"
 #include "cli/output/table.h"
-#include "common/net/caller_rights.h"
-#include "common/net/grpc_status.h"
 #include "common/status_macros.h"
 
 namespace penstock::cli {
@@ -23,35 +21,19 @@ constexpr absl::Duration kTimeout = absl::Seconds(5);
 
 struct ShadowOptions {
   ClientOptions client;
-  std::string router;  // asked itself, not by way of a gateway
   std::string pool;
   std::string version;  // of promote
   bool json = false;
 };
 
-absl::StatusOr<std::unique_ptr<PoolClient>> Connect(const ShadowOptions& options) {
-  ClientOptions client = options.client;
-  if (!options.router.empty()) client.target = options.router;
-  return PoolClient::Create(client);
-}
-
-// A router believes it of those that it trusts, as it does of its gateways.
-void Prepare(const PoolClient& client, const ShadowOptions& options, grpc::ClientContext& context) {
-  client.Prepare(context, kTimeout);
-  if (options.router.empty()) return;
-  CallerRights rights;
-  rights.admin = true;
-  context.AddMetadata(kRightsMetadata, rights.ToMetadata());
-}
-
 absl::StatusOr<v1::ShadowStatus> Fetch(PoolClient& client, const ShadowOptions& options) {
   grpc::ClientContext context;
-  Prepare(client, options, context);
+  client.Prepare(context, kTimeout);
   v1::GetShadowRequest request;
   request.set_pool(options.pool);
   v1::GetShadowResponse response;
   PENSTOCK_RETURN_IF_ERROR(
-      FromGrpcStatus(client.routing().GetShadow(&context, request, &response)));
+      client.OfRouting(client.routing().GetShadow(&context, request, &response)));
   return response.shadow();
 }
 
@@ -107,7 +89,7 @@ absl::Status Print(const google::protobuf::Message& message) {
 }
 
 absl::Status RunShadow(const ShadowOptions& options) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client, Connect(options));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client, PoolClient::Create(options.client));
   PENSTOCK_ASSIGN_OR_RETURN(const v1::ShadowStatus status, Fetch(*client, options));
   if (options.json) return Print(status);
   std::printf("%s", Text(status).c_str());
@@ -115,7 +97,7 @@ absl::Status RunShadow(const ShadowOptions& options) {
 }
 
 absl::Status RunPromote(const ShadowOptions& options) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client, Connect(options));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client, PoolClient::Create(options.client));
   v1::PromoteRequest request;
   request.set_pool(options.pool);
   request.set_version(options.version);
@@ -129,9 +111,9 @@ absl::Status RunPromote(const ShadowOptions& options) {
     request.set_version(status.shadow_version());
   }
   grpc::ClientContext context;
-  Prepare(*client, options, context);
+  client->Prepare(context, kTimeout);
   v1::PromoteResponse response;
-  PENSTOCK_RETURN_IF_ERROR(FromGrpcStatus(client->routing().Promote(&context, request, &response)));
+  PENSTOCK_RETURN_IF_ERROR(client->OfRouting(client->routing().Promote(&context, request, &response)));
   if (options.json) return Print(response);
   std::printf("live      %s\nprevious  %s\n", response.live_version().c_str(),
               response.previous_version().c_str());
@@ -140,8 +122,7 @@ absl::Status RunPromote(const ShadowOptions& options) {
 
 void AddShadowOptions(CLI::App& command, ShadowOptions& options) {
   AddClientOptions(command, options.client);
-  command.add_option("--router", options.router,
-                     "HOST:PORT of one router that trusts this caller, instead of a gateway");
+  AddRouterOption(command, options.client);
   command.add_option("--pool", options.pool, "whose shadow")->required();
   command.add_flag("--json", options.json, "print JSON");
 }

@@ -16,7 +16,6 @@
 #include "cli/client/request_options.h"
 #include "cli/command.h"
 #include "cli/output/table.h"
-#include "common/net/grpc_status.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -44,18 +43,18 @@ absl::StatusOr<Snapshot> Fetch(PoolClient& client) {
   Snapshot snapshot;
   grpc::ClientContext pools;
   client.Prepare(pools, kTimeout);
-  PENSTOCK_RETURN_IF_ERROR(FromGrpcStatus(client.routing().ListPools(&pools, {}, &snapshot.pools)));
+  PENSTOCK_RETURN_IF_ERROR(client.OfRouting(client.routing().ListPools(&pools, {}, &snapshot.pools)));
   grpc::ClientContext experts;
   client.Prepare(experts, kTimeout);
   PENSTOCK_RETURN_IF_ERROR(
-      FromGrpcStatus(client.routing().ListExperts(&experts, {}, &snapshot.experts)));
+      client.OfRouting(client.routing().ListExperts(&experts, {}, &snapshot.experts)));
   for (const v1::PoolStatus& pool : snapshot.pools.pools()) {
     grpc::ClientContext context;
     client.Prepare(context, kTimeout);
     v1::GetPlanRequest request;
     request.set_pool(pool.name());
     v1::GetPlanResponse plan;
-    const absl::Status status = FromGrpcStatus(client.routing().GetPlan(&context, request, &plan));
+    const absl::Status status = client.OfRouting(client.routing().GetPlan(&context, request, &plan));
     if (status.ok()) {
       snapshot.plans.emplace(pool.name(), std::move(plan));
     } else if (!absl::IsFailedPrecondition(status) && !absl::IsUnimplemented(status)) {
@@ -166,8 +165,10 @@ void RegisterStatus(CLI::App& app, Run& run) {
   auto options = std::make_shared<StatusOptions>();
   CLI::App& command = *app.add_subcommand(
       "status",
-      "Pools, experts and replicas: in flight, latency, joules, shares; live on a terminal");
+      "Pools, experts and replicas: in flight, latency, joules, shares; live on a terminal.\n"
+      "Behind a gateway: of one of its routers; --router asks the router that is meant.");
   AddClientOptions(command, options->client);
+  AddRouterOption(command, options->client);
   command.add_option("--interval_s", options->interval_s, "seconds between redraws")
       ->capture_default_str()
       ->check(CLI::Range(0.1, 3600.0));

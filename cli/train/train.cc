@@ -1,17 +1,20 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/command.h"
+#include "cli/input/file_form.h"
+#include "cli/train/pool_yaml.h"
 #include "cli/train/train_domains.h"
+#include "cli/train/train_report_json.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "router_service/features/text_features.h"
@@ -28,7 +31,6 @@
 namespace penstock::cli {
 namespace {
 
-using Activation = config::v1::ActivationGate::Activation;
 
 struct TrainCommandOptions {
   router::TrainOptions train;
@@ -44,110 +46,19 @@ struct TrainCommandOptions {
   std::string text_input, text_parameter;
   bool surface = false;
   bool fold_compatibility = false;
+  std::string embeddings_folder;
+  bool embeddings_alone = false;
   std::string model;  // unset: hashed_linear, and logistic without text
   std::string cards_file;
   int folds = 5;
   size_t max_bad_rows = 100;
   std::optional<double> count_factor;
   router::CountOptions count;
+  std::string labels = "shared", activation = "tanh";
   std::string feature_input;
   uint32_t feature_cells = 0;
   bool json = false;
 };
-
-nlohmann::ordered_json ReportJson(const router::TrainReport& report) {
-  nlohmann::ordered_json json = {{"rows", report.rows},
-                                 {"train_rows", report.train_rows},
-                                 {"heldout_rows", report.heldout_rows},
-                                 {"seed", report.seed},
-                                 {"cost_unit", report.cost_unit},
-                                 {"regret", report.partial ? nlohmann::ordered_json(nullptr)
-                                                           : nlohmann::ordered_json(report.regret)},
-                                 {"gate_minus_random", report.gate_minus_random},
-                                 {"gate_minus_random_error", report.gate_minus_random_error},
-                                 {"minimum_k", report.minimum_k},
-                                 {"files", report.files},
-                                 {"warnings", report.warnings}};
-  for (const router::ExpertReport& expert : report.experts) {
-    json["experts"].push_back({{"name", expert.name},
-                               {"quality", expert.quality},
-                               {"mean_cost", expert.mean_cost},
-                               {"brier", expert.fit.brier},
-                               {"ece", expert.fit.ece},
-                               {"tau", expert.tau}});
-  }
-  for (const router::PolicyReport& policy : report.policies) {
-    json["policies"].push_back({{"name", policy.name},
-                                {"quality", policy.quality},
-                                {"standard_error", policy.standard_error},
-                                {"mean_cost", policy.mean_cost}});
-  }
-  if (report.gate) {
-    const router::GateReport& gate = *report.gate;
-    const auto difference = [](const router::GateDifference& minus) {
-      return nlohmann::ordered_json{
-          {"difference", minus.difference}, {"low", minus.low}, {"high", minus.high}};
-    };
-    json["gate"] = {{"name", gate.name},
-                    {"quality", gate.quality},
-                    {"standard_error", gate.standard_error},
-                    {"experts_asked", gate.experts_asked},
-                    {"minus_topk_softmax", difference(gate.minus_topk_softmax)},
-                    {"minus_random", difference(gate.minus_random)}};
-  }
-  if (report.cascade_policy) {
-    const router::CascadePolicyReport& policy = *report.cascade_policy;
-    const auto point = [](const router::QualityAtCost& at) {
-      nlohmann::ordered_json figures;
-      figures["quality"] = at.quality;
-      if (at.mean_cost) figures["mean_cost"] = *at.mean_cost;
-      return figures;
-    };
-    nlohmann::ordered_json& of_policy = json["cascade_policy"];
-    of_policy = {{"policy", policy.policy}, {"stages", policy.stages}, {"rows", policy.rows}};
-    if (policy.rows > 0) {
-      of_policy["served"] = point(policy.served);
-      of_policy["standard_error"] = policy.standard_error;
-      of_policy["answered"] = policy.answered;
-      of_policy["asked"] = policy.asked;
-      of_policy["first"] = point(policy.first);
-      of_policy["last"] = point(policy.last);
-    }
-    if (policy.by_price) of_policy["by_price"] = *policy.by_price;
-    if (policy.by_chance) of_policy["by_chance"] = *policy.by_chance;
-  }
-  if (report.count) {
-    json["count"] = {{"mean_count", report.count->mean_count},
-                     {"quality", report.count->quality},
-                     {"fixed", report.count->fixed}};
-  }
-  if (report.slow_check) {
-    const router::SlowCheckReport& slow = *report.slow_check;
-    json["slow_check"] = {{"first", slow.first}, {"verifier", slow.verifier}, {"price", slow.price}};
-    for (const router::SlowCheckPoint& point : slow.points) {
-      json["slow_check"]["points"].push_back({{"delta", point.delta},
-                                              {"checked", point.checked},
-                                              {"quality", point.quality},
-                                              {"mean_cost", point.mean_cost}});
-    }
-  }
-  if (report.cascade_risk) {
-    const router::CascadeRiskReport& risk = *report.cascade_risk;
-    const auto point = [](const router::CascadeRiskPoint& at) {
-      return nlohmann::ordered_json{
-          {"lead", at.lead}, {"risk", at.risk}, {"accepted", at.accepted}};
-    };
-    json["cascade_risk"] = {{"stages", risk.stages},
-                            {"rows", risk.rows},
-                            {"alpha", risk.alpha},
-                            {"always_escalates", risk.always_escalates}};
-    if (risk.rows > 0) {
-      json["cascade_risk"]["before"] = point(risk.before);
-      json["cascade_risk"]["after"] = point(risk.after);
-    }
-  }
-  return json;
-}
 
 // Says on stderr what was joined and what was left out.
 absl::StatusOr<router::LoggedOutcomes> ReadDecisions(const TrainCommandOptions& options) {
@@ -175,6 +86,10 @@ absl::Status RunTextTrain(const TrainCommandOptions& options) {
   if (options.max_prompt_bytes != router::TextFeatures::kMaxBytes) {
     features.set_max_bytes(options.max_prompt_bytes);
   }
+  if (!options.embeddings_folder.empty()) {
+    features.mutable_embeddings()->set_folder(options.embeddings_folder);
+    features.mutable_embeddings()->set_alone(options.embeddings_alone);
+  }
   train.output_folder = options.train.output_folder;
   if (!options.model.empty()) train.model = options.model;
   train.folds = options.folds;
@@ -197,8 +112,12 @@ absl::Status RunTextTrain(const TrainCommandOptions& options) {
     train.outcomes.file = absl::StrJoin(options.decisions, ",");
     PENSTOCK_ASSIGN_OR_RETURN(report, router::TrainTextOn(train, outcomes, trainers, seconds));
   }
-  std::printf("%s", options.json ? router::TextTrainReportJson(report).c_str()
-                                 : router::FormatTextTrainReport(report).c_str());
+  if (options.json) {
+    std::printf("%s", router::TextTrainReportJson(report).c_str());
+    return absl::OkStatus();
+  }
+  std::printf("%s%s", router::FormatTextTrainReport(report).c_str(),
+              HowToServe(report.pool_yaml).c_str());
   return absl::OkStatus();
 }
 
@@ -211,10 +130,40 @@ absl::StatusOr<router::TextTrainReport> CompareModels(const TrainCommandOptions&
   });
 }
 
-absl::Status RunTrain(const TrainCommandOptions& options) {
+absl::Status CheckFiles(const TrainCommandOptions& options) {
   if (options.decisions.empty() && options.train.outcomes_file.empty()) {
     return absl::InvalidArgumentError("--outcomes or --decisions is required");
   }
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckFileForm("--outcomes", options.train.outcomes_file, FileForm::kJsonLines));
+  for (const std::string& log : options.decisions) {
+    PENSTOCK_RETURN_IF_ERROR(CheckFileForm("--decisions", log, FileForm::kJsonLines));
+  }
+  return CheckFileForm("--cards", options.cards_file, FileForm::kPlainJsonLines);
+}
+
+// What the parser cannot say clearly enough.
+absl::Status CheckTogether(const TrainCommandOptions& options) {
+  if (options.text && !options.train.cascade.empty()) {
+    return absl::InvalidArgumentError(
+        "--cascade does not go with --text: a cascade reads how sure an answer was of itself, which a "
+        "table of prompts does not tell; leave out one of the two");
+  }
+  if (options.model == "prototypes" && (!options.text || options.cards_file.empty())) {
+    return absl::InvalidArgumentError(
+        "--model prototypes wants --text and --cards FILE: JSON lines {\"expert\": \"small\", "
+        "\"capability\": \"What it is good at.\", \"examples\": [\"a prompt\", ...]}, a line for each "
+        "expert, as the pool's cards_file; requests are compared with what the cards say");
+  }
+  if (!options.cards_file.empty() && !options.text) {
+    return absl::InvalidArgumentError("--cards wants --text: cards are compared with prompts");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunTrain(const TrainCommandOptions& options) {
+  PENSTOCK_RETURN_IF_ERROR(CheckTogether(options));
+  PENSTOCK_RETURN_IF_ERROR(CheckFiles(options));
   if (!options.in_domain_labels.empty()) {
     return TrainDomainSmoothing(options.train.outcomes_file, options.in_domain_labels,
                                 options.train.output_folder);
@@ -225,6 +174,12 @@ absl::Status RunTrain(const TrainCommandOptions& options) {
   }
   if (options.text) return RunTextTrain(options);
   router::TrainOptions train = options.train;
+  train.labels = absl::AsciiStrToLower(options.labels) == "utility" ? router::GateLabels::kUtility
+                                                                    : router::GateLabels::kShared;
+  if (!config::v1::ActivationGate::Activation_Parse(absl::AsciiStrToUpper(options.activation),
+                        &train.gate_options.activation)) {
+    return absl::InvalidArgumentError(absl::StrCat("--activation: unknown ", options.activation));
+  }
   auto& pooling = *train.features.mutable_tensor_pooling();
   pooling.set_input(options.feature_input);
   pooling.set_cells(options.feature_cells);
@@ -253,8 +208,10 @@ absl::Status RunTrain(const TrainCommandOptions& options) {
       PENSTOCK_ASSIGN_OR_RETURN(models, CompareModels(options, train, table));
     }
   }
+  const std::string pool_yaml = PoolYaml(train, report);
   if (options.json) {
-    nlohmann::ordered_json json = ReportJson(report);
+    nlohmann::ordered_json json = TrainReportJson(report);
+    json["pool_yaml"] = pool_yaml;
     if (models) {
       json["quality_models"] = nlohmann::ordered_json::parse(router::TextTrainReportJson(*models));
     }
@@ -262,7 +219,8 @@ absl::Status RunTrain(const TrainCommandOptions& options) {
     return absl::OkStatus();
   }
   std::printf("%s", router::FormatTrainReport(report).c_str());
-  if (models) std::printf("\nquality models\n%s", router::FormatContenders(*models).c_str());
+  if (models) std::printf("\nquality models\n%s\n", router::FormatContenders(*models).c_str());
+  std::printf("%s", HowToServe(pool_yaml).c_str());
   return absl::OkStatus();
 }
 
@@ -301,7 +259,8 @@ void RegisterTrain(CLI::App& app, Run& run) {
       "configuration that serve the file. Some thousand rows are enough to begin with.\n"
       "\n"
       "Without --text, for numeric inputs: a gate, calibrated quality and the cascade's pairs, with\n"
-      "held-out figures beside random choice and the best single expert. A line of the table:\n"
+      "held-out figures beside random choice and the best single expert, and the lines of configuration\n"
+      "that serve what was written. A line of the table:\n"
       "  {\"id\": 7, \"input\": {\"row\": 7}, \"experts\": {\"small\": {\"quality\": 1, \"confidence\": [0.9, 0.05],\n"
       "   \"joules\": 0.001, \"seconds\": 0.002}, ...}}\n"
       "with \"features\": [..] or \"input\": {TENSOR: [..]} where the inputs stand in the table itself.\n"
@@ -392,14 +351,12 @@ void RegisterTrain(CLI::App& app, Run& run) {
   for (CLI::Option* option : {risk, policy, verifier}) option->excludes(text);
   CLI::Option* labels =
       command
-          .add_option("--labels", options->train.labels,
+          .add_option("--labels", options->labels,
                       "what gates learn of a request: shared among all that are right, or, with\n"
                       "--price, best at it on the mean; or utility: the one of the largest quality less\n"
                       "priced cost of that request, ties to the cheaper")
-          ->transform(CLI::CheckedTransformer(
-              std::map<std::string, router::GateLabels>{{"shared", router::GateLabels::kShared},
-                                                        {"utility", router::GateLabels::kUtility}},
-              CLI::ignore_case));
+          ->check(CLI::IsMember({"shared", "utility"}, CLI::ignore_case))
+          ->capture_default_str();
   CLI::Option* count = command.add_option(
       "--count", options->count_factor,
       "trains how many experts a request asks for (selection.count_file in the pool): one more is\n"
@@ -420,14 +377,10 @@ void RegisterTrain(CLI::App& app, Run& run) {
                      "with --gate dselect_k or comet: selectors or trees, in [1, 16]")
       ->capture_default_str();
   command
-      .add_option("--activation", options->train.gate_options.activation,
-                  "with --gate activation: tanh, sigmoid, gelu, or identity with --temperature")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Activation>{{"tanh", config::v1::ActivationGate::TANH},
-                                            {"sigmoid", config::v1::ActivationGate::SIGMOID},
-                                            {"gelu", config::v1::ActivationGate::GELU},
-                                            {"identity", config::v1::ActivationGate::IDENTITY}},
-          CLI::ignore_case));
+      .add_option("--activation", options->activation,
+                  "with --gate activation; identity wants --temperature")
+      ->check(CLI::IsMember({"tanh", "sigmoid", "gelu", "identity"}, CLI::ignore_case))
+      ->capture_default_str();
   command.add_option("--temperature", options->train.gate_options.temperature,
                      "with --gate activation: fixed, above 0; unset: learned");
   command.add_option("--model", options->model,
@@ -456,6 +409,13 @@ void RegisterTrain(CLI::App& app, Run& run) {
       ->capture_default_str();
   command.add_flag("--fold_compatibility", options->fold_compatibility,
                    "as the pool's features.text.fold_compatibility");
+  auto* embeddings = command.add_option("--embeddings", options->embeddings_folder,
+                                        "as the pool's features.text.embeddings.folder")
+                         ->check(CLI::ExistingDirectory);
+  command
+      .add_flag("--embeddings_alone", options->embeddings_alone,
+                "as the pool's features.text.embeddings.alone: no words are hashed")
+      ->needs(embeddings);
   command.add_flag("--surface", options->surface, "as the pool's features.text.surface");
   command
       .add_option("--domain_smoothing", options->in_domain_labels,

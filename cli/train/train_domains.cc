@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/train/pool_yaml.h"
 #include "common/status_macros.h"
 #include "router_service/learning/domains/domain_smoothing_fit.h"
 #include "router_service/learning/domains/local_gate_fit.h"
@@ -38,13 +39,14 @@ absl::Status TrainDomainSmoothing(const std::string& table,
   PENSTOCK_ASSIGN_OR_RETURN(const std::string path,
                             OutputFile(output_folder, "domain_smoothing.safetensors"));
   PENSTOCK_RETURN_IF_ERROR(router::WriteDomainGate(path, fit.gate));
-  std::printf(
-      "%s\nwrote %s\nTo serve it, the pool needs:\n"
+  const std::string yaml = absl::StrCat(
       "  combiner: SMOOTHED_DOMAINS\n"
-      "  domain_smoothing: {in_domain: NAME, general: NAME, in_domain_labels: [%s], file: %s}\n"
-      "  selection: {max_experts: 2}\n",
-      router::FormatDomainSmoothingFit(fit).c_str(), path.c_str(),
-      absl::StrJoin(in_domain_labels, ", ").c_str(), path.c_str());
+      "  domain_smoothing: {in_domain: NAME, general: NAME, in_domain_labels: [",
+      absl::StrJoin(in_domain_labels, ", "), "], file: ", path,
+      "}\n"
+      "  selection: {max_experts: 2}\n");
+  std::printf("%s\nwrote %s\n%s", router::FormatDomainSmoothingFit(fit).c_str(), path.c_str(),
+              HowToServe(yaml).c_str());
   return absl::OkStatus();
 }
 
@@ -60,10 +62,11 @@ absl::Status TrainLocalGate(const std::string& table, const std::string& tenant,
       const std::string path,
       OutputFile(output_folder, absl::StrCat("local_gate_", tenant, ".safetensors")));
   PENSTOCK_RETURN_IF_ERROR(router::WriteLocalGate(path, tenant, fit.gate));
-  std::printf(
-      "%s\nwrote %s\nTo serve it, the pool needs:\n"
-      "  customisation: {global_expert: NAME, tenants: {%s: {expert: NAME, file: %s}}}\n",
-      router::FormatLocalGateFit(fit).c_str(), path.c_str(), tenant.c_str(), path.c_str());
+  const std::string yaml =
+      absl::StrCat("  customisation: {global_expert: NAME, tenants: {", tenant,
+                   ": {expert: NAME, file: ", path, "}}}\n");
+  std::printf("%s\nwrote %s\n%s", router::FormatLocalGateFit(fit).c_str(), path.c_str(),
+              HowToServe(yaml).c_str());
   return absl::OkStatus();
 }
 

@@ -7,7 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/net/infer_call.h"
-#include "common/net/oip_control.h"
+#include "common/net/oip/oip_control.h"
 
 namespace grpc {
 class ServerContextBase;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "common/net/grpc_handoff.h"
+#include "common/net/rpc/grpc_handoff.h"
 
 namespace penstock {
 namespace {

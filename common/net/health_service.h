@@ -6,8 +6,8 @@
 #include <string>
 
 #include "common/mutex.h"
-#include "common/net/open_streams.h"
-#include "common/net/rpc_service.h"
+#include "common/net/oip/open_streams.h"
+#include "common/net/rpc/rpc_service.h"
 #include "grpc/health/v1/health.pb.h"
 
 // For the .cc files of this folder: includes gRPC.

@@ -7,7 +7,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "common/mutex.h"
-#include "common/net/rpc_client.h"
+#include "common/net/rpc/rpc_client.h"
 
 namespace penstock {
 

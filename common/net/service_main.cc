@@ -65,7 +65,8 @@ int SignalWaiter::Wait() {
 std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view name,
                                      absl::string_view description,
                                      google::protobuf::Message& config,
-                                     const std::function<absl::Status()>& validate) {
+                                     const std::function<absl::Status()>& validate,
+                                     const std::function<absl::Status()>& check_files) {
   CLI::App app{std::string(description), std::string(name)};
   std::string config_file, ready_file;
   bool validate_only = false;
@@ -74,7 +75,7 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
                               " (see docs/configuration.md); without it every field has its default"))
       ->type_name("FILE");
   app.add_flag("--validate_config", validate_only,
-               "check the configuration, say what is wrong, and exit");
+               "check the configuration and the files that it names, say what is wrong, and exit");
   app.add_option("--ready_file", ready_file,
                  "write the line `ready grpc=HOST:PORT http=HOST:PORT metrics=HOST:PORT` here once "
                  "calls are accepted; it is printed on stdout too")
@@ -89,6 +90,7 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
   absl::Status status;
   if (!config_file.empty()) status = ReadYamlFile(config_file, config);
   if (status.ok() && validate) status = validate();
+  if (status.ok() && validate_only && check_files) status = check_files();
   if (!status.ok()) {
     std::cerr << name << ": " << status.message() << "\n";
     return 2;

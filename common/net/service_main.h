@@ -31,10 +31,12 @@ class SignalWaiter {
 
 // --config FILE, --validate_config, --ready_file, --version, --help. Fills `config` and returns nothing
 // when the service is to run, else the exit code; messages are printed. `validate` checks what the
-// schema cannot say and may be empty. The configuration's `server.ready_file` takes --ready_file.
+// schema cannot say; `check_files`, for --validate_config alone, the files that it names. Both may be
+// empty. The configuration's `server.ready_file` takes --ready_file.
 std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view name,
                                      absl::string_view description, google::protobuf::Message& config,
-                                     const std::function<absl::Status()>& validate = {});
+                                     const std::function<absl::Status()>& validate = {},
+                                     const std::function<absl::Status()>& check_files = {});
 
 // Prints `ready grpc=... http=... metrics=...` on stdout and writes it to `ready_file` unless that is
 // empty. "-" stands for what is not served.

@@ -57,6 +57,9 @@ struct SafetensorsTensor {
   std::string dtype = "F32";
   std::string raw = {};
 };
+// The file's bytes.
+absl::StatusOr<std::string> SafetensorsBytes(const std::vector<SafetensorsTensor>& tensors,
+                                             const std::map<std::string, std::string>& metadata);
 // Writes atomically (a temporary file renamed).
 absl::Status WriteSafetensors(const std::string& path, const std::vector<SafetensorsTensor>& tensors,
                               const std::map<std::string, std::string>& metadata);

@@ -73,6 +73,13 @@ bool WriteAll(int file, const void* data, size_t size) {
 
 }  // namespace
 
+absl::StatusOr<std::string> SafetensorsBytes(const std::vector<SafetensorsTensor>& tensors,
+                                             const std::map<std::string, std::string>& metadata) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::string bytes, Header(tensors, metadata));
+  for (const SafetensorsTensor& tensor : tensors) absl::StrAppend(&bytes, DataOf(tensor));
+  return bytes;
+}
+
 absl::Status WriteSafetensors(const std::string& path,
                               const std::vector<SafetensorsTensor>& tensors,
                               const std::map<std::string, std::string>& metadata) {

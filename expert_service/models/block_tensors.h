@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/tensors/safetensors.h"
+#include "expert_service/models/stored_matrix.h"
 
 namespace penstock::expert {
 
@@ -26,10 +27,18 @@ class ModelTensors {
   // fp32; the shape must be exactly this, -1 for any size.
   absl::StatusOr<std::vector<float>> Floats(absl::string_view name,
                                             absl::Span<const int64_t> shape);
+  // A matrix as it is stored, [out, in]; `out` -1: any.
+  absl::StatusOr<StoredMatrix> Matrix(absl::string_view name, int64_t out, int64_t in);
+  // A matrix for each of `count` experts, all of one shape: NAME is [count, out, in], or there are
+  // matrices NAME.0, NAME.1, ..., each in a format of its own.
+  absl::StatusOr<std::vector<StoredMatrix>> Matrices(absl::string_view name, int64_t count,
+                                                     int64_t out, int64_t in);
   // INVALID_ARGUMENT for tensors that nobody read.
   absl::Status CheckAllRead() const;
 
  private:
+  absl::Status InFile(absl::Status status) const;
+
   const Safetensors* file_;
   const std::string path_;
   std::set<std::string> read_;
@@ -45,6 +54,13 @@ class BlockTensors {
   absl::StatusOr<std::vector<float>> Floats(absl::string_view name,
                                             absl::Span<const int64_t> shape) {
     return tensors_.Floats(Full(name), shape);
+  }
+  absl::StatusOr<StoredMatrix> Matrix(absl::string_view name, int64_t out, int64_t in) {
+    return tensors_.Matrix(Full(name), out, in);
+  }
+  absl::StatusOr<std::vector<StoredMatrix>> Matrices(absl::string_view name, int64_t count,
+                                                     int64_t out, int64_t in) {
+    return tensors_.Matrices(Full(name), count, out, in);
   }
 
  private:

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/net/grpc_status.h"
-#include "common/net/rpc_service.h"
+#include "common/net/rpc/rpc_service.h"
 #include "common/status_macros.h"
 #include "expert_service/oip/load_watch.h"
 #include "penstock/v1/expert_control.pb.h"

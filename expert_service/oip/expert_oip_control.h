@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/net/oip_control.h"
+#include "common/net/oip/oip_control.h"
 #include "expert_service/execution/executor.h"
 #include "expert_service/models/model_repository.h"
 #include "expert_service/oip/readiness.h"

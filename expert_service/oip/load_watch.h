@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "common/mutex.h"
-#include "common/net/open_streams.h"
-#include "common/net/server_rpc.h"
+#include "common/net/oip/open_streams.h"
+#include "common/net/rpc/server_rpc.h"
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "penstock/v1/expert_control.pb.h"

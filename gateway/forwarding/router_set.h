@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "common/net/grpc_infer_target.h"
-#include "common/net/oip_control_client.h"
+#include "common/net/oip/grpc_infer_target.h"
+#include "common/net/oip/oip_control_client.h"
 
 namespace penstock::gateway {
 

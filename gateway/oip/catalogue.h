@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/mutex.h"
-#include "common/net/oip_control.h"
+#include "common/net/oip/oip_control.h"
 #include "common/time/clock.h"
 #include "gateway/forwarding/router_set.h"
 #include "gateway/identity/authenticator.h"

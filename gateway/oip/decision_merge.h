@@ -7,9 +7,9 @@
 #include "common/bytes.h"
 #include "common/mutex.h"
 #include "common/net/infer_call.h"
-#include "common/net/open_streams.h"
-#include "common/net/rpc_client.h"
-#include "common/net/server_rpc.h"
+#include "common/net/oip/open_streams.h"
+#include "common/net/rpc/rpc_client.h"
+#include "common/net/rpc/server_rpc.h"
 
 namespace penstock::gateway {
 

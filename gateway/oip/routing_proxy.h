@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "common/net/open_streams.h"
-#include "common/net/rpc_service.h"
+#include "common/net/oip/open_streams.h"
+#include "common/net/rpc/rpc_service.h"
 #include "common/time/clock.h"
 #include "gateway/forwarding/router_set.h"
 #include "gateway/identity/authenticator.h"

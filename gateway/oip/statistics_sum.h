@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "common/mutex.h"
 #include "common/net/caller_rights.h"
-#include "common/net/oip_control.h"
+#include "common/net/oip/oip_control.h"
 #include "inference/grpc_service.pb.h"
 
 namespace penstock::gateway {

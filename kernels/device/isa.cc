@@ -10,7 +10,7 @@ constexpr int kAutomatic = -1;
 std::atomic<int> forced{kAutomatic};
 
 std::optional<Isa> ParseIsa(std::string_view name) {
-  for (Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kCuda}) {
+  for (Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kCuda}) {
     if (name == IsaName(isa)) return isa;
   }
   return std::nullopt;
@@ -24,6 +24,8 @@ bool Present(Isa isa) {
       return CpuHasAvx2();
     case Isa::kAvx512:
       return CpuHasAvx512();
+    case Isa::kAvx512Bf16:
+      return CpuHasAvx512Bf16();
     case Isa::kCuda:
       return CudaDevicePresent();
   }
@@ -40,6 +42,8 @@ std::string_view IsaName(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Bf16:
+      return "avx512bf16";
     case Isa::kCuda:
       return "cuda";
   }
@@ -47,7 +51,8 @@ std::string_view IsaName(Isa isa) {
 }
 
 bool CpuHasAvx2() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                          __builtin_cpu_supports("f16c");
   return has;
 }
 
@@ -57,9 +62,15 @@ bool CpuHasAvx512() {
   return has;
 }
 
+bool CpuHasAvx512Bf16() {
+  static const bool has = CpuHasAvx512() && __builtin_cpu_supports("avx512bf16");
+  return has;
+}
+
 bool AlwaysSupported() { return true; }
 
 Isa DetectedIsa() {
+  if (CpuHasAvx512Bf16()) return Isa::kAvx512Bf16;
   if (CpuHasAvx512()) return Isa::kAvx512;
   return CpuHasAvx2() ? Isa::kAvx2 : Isa::kReference;
 }
@@ -76,7 +87,8 @@ Status ForceIsa(std::string_view name) {
   }
   const std::optional<Isa> isa = ParseIsa(name);
   if (!isa) {
-    return {Code::kInvalidArgument, "kernels.force must be reference, avx2, avx512 or cuda"};
+    return {Code::kInvalidArgument,
+            "kernels.force must be reference, avx2, avx512, avx512bf16 or cuda"};
   }
   if (!Present(*isa)) {
     return {Code::kUnsupported, "kernels.force names an instruction set this machine lacks"};

@@ -9,13 +9,14 @@
 namespace penstock::kernels {
 
 // In rising order: an op that lacks an entry is served by the next lower one.
-enum class Isa : uint8_t { kReference, kAvx2, kAvx512, kCuda };
+enum class Isa : uint8_t { kReference, kAvx2, kAvx512, kAvx512Bf16, kCuda };
 
 std::string_view IsaName(Isa isa);
 
 // CPUID and the operating system's XSAVE state, read once.
-bool CpuHasAvx2();    // AVX2 and FMA
-bool CpuHasAvx512();  // F, BW, DQ and VL
+bool CpuHasAvx2();        // AVX2, FMA and F16C
+bool CpuHasAvx512();      // these, and F, BW, DQ and VL
+bool CpuHasAvx512Bf16();  // these, and BF16
 bool CudaDevicePresent();
 bool AlwaysSupported();
 
@@ -26,8 +27,9 @@ Isa DetectedIsa();
 // its entries copy operands to the device and back in every call.
 Isa IsaLimit();
 
-// "reference", "avx2", "avx512" or "cuda"; "" returns to automatic. kUnsupported where this machine
-// lacks it, kInvalidArgument for any other name; the choice then stays. For start-up and tests.
+// "reference", "avx2", "avx512", "avx512bf16" or "cuda"; "" returns to automatic. kUnsupported where
+// this machine lacks it, kInvalidArgument for any other name; the choice then stays. For start-up
+// and tests.
 Status ForceIsa(std::string_view name);
 
 // The best supported entry of an op's table, at most IsaLimit(). Tables are best first, reference

@@ -27,6 +27,7 @@ struct Simd {
   // Max and Min return b where either is NaN.
   [[gnu::always_inline]] static V Max(V a, V b) { return _mm256_max_ps(a, b); }
   [[gnu::always_inline]] static V Min(V a, V b) { return _mm256_min_ps(a, b); }
+  [[gnu::always_inline]] static V Sqrt(V a) { return _mm256_sqrt_ps(a); }
   [[gnu::always_inline]] static V Abs(V a) { return _mm256_andnot_ps(Set(-0.0f), a); }
 
   [[gnu::always_inline]] static __m256i Mask(int64_t n) {
@@ -68,6 +69,54 @@ struct Simd {
     a = Mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
     return Mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
   }
+  // a * 2^n for integral n in [-126, 127].
+  [[gnu::always_inline]] static V ScaleByNormalPowerOfTwo(V a, V n) {
+    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return Mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
+  }
+
+  // Words: as many 32-bit integers as floats.
+  using W = __m256i;
+  [[gnu::always_inline]] static W LoadWords(const void* p) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  }
+  [[gnu::always_inline]] static W SetWords(uint32_t x) {
+    return _mm256_set1_epi32(static_cast<int>(x));
+  }
+  [[gnu::always_inline]] static W And(W a, W b) { return _mm256_and_si256(a, b); }
+  [[gnu::always_inline]] static W Or(W a, W b) { return _mm256_or_si256(a, b); }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftLeft(W a) {
+    return _mm256_slli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftRight(W a) {
+    return _mm256_srli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftRightSigned(W a) {
+    return _mm256_srai_epi32(a, kBits);
+  }
+  [[gnu::always_inline]] static V AsFloats(W a) { return _mm256_castsi256_ps(a); }
+  [[gnu::always_inline]] static W AsWords(V a) { return _mm256_castps_si256(a); }
+  [[gnu::always_inline]] static V ToFloats(W a) { return _mm256_cvtepi32_ps(a); }
+  // The halves in the low 16 bits of the words.
+  [[gnu::always_inline]] static V FromF16(W a) {
+    const W low = And(a, SetWords(0xFFFF));
+    return _mm256_cvtph_ps(
+        _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+  }
+  // 16 floats, looked up by the low 4 bits of the words.
+  struct Table {
+    V low, high;
+    [[gnu::always_inline]] explicit Table(const float* sixteen)
+        : low(Load(sixteen)), high(Load(sixteen + 8)) {}
+    [[gnu::always_inline]] V At(W index) const {
+      return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                              _mm256_permutevar8x32_ps(high, index),
+                              AsFloats(ShiftLeft<28>(index)));
+    }
+  };
 
   // Halves, then quarters, ...: one order for every vector width.
   [[gnu::always_inline]] static float ReduceAdd(V v) {

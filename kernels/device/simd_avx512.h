@@ -27,6 +27,7 @@ struct Simd {
   // Max and Min return b where either is NaN.
   [[gnu::always_inline]] static V Max(V a, V b) { return _mm512_max_ps(a, b); }
   [[gnu::always_inline]] static V Min(V a, V b) { return _mm512_min_ps(a, b); }
+  [[gnu::always_inline]] static V Sqrt(V a) { return _mm512_sqrt_ps(a); }
   [[gnu::always_inline]] static V Abs(V a) { return _mm512_abs_ps(a); }
 
   [[gnu::always_inline]] static __mmask16 Mask(int64_t n) {
@@ -66,6 +67,43 @@ struct Simd {
     a = Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
     return Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
   }
+  // a * 2^n for integral n in [-126, 127].
+  [[gnu::always_inline]] static V ScaleByNormalPowerOfTwo(V a, V n) {
+    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23)));
+  }
+
+  // Words: as many 32-bit integers as floats.
+  using W = __m512i;
+  [[gnu::always_inline]] static W LoadWords(const void* p) { return _mm512_loadu_si512(p); }
+  [[gnu::always_inline]] static W SetWords(uint32_t x) {
+    return _mm512_set1_epi32(static_cast<int>(x));
+  }
+  [[gnu::always_inline]] static W And(W a, W b) { return _mm512_and_si512(a, b); }
+  [[gnu::always_inline]] static W Or(W a, W b) { return _mm512_or_si512(a, b); }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftLeft(W a) {
+    return _mm512_slli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftRight(W a) {
+    return _mm512_srli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static W ShiftRightSigned(W a) {
+    return _mm512_srai_epi32(a, kBits);
+  }
+  [[gnu::always_inline]] static V AsFloats(W a) { return _mm512_castsi512_ps(a); }
+  [[gnu::always_inline]] static W AsWords(V a) { return _mm512_castps_si512(a); }
+  [[gnu::always_inline]] static V ToFloats(W a) { return _mm512_cvtepi32_ps(a); }
+  // The halves in the low 16 bits of the words.
+  [[gnu::always_inline]] static V FromF16(W a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+  // 16 floats, looked up by the low 4 bits of the words.
+  struct Table {
+    V entries;
+    [[gnu::always_inline]] explicit Table(const float* sixteen) : entries(Load(sixteen)) {}
+    [[gnu::always_inline]] V At(W index) const { return _mm512_permutexvar_ps(index, entries); }
+  };
 
   [[gnu::always_inline]] static __m256 Low(V v) { return _mm512_castps512_ps256(v); }
   [[gnu::always_inline]] static __m256 High(V v) { return _mm512_extractf32x8_ps(v, 1); }

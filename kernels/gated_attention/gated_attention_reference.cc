@@ -13,10 +13,9 @@ Matrix Multiply(const Matrix& x, const LinearWeights& w) {
   Matrix y(x.size(), std::vector<double>(static_cast<size_t>(w.out)));
   for (size_t p = 0; p < x.size(); ++p) {
     for (int64_t n = 0; n < w.out; ++n) {
-      const float* column = w.panels + n / kPanelColumns * w.in * kPanelColumns + n % kPanelColumns;
       double sum = 0;
       for (int64_t k = 0; k < w.in; ++k) {
-        sum += x[p][static_cast<size_t>(k)] * static_cast<double>(column[k * kPanelColumns]);
+        sum += x[p][static_cast<size_t>(k)] * PanelWeight(w, n, k);
       }
       y[p][static_cast<size_t>(n)] = sum;
     }

@@ -1,12 +1,14 @@
 #include "kernels/gated_mlp/gated_mlp.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::kernels {
 namespace {
 
 constexpr GatedMlpImpl kImpls[] = {
     {"cuda", Isa::kCuda, CudaDevicePresent, GatedMlpCuda},
+    {"avx512bf16", Isa::kAvx512Bf16, CpuHasAvx512Bf16, GatedMlpAvx512Bf16},
     {"avx512", Isa::kAvx512, CpuHasAvx512, GatedMlpAvx512},
     {"avx2", Isa::kAvx2, CpuHasAvx2, GatedMlpAvx2},
     {"reference", Isa::kReference, AlwaysSupported, GatedMlpReference},
@@ -23,8 +25,13 @@ std::vector<float> Stack(const float* upper, const float* lower, int64_t count) 
 PackedGatedMlp::PackedGatedMlp(const float* gate, const float* up, const float* down,
                                const float* norm, int64_t d, int64_t f, int64_t o,
                                Activation activation, bool residual, float eps)
-    : gate_up_(Stack(gate, up, f * d).data(), nullptr, d, 2 * f), down_(down, nullptr, f, o) {
-  if (norm != nullptr) norm_.assign(norm, norm + d);
+    : PackedGatedMlp(PackedLinear(Stack(gate, up, f * d).data(), nullptr, d, 2 * f),
+                     PackedLinear(down, nullptr, f, o), norm, activation, residual, eps) {}
+
+PackedGatedMlp::PackedGatedMlp(PackedLinear gate_up, PackedLinear down, const float* norm,
+                               Activation activation, bool residual, float eps)
+    : gate_up_(std::move(gate_up)), down_(std::move(down)) {
+  if (norm != nullptr) norm_.assign(norm, norm + gate_up_.weights().in);
   weights_ = {gate_up_.weights(),
               down_.weights(),
               activation,
@@ -33,10 +40,15 @@ PackedGatedMlp::PackedGatedMlp(const float* gate, const float* up, const float* 
               residual};
 }
 
+size_t GatedMlpLinearBytes(const GatedMlpWeights& w, int64_t rows) {
+  return std::max(LinearWorkspaceBytes(w.gate_up, rows), LinearWorkspaceBytes(w.down, rows));
+}
+
 size_t GatedMlpWorkspaceBytes(const GatedMlpWeights& w, int64_t rows) {
   const int64_t block = std::min(rows, kGatedMlpRowBlock);
   const size_t normed = w.norm != nullptr ? WorkspaceFloats(block * w.gate_up.in) : 0;
-  return kWorkspaceAlign + normed + WorkspaceFloats(block * w.gate_up.out);
+  return kWorkspaceAlign + normed + WorkspaceFloats(block * w.gate_up.out) +
+         GatedMlpLinearBytes(w, block);
 }
 
 Cost GatedMlpCost(int64_t rows, int64_t d, int64_t f, int64_t o) {

@@ -4,14 +4,22 @@
 namespace penstock::kernels {
 namespace {
 
-__device__ float Activate(Activation activation, float z) {
+__device__ float Gated(Activation activation, float gate, float up) {
   switch (activation) {
     case Activation::kSwiGlu:
-      return z / (1.0f + expf(-z));
+      return gate / (1.0f + expf(-gate)) * up;
     case Activation::kGeGluTanh:  // z/2 (1 + tanh u) = z sigmoid(2 u)
-      return z / (1.0f + expf(-1.5957691216057308f * (z + 0.044715f * z * z * z)));
+      return gate / (1.0f + expf(-1.5957691216057308f * (gate + 0.044715f * gate * gate * gate))) *
+             up;
     case Activation::kGeGluErf:
-      return 0.5f * z * erfcf(-z * 0.70710678118654752f);
+      return 0.5f * gate * erfcf(-gate * 0.70710678118654752f) * up;
+    case Activation::kReGlu2:
+      return gate < 0.0f ? 0.0f : gate * gate * up;
+    case Activation::kClampedSwiGlu: {
+      const float g = gate > kClampLimit ? kClampLimit : gate;
+      const float u = up > kClampLimit ? kClampLimit : up < -kClampLimit ? -kClampLimit : up;
+      return g / (1.0f + expf(-kClampAlpha * g)) * (u + 1.0f);
+    }
   }
   return 0;
 }
@@ -19,7 +27,7 @@ __device__ float Activate(Activation activation, float z) {
 __global__ void GluKernel(Activation activation, float* gate_up, int64_t rows, int64_t f) {
   for (int64_t i = CudaIndex(); i < rows * f; i += CudaStride()) {
     float* gate = gate_up + i / f * 2 * f + i % f;
-    *gate = Activate(activation, *gate) * gate[f];
+    *gate = Gated(activation, *gate, gate[f]);
   }
 }
 

@@ -2,31 +2,15 @@
 #include <vector>
 
 #include "kernels/gated_mlp/gated_mlp.h"
+#include "kernels/gated_mlp/reference_activation.h"
 
 namespace penstock::kernels {
 namespace {
 
-double Weight(const LinearWeights& w, int64_t n, int64_t k) {
-  const int64_t panel = n / kPanelColumns, column = n % kPanelColumns;
-  return static_cast<double>(w.panels[(panel * w.in + k) * kPanelColumns + column]);
-}
-
 double Dot(const LinearWeights& w, int64_t n, const std::vector<double>& x) {
   double sum = 0;
-  for (int64_t k = 0; k < w.in; ++k) sum += x[static_cast<size_t>(k)] * Weight(w, n, k);
+  for (int64_t k = 0; k < w.in; ++k) sum += x[static_cast<size_t>(k)] * PanelWeight(w, n, k);
   return sum;
-}
-
-double Activate(Activation activation, double z) {
-  switch (activation) {
-    case Activation::kSwiGlu:
-      return z / (1 + std::exp(-z));
-    case Activation::kGeGluTanh:
-      return z / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
-    case Activation::kGeGluErf:
-      return z / 2 * std::erfc(-z / std::sqrt(2.0));
-  }
-  return 0;
 }
 
 }  // namespace
@@ -50,7 +34,7 @@ Status GatedMlpReference(const GatedMlpArgs& args) {
     }
     for (int64_t j = 0; j < f; ++j) {
       h[static_cast<size_t>(j)] =
-          Activate(w.activation, Dot(w.gate_up, j, n)) * Dot(w.gate_up, f + j, n);
+          ReferenceGated(w.activation, Dot(w.gate_up, j, n), Dot(w.gate_up, f + j, n));
     }
     for (int64_t j = 0; j < o; ++j) {
       const double residual = w.residual ? x[static_cast<size_t>(j)] : 0;

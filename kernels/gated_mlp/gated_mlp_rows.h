@@ -20,6 +20,7 @@ Status GatedMlpRows(const GatedMlpArgs& args, Status (*linear)(const LinearArgs&
   char* at = WorkspaceStart(args.workspace);
   float* gate_up = TakeFloats(&at, block * w.gate_up.out);
   float* normed = w.norm != nullptr ? TakeFloats(&at, block * d) : nullptr;
+  const Workspace scratch = {at, GatedMlpLinearBytes(w, block)};
   for (int64_t row = 0; row < args.rows; row += block) {
     const int64_t rows = args.rows - row < block ? args.rows - row : block;
     const float* x = args.x + row * d;
@@ -29,7 +30,8 @@ Status GatedMlpRows(const GatedMlpArgs& args, Status (*linear)(const LinearArgs&
       if (status.code != Code::kOk) return status;
       n = normed;
     }
-    status = GatedMlpBlock(w, n, rows, gate_up, w.residual ? x : nullptr, args.y + row * o, linear);
+    status = GatedMlpBlock(w, n, rows, gate_up, scratch, w.residual ? x : nullptr, args.y + row * o,
+                           linear);
     if (status.code != Code::kOk) return status;
   }
   return status;

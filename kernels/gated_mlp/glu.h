@@ -36,14 +36,31 @@ namespace {
   return Simd::Mul(z, phi);
 }
 
-template <Activation kActivation>
-[[gnu::always_inline]] inline Simd::V Activate(Simd::V z) {
-  if constexpr (kActivation == Activation::kSwiGlu) return Silu(z);
-  if constexpr (kActivation == Activation::kGeGluTanh) return GeluTanh(z);
-  return GeluErf(z);
+// Square of what is above 0; NaN stays.
+[[gnu::always_inline]] inline Simd::V Relu2(Simd::V z) {
+  const Simd::V positive = Simd::IfLess(z, Simd::Zero(), Simd::Zero(), z);
+  return Simd::Mul(positive, positive);
 }
 
-// h[row] = act(gate) * up, in place of gate. Rows [gate: f, up: f].
+// Max and Min give their second operand where one is NaN: the value goes second.
+[[gnu::always_inline]] inline Simd::V ClampedSwiGlu(Simd::V gate, Simd::V up) {
+  const Simd::V limit = Simd::Set(kClampLimit);
+  const Simd::V g = Simd::Min(limit, gate);
+  const Simd::V u = Simd::Max(Simd::Sub(Simd::Zero(), limit), Simd::Min(limit, up));
+  const Simd::V swish = Simd::Mul(g, Sigmoid(Simd::Mul(Simd::Set(kClampAlpha), g)));
+  return Simd::Mul(swish, Simd::Add(u, Simd::Set(1.0f)));
+}
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline Simd::V Gated(Simd::V gate, Simd::V up) {
+  if constexpr (kActivation == Activation::kSwiGlu) return Simd::Mul(Silu(gate), up);
+  if constexpr (kActivation == Activation::kGeGluTanh) return Simd::Mul(GeluTanh(gate), up);
+  if constexpr (kActivation == Activation::kGeGluErf) return Simd::Mul(GeluErf(gate), up);
+  if constexpr (kActivation == Activation::kReGlu2) return Simd::Mul(Relu2(gate), up);
+  return ClampedSwiGlu(gate, up);
+}
+
+// h[row] = act(gate, up), in place of gate. Rows [gate: f, up: f].
 template <Activation kActivation>
 [[gnu::noinline]] void GluRows(float* gate_up, int64_t rows, int64_t f) {
   constexpr int kLanes = Simd::kLanes;
@@ -53,12 +70,12 @@ template <Activation kActivation>
     int64_t i = 0;
     for (; i + kLanes <= f; i += kLanes) {
       Simd::Store(gate + i,
-                  Simd::Mul(Activate<kActivation>(Simd::Load(gate + i)), Simd::Load(up + i)));
+                  Gated<kActivation>(Simd::Load(gate + i), Simd::Load(up + i)));
     }
     if (i < f) {
       const Simd::V z = Simd::LoadPart(gate + i, f - i, Simd::Zero());
       const Simd::V u = Simd::LoadPart(up + i, f - i, Simd::Zero());
-      Simd::StorePart(gate + i, f - i, Simd::Mul(Activate<kActivation>(z), u));
+      Simd::StorePart(gate + i, f - i, Gated<kActivation>(z, u));
     }
   }
 }
@@ -71,18 +88,22 @@ void Glu(Activation activation, float* gate_up, int64_t rows, int64_t f) {
       return GluRows<Activation::kGeGluTanh>(gate_up, rows, f);
     case Activation::kGeGluErf:
       return GluRows<Activation::kGeGluErf>(gate_up, rows, f);
+    case Activation::kReGlu2:
+      return GluRows<Activation::kReGlu2>(gate_up, rows, f);
+    case Activation::kClampedSwiGlu:
+      return GluRows<Activation::kClampedSwiGlu>(gate_up, rows, f);
   }
 }
 
-// One block of rows through a gated MLP. gate_up: scratch [rows, 2 f].
+// One block of rows through a gated MLP. gate_up: scratch [rows, 2 f]; scratch: GatedMlpLinearBytes.
 [[gnu::noinline]] Status GatedMlpBlock(const GatedMlpWeights& w, const float* x, int64_t rows,
-                                       float* gate_up, const float* residual, float* y,
-                                       Status (*linear)(const LinearArgs&)) {
+                                       float* gate_up, Workspace scratch, const float* residual,
+                                       float* y, Status (*linear)(const LinearArgs&)) {
   const int64_t f = w.down.in;
-  Status status = linear({w.gate_up, rows, x, w.gate_up.in, gate_up, 2 * f, nullptr});
+  Status status = linear({w.gate_up, rows, x, w.gate_up.in, gate_up, 2 * f, nullptr, scratch});
   if (status.code != Code::kOk) return status;
   Glu(w.activation, gate_up, rows, f);
-  return linear({w.down, rows, gate_up, 2 * f, y, w.down.out, residual});
+  return linear({w.down, rows, gate_up, 2 * f, y, w.down.out, residual, scratch});
 }
 
 }  // namespace

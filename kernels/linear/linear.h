@@ -9,6 +9,8 @@
 #include "kernels/device/cost.h"
 #include "kernels/device/isa.h"
 #include "kernels/device/status.h"
+#include "kernels/device/workspace.h"
+#include "kernels/linear/weight_format.h"
 
 namespace penstock::kernels {
 
@@ -21,33 +23,70 @@ inline constexpr int64_t kPanelColumns = 16;
   return (out + kPanelColumns - 1) / kPanelColumns;
 }
 
-// View of packed weights: panels [ceil(out/16)][in][16], where entry (p, k, c) is W[16p + c, k];
-// columns beyond `out` may hold anything. One layout for all CPU implementations.
+// Rows that stay in L2 while the panels pass by: 256 KiB of x, at least 48 for reuse of the panels.
+[[gnu::always_inline]] constexpr int64_t LinearRowBlock(int64_t in) {
+  const int64_t rows = (int64_t{256} << 10) / (static_cast<int64_t>(sizeof(float)) * (in + 1));
+  return rows < 48 ? 48 : rows;
+}
+// Floats from one row of x to the next in the workspace: whole words of codes, and not 4 KiB, since
+// rows that far apart would share one L1 set.
+[[gnu::always_inline]] constexpr int64_t LinearXStride(int64_t in) {
+  const int64_t padded = (in + 15) / 16 * 16;
+  return padded % 1024 == 0 ? padded + 16 : padded;
+}
+
+// View of packed weights. A panel is 16 outputs; a line of it is 16 words of 32 bits, one an output,
+// each of CodesPerWord(format) consecutive inputs. Input i of a word's n inputs stands at bit
+// i/2 * bits + i%2 * 16 (n = 1: the word), so that one shift of a line leaves pairs of inputs in
+// halves of words. panels [ceil(out/16)][ceil(in/n)][16]; scales [ceil(out/16)][groups][16]. Inputs
+// beyond `in` and outputs beyond `out` may hold any codes. One layout for all CPU implementations.
 struct LinearWeights {
-  const float* panels = nullptr;
+  const void* panels = nullptr;
   const float* bias = nullptr;  // [out], or null
   int64_t in = 0;
   int64_t out = 0;
+  WeightFormat format = WeightFormat::kF32;
+  int64_t group = 0;              // inputs a scale; 0: all
+  const float* scales = nullptr;  // of scaled formats
+
+  [[gnu::always_inline]] int64_t lines() const {
+    return (in + CodesPerWord(format) - 1) / CodesPerWord(format);
+  }
+  [[gnu::always_inline]] int64_t groups() const {
+    return !IsScaled(format) || in == 0 ? 0 : group == 0 ? 1 : in / group;
+  }
 };
 
 // Owns packed weights; immutable, shared between threads freely.
 class PackedLinear {
  public:
   PackedLinear() = default;
-  // weight [out, in] row-major; bias [out] or null. Copies both.
-  PackedLinear(const float* weight, const float* bias, int64_t in, int64_t out);
+  // weight [out, in] row-major; bias [out] or null. Copies both. Scaled formats are rounded by
+  // Quantize(); CheckGroup must hold.
+  PackedLinear(const float* weight, const float* bias, int64_t in, int64_t out,
+               WeightFormat format = WeightFormat::kF32, int64_t group = 0);
+  // CheckCoded must hold.
+  PackedLinear(const CodedMatrix& matrix, const float* bias);
 
   const LinearWeights& weights() const { return weights_; }
   size_t bytes() const { return buffer_.bytes(); }
 
  private:
+  // Memory for panels, scales and bias, and the view of it.
+  void Allocate(const float* bias, int64_t in, int64_t out, WeightFormat format, int64_t group);
+  void Put(int64_t n, int64_t k, uint32_t code);
+
   AlignedBuffer buffer_;
   LinearWeights weights_;
 };
 
+// The weight of input k for output n: what the references compute with.
+double PanelWeight(const LinearWeights& w, int64_t n, int64_t k);
+
 // y = x W^T + bias + residual. Rows are `stride` floats apart; 0 means dense. y may be residual
 // itself, but must not overlap x. A row's sum runs over k = 0, 1, ... in one chain, whatever
-// `rows`.
+// `rows`; with scaled formats in one chain a group, and groups in one chain. Where the entry
+// multiplies in bfloat16 (avx512bf16, for all formats but f32 and f16), x is rounded to it first.
 struct LinearArgs {
   LinearWeights w;
   int64_t rows = 0;
@@ -56,6 +95,7 @@ struct LinearArgs {
   float* y = nullptr;  // [rows, out]
   int64_t y_stride = 0;
   const float* residual = nullptr;  // [rows, out] with y_stride, or null
+  Workspace workspace;              // LinearWorkspaceBytes(): none for f32
 };
 
 struct LinearImpl {
@@ -67,15 +107,17 @@ struct LinearImpl {
 
 std::span<const LinearImpl> LinearImpls();
 Status Linear(const LinearArgs& args);  // the chosen entry
+size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows);
 Cost LinearCost(int64_t rows, int64_t in, int64_t out);
 
-// kInvalidArgument for null pointers, negative sizes and rows that overlap.
+// kInvalidArgument for null pointers, negative sizes, rows that overlap, a workspace too small.
 Status CheckLinear(const LinearArgs& args);
 
 // The entries, for the table and for the ops built on them.
 Status LinearReference(const LinearArgs& args);
 Status LinearAvx2(const LinearArgs& args);
 Status LinearAvx512(const LinearArgs& args);
+Status LinearAvx512Bf16(const LinearArgs& args);
 Status LinearCuda(const LinearArgs& args);
 
 }  // namespace penstock::kernels

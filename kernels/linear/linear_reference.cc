@@ -12,9 +12,7 @@ Status LinearReference(const LinearArgs& args) {
     for (int64_t n = 0; n < w.out; ++n) {
       double sum = 0;
       for (int64_t k = 0; k < w.in; ++k) {
-        const float weight =
-            w.panels[(n / kPanelColumns * w.in + k) * kPanelColumns + n % kPanelColumns];
-        sum += static_cast<double>(args.x[row * x_stride + k]) * static_cast<double>(weight);
+        sum += static_cast<double>(args.x[row * x_stride + k]) * PanelWeight(w, n, k);
       }
       if (w.bias != nullptr) sum += static_cast<double>(w.bias[n]);
       const int64_t at = row * y_stride + n;

@@ -1,12 +1,14 @@
 #include "kernels/moe_ffn/moe_ffn.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::kernels {
 namespace {
 
 constexpr MoeFfnImpl kImpls[] = {
     {"cuda", Isa::kCuda, CudaDevicePresent, MoeFfnCuda},
+    {"avx512bf16", Isa::kAvx512Bf16, CpuHasAvx512Bf16, MoeFfnAvx512Bf16},
     {"avx512", Isa::kAvx512, CpuHasAvx512, MoeFfnAvx512},
     {"avx2", Isa::kAvx2, CpuHasAvx2, MoeFfnAvx2},
     {"reference", Isa::kReference, AlwaysSupported, MoeFfnReference},
@@ -25,6 +27,13 @@ PackedMoe::PackedMoe(const float* gate, const float* up, const float* down, int6
   }
 }
 
+PackedMoe::PackedMoe(std::vector<PackedGatedMlp> experts) : experts_(std::move(experts)) {
+  for (const PackedGatedMlp& expert : experts_) views_.push_back(expert.weights());
+  d_ = views_[0].gate_up.in;
+  f_ = views_[0].down.in;
+  o_ = views_[0].down.out;
+}
+
 MoeWeights PackedMoe::weights() const {
   return {views_.data(), static_cast<int64_t>(views_.size()), d_, f_, o_};
 }
@@ -39,7 +48,15 @@ size_t MoeFfnWorkspaceBytes(const MoeWeights& w, int64_t rows, int64_t k) {
   const int64_t pairs = rows * k;
   const int64_t block = std::min(pairs, kGatedMlpRowBlock);
   return kWorkspaceAlign + WorkspaceFloats(block * w.d) + WorkspaceFloats(block * 2 * w.f) +
-         WorkspaceFloats(pairs * w.o);
+         WorkspaceFloats(pairs * w.o) + MoeFfnLinearBytes(w, block);
+}
+
+size_t MoeFfnLinearBytes(const MoeWeights& w, int64_t rows) {
+  size_t most = 0;
+  for (int64_t e = 0; e < w.count; ++e) {
+    most = std::max(most, GatedMlpLinearBytes(w.experts[e], rows));
+  }
+  return most;
 }
 
 Cost MoeFfnCost(int64_t pairs, int64_t distinct, int64_t d, int64_t f, int64_t o) {

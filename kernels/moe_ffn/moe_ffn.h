@@ -30,6 +30,8 @@ class PackedMoe {
   // gate, up [experts, f, d]; down [experts, o, f]. Copies all.
   PackedMoe(const float* gate, const float* up, const float* down, int64_t experts, int64_t d,
             int64_t f, int64_t o, Activation activation = Activation::kSwiGlu);
+  // One or more experts of one shape, without norm and residual; formats may differ.
+  explicit PackedMoe(std::vector<PackedGatedMlp> experts);
 
   MoeWeights weights() const;
   size_t bytes() const;
@@ -67,6 +69,8 @@ struct MoeFfnImpl {
 
 std::span<const MoeFfnImpl> MoeFfnImpls();
 Status MoeFfn(const MoeFfnArgs& args);
+// The most of its experts' GatedMlpLinearBytes for so many rows.
+size_t MoeFfnLinearBytes(const MoeWeights& w, int64_t rows);
 size_t MoeFfnWorkspaceBytes(const MoeWeights& w, int64_t rows, int64_t k);
 // distinct: experts with at least one row.
 Cost MoeFfnCost(int64_t pairs, int64_t distinct, int64_t d, int64_t f, int64_t o);
@@ -75,6 +79,7 @@ Status CheckMoeFfn(const MoeFfnArgs& args);
 Status MoeFfnReference(const MoeFfnArgs& args);
 Status MoeFfnAvx2(const MoeFfnArgs& args);
 Status MoeFfnAvx512(const MoeFfnArgs& args);
+Status MoeFfnAvx512Bf16(const MoeFfnArgs& args);
 Status MoeFfnCuda(const MoeFfnArgs& args);
 
 }  // namespace penstock::kernels

@@ -23,6 +23,7 @@ Status MoeFfnExperts(const MoeFfnArgs& args, Status (*linear)(const LinearArgs&)
   float* gathered = TakeFloats(&at, block * w.d);
   float* gate_up = TakeFloats(&at, block * 2 * w.f);
   float* grouped = TakeFloats(&at, pairs * w.o);
+  const Workspace scratch = {at, MoeFfnLinearBytes(w, block)};
   for (int64_t e = 0; e < w.count; ++e) {
     const int64_t end = args.plan.offsets[e + 1];
     for (int64_t first = args.plan.offsets[e]; first < end; first += block) {
@@ -31,8 +32,8 @@ Status MoeFfnExperts(const MoeFfnArgs& args, Status (*linear)(const LinearArgs&)
         std::memcpy(gathered + r * w.d, args.x + args.plan.src[first + r] / args.k * w.d,
                     static_cast<size_t>(w.d) * sizeof(float));
       }
-      status = GatedMlpBlock(w.experts[e], gathered, rows, gate_up, nullptr, grouped + first * w.o,
-                             linear);
+      status = GatedMlpBlock(w.experts[e], gathered, rows, gate_up, scratch, nullptr,
+                             grouped + first * w.o, linear);
       if (status.code != Code::kOk) return status;
     }
   }

@@ -1,30 +1,16 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/gated_mlp/reference_activation.h"
 #include "kernels/moe_ffn/moe_ffn.h"
 
 namespace penstock::kernels {
 namespace {
 
 double Dot(const LinearWeights& w, int64_t n, const std::vector<double>& x) {
-  const float* column = w.panels + n / kPanelColumns * w.in * kPanelColumns + n % kPanelColumns;
   double sum = 0;
-  for (int64_t k = 0; k < w.in; ++k) {
-    sum += x[static_cast<size_t>(k)] * static_cast<double>(column[k * kPanelColumns]);
-  }
+  for (int64_t k = 0; k < w.in; ++k) sum += x[static_cast<size_t>(k)] * PanelWeight(w, n, k);
   return sum;
-}
-
-double Activate(Activation activation, double z) {
-  switch (activation) {
-    case Activation::kSwiGlu:
-      return z / (1 + std::exp(-z));
-    case Activation::kGeGluTanh:
-      return z / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
-    case Activation::kGeGluErf:
-      return z / 2 * std::erfc(-z / std::sqrt(2.0));
-  }
-  return 0;
 }
 
 int64_t ExpertOf(const PlanView& plan, int64_t grouped_row) {
@@ -49,8 +35,8 @@ Status MoeFfnReference(const MoeFfnArgs& args) {
       const GatedMlpWeights& expert = w.experts[ExpertOf(args.plan, at)];
       std::vector<double> h(static_cast<size_t>(w.f));
       for (int64_t j = 0; j < w.f; ++j) {
-        h[static_cast<size_t>(j)] = Activate(expert.activation, Dot(expert.gate_up, j, x)) *
-                                    Dot(expert.gate_up, w.f + j, x);
+        h[static_cast<size_t>(j)] = ReferenceGated(
+            expert.activation, Dot(expert.gate_up, j, x), Dot(expert.gate_up, w.f + j, x));
       }
       for (int64_t j = 0; j < w.o; ++j) {
         y[static_cast<size_t>(j)] +=

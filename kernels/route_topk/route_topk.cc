@@ -29,6 +29,16 @@ Status CheckRouteTopK(const RouteTopKArgs& args) {
   if (args.experts > kMaxExperts) {
     return {Code::kUnsupported, "route_topk: more than 4096 experts"};
   }
+  if (args.groups < 1 || args.experts % args.groups != 0) {
+    return {Code::kInvalidArgument, "route_topk: groups must divide experts"};
+  }
+  if (args.groups_kept < 1 || args.groups_kept > args.groups ||
+      (args.groups > 1 && args.k % args.groups_kept != 0)) {
+    return {Code::kInvalidArgument, "route_topk: groups_kept must be in 1 .. groups and divide k"};
+  }
+  if (args.group_top < 0 || args.group_top > args.experts / args.groups) {
+    return {Code::kInvalidArgument, "route_topk: group_top is above the size of a group"};
+  }
   if (args.rows == 0) return {};
   if (args.logits == nullptr || args.ids == nullptr || args.weights == nullptr) {
     return {Code::kInvalidArgument, "route_topk: null operand"};

@@ -101,6 +101,9 @@ __global__ void RouteTopKKernel(RouteTopKArgs a, unsigned long long* degenerate)
 Status RouteTopKCuda(const RouteTopKArgs& args) {
   const Status status = CheckRouteTopK(args);
   if (!status.ok() || args.rows == 0) return status;
+  if (args.score == RouteScore::kSqrtSoftplus || args.groups > 1 || args.scores != nullptr) {
+    return {Code::kUnsupported, "route_topk: no CUDA entry for sqrtsoftplus, groups and scores"};
+  }
   CudaCall call;
   RouteTopKArgs a = args;
   const unsigned long long zero = 0;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/route_topk/route_topk.h"
@@ -35,6 +36,14 @@ float ExpFloat(float x) {
   return p * PowerOfTwo(half) * PowerOfTwo(whole - half);
 }
 
+// log(1 + u), 0 <= u <= 1: with s = u / (2 + u) it is 2 (s + s^3/3 + ... + s^15/15), s <= 1/3.
+float LogOnePlusFloat(float u) {
+  const float s = u / (2.0f + u), square = s * s, twice = s + s;
+  float p = 1.0f / 15;
+  for (float odd : {13.0f, 11.0f, 9.0f, 7.0f, 5.0f, 3.0f}) p = std::fma(p, square, 1.0f / odd);
+  return std::fma(twice, p * square, twice);
+}
+
 // Expert e adds to partial sum e mod 16; then the upper half folds onto the lower: 8, 4, 2, 1.
 float SumInLanes(const std::vector<float>& values) {
   float lanes[16] = {};
@@ -49,6 +58,13 @@ std::vector<float> Scores(RouteScore score, const std::vector<float>& logits) {
   std::vector<float> p(logits.size());
   if (score == RouteScore::kSigmoid) {
     for (size_t e = 0; e < p.size(); ++e) p[e] = 1.0f / (1.0f + ExpFloat(0.0f - logits[e]));
+    return p;
+  }
+  if (score == RouteScore::kSqrtSoftplus) {
+    for (size_t e = 0; e < p.size(); ++e) {
+      const float tail = LogOnePlusFloat(ExpFloat(0.0f - std::fabs(logits[e])));
+      p[e] = std::sqrt(std::max(logits[e], 0.0f) + tail);
+    }
     return p;
   }
   const float max = *std::max_element(logits.begin(), logits.end());
@@ -67,7 +83,36 @@ bool Better(const Candidate& a, const Candidate& b) {
   return a.key > b.key || (a.key == b.key && a.id < b.id);
 }
 
-void RouteRow(const RouteTopKArgs& args, const float* row, int32_t* ids, float* weights) {
+// Candidates of the groups kept. `values`: what a rank sums.
+std::vector<Candidate> OfBestGroups(const RouteTopKArgs& args, std::vector<Candidate> candidates,
+                                    const std::vector<float>& values) {
+  const int64_t size = args.experts / args.groups;
+  std::sort(candidates.begin(), candidates.end(), Better);
+  std::vector<Candidate> ranks;
+  for (int64_t g = 0; g < args.groups; ++g) {
+    int64_t taken = 0;
+    float rank = 0;
+    for (const Candidate& c : candidates) {
+      if (c.id / size != g || taken == GroupTop(args)) continue;
+      rank = taken++ == 0 ? values[static_cast<size_t>(c.id)]
+                          : rank + values[static_cast<size_t>(c.id)];
+    }
+    if (taken > 0) ranks.push_back({rank, static_cast<int32_t>(g)});
+  }
+  std::sort(ranks.begin(), ranks.end(), Better);
+  if (ranks.size() > static_cast<size_t>(args.groups_kept)) {
+    ranks.resize(static_cast<size_t>(args.groups_kept));
+  }
+  std::erase_if(candidates, [&](const Candidate& c) {
+    return std::none_of(ranks.begin(), ranks.end(),
+                        [&](const Candidate& g) { return g.id == c.id / size; });
+  });
+  return candidates;
+}
+
+// scores: [experts], or null.
+void RouteRow(const RouteTopKArgs& args, const float* row, int32_t* ids, float* weights,
+              float* scores) {
   std::vector<float> logits(row, row + args.experts);
   for (size_t e = 0; e < logits.size(); ++e) {
     const bool masked = args.available != nullptr && args.available[e] == 0;
@@ -78,17 +123,22 @@ void RouteRow(const RouteTopKArgs& args, const float* row, int32_t* ids, float* 
     if (args.degenerate_rows != nullptr) ++*args.degenerate_rows;
     std::fill_n(ids, args.k, kUnusedSlot);
     std::fill_n(weights, args.k, 0.0f);
+    if (scores != nullptr) std::fill_n(scores, args.experts, 0.0f);
     return;
   }
   const std::vector<float> p = Scores(args.score, logits);
   const bool by_logit = args.score == RouteScore::kSoftmax && args.bias == nullptr;
+  if (scores != nullptr) std::copy(p.begin(), p.end(), scores);
   std::vector<Candidate> candidates;
+  std::vector<float> values = by_logit && GroupTop(args) == 1 ? logits : p;
   for (size_t e = 0; e < logits.size(); ++e) {
     float key = by_logit ? logits[e] : p[e];
     if (args.bias != nullptr) key += args.bias[e];
     if (std::isinf(logits[e]) || std::isnan(key) || key == kNegativeInfinity) continue;
     candidates.push_back({key, static_cast<int32_t>(e)});
+    if (args.bias != nullptr) values[e] = key;
   }
+  if (args.groups > 1) candidates = OfBestGroups(args, std::move(candidates), values);
   std::sort(candidates.begin(), candidates.end(), Better);
   if (candidates.size() > static_cast<size_t>(args.k)) {
     candidates.resize(static_cast<size_t>(args.k));
@@ -120,8 +170,8 @@ Status RouteTopKReference(const RouteTopKArgs& args) {
   const Status status = CheckRouteTopK(args);
   if (!status.ok()) return status;
   for (int64_t t = 0; t < args.rows; ++t) {
-    RouteRow(args, args.logits + t * args.experts, args.ids + t * args.k,
-             args.weights + t * args.k);
+    RouteRow(args, args.logits + t * args.experts, args.ids + t * args.k, args.weights + t * args.k,
+             args.scores != nullptr ? args.scores + t * args.experts : nullptr);
   }
   return status;
 }

@@ -16,7 +16,8 @@ constexpr int kScoreVecs = static_cast<int>(kScoreLanes) / Simd::kLanes;
 struct RouteRow {
   alignas(64) float logits[kMaxExperts];
   alignas(64) float scores[kMaxExperts];
-  alignas(64) float keys[kMaxExperts];  // what is compared; -inf = cannot be selected
+  alignas(64) float keys[kMaxExperts];   // what is compared; -inf = cannot be selected
+  alignas(64) float ranks[kMaxExperts];  // of groups, -inf: nothing to select
 };
 
 // Returns the largest logit.
@@ -42,6 +43,25 @@ float Sanitise(const RouteTopKArgs& args, const float* logits, int64_t padded, R
     largest = Simd::Max(largest, Simd::Load(row->logits + e));
   }
   return Simd::ReduceMax(largest);
+}
+
+// log(1 + u), 0 <= u <= 1: with s = u / (2 + u) it is 2 (s + s^3/3 + ... + s^15/15), s <= 1/3.
+[[gnu::always_inline]] inline Simd::V LogOnePlus(Simd::V u) {
+  const Simd::V s = Simd::Div(u, Simd::Add(Simd::Set(2.0f), u));
+  const Simd::V square = Simd::Mul(s, s), twice = Simd::Add(s, s);
+  Simd::V p = Simd::Set(1.0f / 15);
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 13));
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 11));
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 9));
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 7));
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 5));
+  p = Simd::Fma(p, square, Simd::Set(1.0f / 3));
+  return Simd::Fma(twice, Simd::Mul(p, square), twice);
+}
+
+[[gnu::always_inline]] inline Simd::V SqrtSoftplus(Simd::V x) {
+  const Simd::V tail = LogOnePlus(Exp(Simd::Sub(Simd::Zero(), Simd::Abs(x))));
+  return Simd::Sqrt(Simd::Add(Simd::Max(x, Simd::Zero()), tail));
 }
 
 void SoftmaxScores(int64_t padded, float max, RouteRow* row) {
@@ -102,6 +122,77 @@ int64_t TakeLargest(int64_t padded, float* keys) {
   return kUnusedSlot;
 }
 
+// The sum of the group's `top` best values: keys, or scores where keys are logits. -inf: none.
+float GroupRank(const float* keys, const float* values, int64_t size, int64_t top) {
+  constexpr float kLowest = -__builtin_inff();
+  float rank = kLowest, last = __builtin_inff();
+  int64_t last_id = -1;
+  for (int64_t taken = 0; taken < top; ++taken) {
+    float best = kLowest;
+    int64_t id = -1;
+    for (int64_t e = 0; e < size; ++e) {
+      const bool after = keys[e] < last || (keys[e] == last && e > last_id);
+      if (after && keys[e] > best) {
+        best = keys[e];
+        id = e;
+      }
+    }
+    if (id < 0) break;
+    rank = taken == 0 ? values[id] : rank + values[id];
+    last = best;
+    last_id = id;
+  }
+  return rank;
+}
+
+// The same where values are keys and top is 1 or 2: lanes keep their two largest.
+[[gnu::always_inline]] inline float GroupRankOfTwo(const float* keys, int64_t size, int64_t top) {
+  constexpr float kLowest = -__builtin_inff();
+  Simd::V first = Simd::Set(kLowest), second = first;
+  for (int64_t e = 0; e < size; e += Simd::kLanes) {
+    const Simd::V v = size - e >= Simd::kLanes
+                          ? Simd::Load(keys + e)
+                          : Simd::LoadPart(keys + e, size - e, Simd::Set(kLowest));
+    second = Simd::Max(second, Simd::Min(first, v));
+    first = Simd::Max(first, v);
+  }
+  const float best = Simd::ReduceMax(first);
+  if (top == 1 || best == kLowest) return best;
+  // Of the lane that holds the best, its second counts; the best itself counts once.
+  const uint32_t holders = Simd::EqualBits(first, Simd::Set(best));
+  float firsts[Simd::kLanes];
+  Simd::Store(firsts, first);
+  firsts[__builtin_ctz(holders)] = kLowest;
+  const float next = Simd::ReduceMax(Simd::Max(Simd::Load(firsts), second));
+  return next == kLowest ? best : best + next;
+}
+
+// Leaves the keys of the best groups.
+void KeepGroups(const RouteTopKArgs& args, RouteRow* row) {
+  const int64_t size = args.experts / args.groups, top = GroupTop(args);
+  const int64_t padded = (args.groups + kScoreLanes - 1) / kScoreLanes * kScoreLanes;
+  const bool by_score = args.score == RouteScore::kSoftmax && args.bias == nullptr && top > 1;
+  for (int64_t g = 0; g < args.groups; ++g) {
+    const float* keys = row->keys + g * size;
+    row->ranks[g] =
+        by_score || top > 2
+            ? GroupRank(keys, (by_score ? row->scores : row->keys) + g * size, size, top)
+            : GroupRankOfTwo(keys, size, top);
+  }
+  for (int64_t g = args.groups; g < padded; ++g) row->ranks[g] = -__builtin_inff();
+  bool kept[kMaxExperts];
+  for (int64_t g = 0; g < args.groups; ++g) kept[g] = false;
+  for (int64_t i = 0; i < args.groups_kept; ++i) {
+    const int64_t g = TakeLargest(padded, row->ranks);
+    if (g < 0) break;
+    kept[g] = true;
+  }
+  for (int64_t g = 0; g < args.groups; ++g) {
+    if (kept[g]) continue;
+    for (int64_t e = g * size; e < (g + 1) * size; ++e) row->keys[e] = -__builtin_inff();
+  }
+}
+
 void Select(const RouteTopKArgs& args, int64_t padded, RouteRow* row, int32_t* ids,
             float* weights) {
   float sum = 0;
@@ -141,16 +232,27 @@ Status RouteTopKRows(const RouteTopKArgs& args) {
         args.ids[t * args.k + i] = kUnusedSlot;
         args.weights[t * args.k + i] = 0;
       }
+      for (int64_t e = 0; args.scores != nullptr && e < args.experts; ++e) {
+        args.scores[t * args.experts + e] = 0;
+      }
       continue;
     }
     if (args.score == RouteScore::kSoftmax) {
       SoftmaxScores(padded, max, &row);
+    } else if (args.score == RouteScore::kSqrtSoftplus) {
+      for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+        Simd::Store(row.scores + e, SqrtSoftplus(Simd::Load(row.logits + e)));
+      }
     } else {
       for (int64_t e = 0; e < padded; e += Simd::kLanes) {
         Simd::Store(row.scores + e, Sigmoid(Simd::Load(row.logits + e)));
       }
     }
+    for (int64_t e = 0; args.scores != nullptr && e < args.experts; ++e) {
+      args.scores[t * args.experts + e] = row.scores[e];
+    }
     SelectionKeys(args, padded, &row);
+    if (args.groups > 1) KeepGroups(args, &row);
     Select(args, padded, &row, args.ids + t * args.k, args.weights + t * args.k);
   }
   return status;

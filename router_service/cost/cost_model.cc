@@ -228,9 +228,11 @@ CostEstimate CostModel::Estimate(size_t expert, size_t application_class, uint64
   estimate.expected_latency_s = expected;
   estimate.latency_s = expected * margin;
   estimate.idle_latency_s = (alone[0] + alone[1] * n) * margin;
-  estimate.p99_latency_s =
-      expected *
-      std::exp(std::max(promised, Theta(e, application_class, work_level, 1, freshness)));
+  // Whoever promises as much has one estimate of it, and not two that wander apart.
+  const double p99 = options_.promise < kP99
+                         ? std::max(promised, Theta(e, application_class, work_level, 1, freshness))
+                         : promised;
+  estimate.p99_latency_s = expected * std::exp(p99);
   estimate.margin = promised;
   estimate.energy_j = energy[0] + energy[1] * n;
   return estimate;

@@ -36,9 +36,11 @@ struct CostEstimate {
   double latency_s = 0;  // at the promised quantile, queue included
   double expected_latency_s = 0;
   double idle_latency_s = 0;  // at the promised quantile with nothing queued
-  double p99_latency_s = 0;   // a retry elsewhere is due after four times this
-  double margin = 0;          // latency_s = expected_latency_s * exp(margin)
-  double energy_j = 0;        // expected
+  // At 0.99, or at the promised quantile where that is more. A retry elsewhere is due after four
+  // times this; who is at risk of being late goes by it (TimelyScore).
+  double p99_latency_s = 0;
+  double margin = 0;    // latency_s = expected_latency_s * exp(margin)
+  double energy_j = 0;  // expected
 };
 
 // What one attempt took.

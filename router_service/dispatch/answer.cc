@@ -233,4 +233,15 @@ absl::Status CallerStatus(absl::string_view expert, const absl::Status& status) 
   }
 }
 
+std::string OutputForConfidence(const Pool& pool) {
+  if (pool.rooms->cascade == nullptr && pool.rooms->customisation == nullptr) {
+    return pool.config.combined_output();
+  }
+  if (!pool.config.combined_output().empty()) return pool.config.combined_output();
+  for (const PoolContract::Tensor& output : pool.rooms->contract.outputs) {
+    if (output.datatype == "FP32") return output.name;
+  }
+  return "";
+}
+
 }  // namespace penstock::router

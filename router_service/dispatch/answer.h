@@ -8,9 +8,9 @@
 #include "common/bytes.h"
 #include "common/tensors/infer_message.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/dispatch/choice/row_choice.h"
 #include "router_service/dispatch/expert_ask.h"
 #include "router_service/dispatch/route_request.h"
-#include "router_service/dispatch/row_choice.h"
 
 namespace penstock::router {
 
@@ -55,5 +55,9 @@ std::vector<OutParameter> AnswerParameters(const v1::Decision& decision,
 
 // What the caller is told of an expert's failure.
 absl::Status CallerStatus(absl::string_view expert, const absl::Status& status);
+
+// The output that an answer's confidence is read from, and that several answers are combined by; empty:
+// the pool has none.
+std::string OutputForConfidence(const Pool& pool);
 
 }  // namespace penstock::router

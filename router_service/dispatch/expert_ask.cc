@@ -5,7 +5,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "router_service/dispatch/replica_picker.h"
+#include "router_service/dispatch/attempts/replica_picker.h"
 
 namespace penstock::router {
 
@@ -21,6 +21,7 @@ ExpertAsk::ExpertAsk(Context context, AskSpec spec, Done done)
   result_.reason = spec_.reason;
   result_.weight = spec_.weight;
   result_.rows = spec_.rows;
+  result_.work = spec_.work;
 }
 
 void ExpertAsk::Start() {

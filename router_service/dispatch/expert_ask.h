@@ -17,9 +17,9 @@
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "penstock/v1/routing.pb.h"
-#include "router_service/dispatch/attempt_report.h"
+#include "router_service/dispatch/attempts/attempt_report.h"
+#include "router_service/dispatch/attempts/retry.h"
 #include "router_service/dispatch/energy_tally.h"
-#include "router_service/dispatch/retry.h"
 #include "router_service/pools/pool.h"
 #include "router_service/pools/replica.h"
 
@@ -57,6 +57,7 @@ struct AskResult {
   std::string reason;
   double weight = 1;
   uint64_t rows = 1;
+  double work = 1;  // as the AskSpec had it
   absl::Status status = absl::UnknownError("not asked");
   bool spare = false;  // cancelled because enough others had answered
   Bytes body;

@@ -3,38 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "router_service/dispatch/priced_options.h"
+#include "router_service/dispatch/attempts/replacement.h"
+#include "router_service/dispatch/choice/expected_amounts.h"
+#include "router_service/dispatch/choice/priced_options.h"
 #include "router_service/dispatch/request_prompt.h"
-#include "router_service/dispatch/replacement.h"
 #include "router_service/quality/answer_confidence.h"
 #include "router_service/recording/choice_record.h"
 
 namespace penstock::router {
-namespace {
-
-// Whether somebody else may do better than the expert that said this.
-bool MayAskAnother(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:  // the request is wrong, whoever reads it
-    case absl::StatusCode::kDeadlineExceeded:
-      return false;
-    default:
-      return true;
-  }
-}
-
-std::string OutputForConfidence(const Pool& pool) {
-  if (pool.rooms->cascade == nullptr && pool.rooms->customisation == nullptr) {
-    return pool.config.combined_output();
-  }
-  if (!pool.config.combined_output().empty()) return pool.config.combined_output();
-  for (const PoolContract::Tensor& output : pool.rooms->contract.outputs) {
-    if (output.datatype == "FP32") return output.name;
-  }
-  return "";
-}
-
-}  // namespace
 
 ExpertPlan::ExpertPlan(const RouteRequest& request, ExpertChoice choice, Reservation& reservation,
                        const Clock& clock, CounterRandom random, v1::ChoiceRecord* record)
@@ -104,7 +80,7 @@ std::optional<AskSpec> ExpertPlan::AskLocal(double joules_left) {
   const bool fits = item.admitted && item.healthy() &&
                     (item.max_rows <= 0 || request_.rows <= item.max_rows) &&
                     option.energy_j <= joules_left && option.latency_s <= request_.TimeLeft(now);
-  if (!fits || !reservation_.TryHold(option.energy_j)) {
+  if (!fits || !reservation_.TryHold(option.amounts())) {
     choice_.local.reset();
     return std::nullopt;
   }
@@ -158,6 +134,13 @@ EscalationOption ExpertPlan::Option(size_t expert, double p_right, absl::Time no
   option.latency_s = estimate.latency_s;
   option.admissible =
       choice_.excluded[expert] == Exclusion::kNone && !Asked(expert) && item.healthy();
+  if (choice_.amounts != nullptr) {
+    const Amounts amounts =
+        ExpectedAmounts(request_, expert, static_cast<uint64_t>(request_.rows),
+                        choice_.work[expert], estimate.energy_j);
+    option.accelerator_seconds = amounts.accelerator_seconds;
+    option.dollars = amounts.dollars;
+  }
   return option;
 }
 
@@ -190,6 +173,7 @@ EscalationLimits ExpertPlan::Limits(const std::vector<AskResult>& so_far, absl::
   limits.headroom_j = terms.headroom_j;
   limits.escalations_done = escalations_;
   limits.max_escalations = MaxEscalations();
+  if (choice_.amounts != nullptr) limits.others = terms.others;
   return limits;
 }
 
@@ -206,17 +190,26 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
   const AskResult& last = so_far.back();
   const CascadeQuality& cascade = *request_.pool->rooms->cascade;
   Question question;
-  question.sunk_j = escalations_ == 0 ? last.energy.joules() : 0;
+  if (escalations_ == 0) question.sunk = TakenAmounts(request_, last);
   question.options = {{0, 0}};
   question.follow_up = escalations_ > 0;
   std::vector<float> quality(choice_.excluded.size());
   absl::InlinedVector<AnswerConfidence, 4> rows;
+  bool broken = false;
   if (cascade.CanStand(last.expert)) {
     const std::optional<Tensor> tensor = Confident(last);
     auto confidences = tensor ? ReadConfidences(*tensor) : absl::NotFoundError("no such output");
     if (confidences.ok()) {
       rows = *std::move(confidences);
       cascade.Predict(last.expert, rows, absl::MakeSpan(quality));
+    } else if (absl::IsOutOfRange(confidences.status())) {
+      // Not a number: worth nothing, while the others are worth what their quality says beforehand.
+      const absl::Span<const double> predicted = choice_.candidates->quality();
+      std::copy(predicted.begin(), predicted.end(), quality.begin());
+      quality[last.expert] = 0;
+      broken = true;
+    }
+    if (broken || confidences.ok()) {
       confidences_.emplace_back(so_far.size() - 1, quality[last.expert]);
     }
   }
@@ -231,7 +224,7 @@ std::vector<AskSpec> ExpertPlan::Escalate(const std::vector<AskResult>& so_far) 
   const bool stands =
       policy != nullptr
           ? all_asked || (sure && policy->Stands({last.expert, rows, quality}, exits_))
-          : !sure;
+          : !sure && !broken;
   if (stands || escalations_ >= MaxEscalations()) {
     // A question is asked once per request, even where none arises; a later one only where it does.
     if (escalations_ == 0) questions_.push_back(std::move(question));
@@ -252,7 +245,8 @@ std::vector<AskSpec> ExpertPlan::EscalateByStage(const std::vector<AskResult>& s
   NoteFollowUp(v1::FollowUp::STAGE, 0, options, limits, escalation);
   // No price would have kept the answer: its joules are no matter of choice.
   if (escalation.option) {
-    question.options = {{0, options[*escalation.option].energy_j}};
+    const EscalationOption& taken = options[*escalation.option];
+    question.options = {{0, taken.energy_j, taken.accelerator_seconds, taken.dollars}};
   } else if (IsMissing(after.back())) {
     degraded_ = "expert_failed";
   }
@@ -274,12 +268,13 @@ std::vector<AskSpec> ExpertPlan::EscalateByPrice(const std::vector<AskResult>& s
     if (!cascade.Weighable(standing, i)) option.admissible = false;
     if (check_ && check_->answered && so_far[*check_->answered].expert == i) {
       option.admissible = true;  // it is there, and paid for
-      option.energy_j = option.latency_s = 0;
+      option.energy_j = option.latency_s = option.accelerator_seconds = option.dollars = 0;
     }
     // What time and the request's own cap forbid is no question of price.
     if (option.admissible && option.latency_s <= limits.time_left_s &&
         option.energy_j <= limits.request_joules_left) {
-      question.options.push_back({limits.value * option.p_right, option.energy_j});
+      question.options.push_back({limits.value * option.p_right, option.energy_j,
+                                  option.accelerator_seconds, option.dollars});
     }
     options.push_back(option);
   }
@@ -312,11 +307,13 @@ std::optional<AskSpec> ExpertPlan::AskVerifier(size_t standing, const Escalation
   const double delta = cascade.slow_check().has_delta() ? cascade.slow_check().delta() : kDelta;
   const EscalationOption verifier = Option(slow->verifier(), 0, now);
   // An estimate that moves by delta wins at most delta - |gain|: no more than that for its joules.
-  const double priced = limits.price_per_joule * verifier.energy_j / limits.value;
+  const double priced = (limits.price_per_joule * verifier.energy_j +
+                         limits.others.PriceOf(verifier.amounts())) /
+                        limits.value;
   if (!NearBoundary(fast, limits.value, delta - priced)) return std::nullopt;
   if (!verifier.admissible || !(verifier.latency_s <= limits.time_left_s) ||
       !(verifier.energy_j <= limits.request_joules_left) ||
-      !reservation_.TryHold(verifier.energy_j)) {
+      !reservation_.TryHold(verifier.amounts())) {
     return std::nullopt;
   }
   AskSpec spec = Spec(verifier.expert, 1, "verification", verifier.energy_j);
@@ -330,7 +327,7 @@ std::vector<AskSpec> ExpertPlan::EscalateChecked(const std::vector<AskResult>& s
   const AskResult& standing = so_far[*standing_];
   std::vector<float> quality = check_->fast;
   Question question = std::move(check_->question);
-  question.sunk_j += opinion.energy.joules();
+  question.sunk += TakenAmounts(request_, opinion);
   if (opinion.status.ok()) {
     const std::optional<Tensor> a = Confident(standing), b = Confident(opinion);
     const std::vector<Verification> rows =
@@ -354,7 +351,7 @@ std::vector<AskSpec> ExpertPlan::Take(const Escalation& escalation,
   if (escalation.stopped_by_deadline) degraded_ = "deadline";
   if (!escalation.option) return {};
   const EscalationOption& taken = options[*escalation.option];
-  if (!reservation_.TryHold(taken.energy_j)) {
+  if (!reservation_.TryHold(taken.amounts())) {
     degraded_ = "budget";
     return {};
   }
@@ -389,7 +386,7 @@ std::vector<AskSpec> ExpertPlan::AskAnother(const std::vector<AskResult>& so_far
   NoteFollowUp(v1::FollowUp::REPLACEMENT, 0, options, limits, decided);
   if (!decided.option) return {};
   const EscalationOption& best = options[*decided.option];
-  if (!reservation_.TryHold(best.energy_j)) return {};
+  if (!reservation_.TryHold(best.amounts())) return {};
   std::vector<AskSpec> specs;
   specs.push_back(Spec(best.expert, 1, "retry", best.energy_j));
   specs.back().retry_joules_left = std::max(0.0, limits.request_joules_left - best.energy_j);
@@ -488,9 +485,9 @@ void ExpertPlan::RecordDecision(Reservation& reservation) {
     return;
   }
   // The first answer of a cascade may have failed before any question arose.
-  if (questions_.empty()) questions_.push_back({choice_.selection.energy_j, {{0, 0}}, 1, false});
+  if (questions_.empty()) questions_.push_back({ChosenAmounts(choice_), {{0, 0}}, 1, false});
   for (const Question& question : questions_) {
-    reservation.RecordDecision(question.sunk_j, question.options, question.k, question.follow_up);
+    reservation.RecordDecision(question.sunk, question.options, question.k, question.follow_up);
   }
 }
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "common/time/clock.h"
-#include "router_service/dispatch/cascade.h"
+#include "router_service/dispatch/attempts/cascade.h"
+#include "router_service/dispatch/choice/expert_choice.h"
 #include "router_service/dispatch/dispatch_plan.h"
-#include "router_service/dispatch/expert_choice.h"
 
 namespace penstock::router {
 
@@ -29,7 +29,7 @@ class ExpertPlan final : public DispatchPlan {
  private:
   // One decision of a cascade for the budgets' prices.
   struct Question {
-    double sunk_j = 0;
+    Amounts sunk;
     std::vector<PricedOption> options;
     size_t k = 1;
     bool follow_up = false;

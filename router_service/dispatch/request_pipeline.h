@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "common/net/infer_call.h"
 #include "penstock/v1/routing.pb.h"
-#include "router_service/dispatch/batch_window.h"
+#include "router_service/dispatch/batch/batch_window.h"
 #include "router_service/dispatch/request_run.h"
 #include "router_service/pools/pool_catalogue.h"
 

@@ -6,13 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/time_util.h"
-#include "router_service/dispatch/batch_choice.h"
+#include "router_service/dispatch/batch/batch_choice.h"
+#include "router_service/dispatch/choice/expected_amounts.h"
+#include "router_service/dispatch/choice/exploration.h"
+#include "router_service/dispatch/choice/feature_disagreement.h"
 #include "router_service/dispatch/expert_plan.h"
-#include "router_service/dispatch/explained_limits.h"
-#include "router_service/dispatch/exploration.h"
-#include "router_service/dispatch/feature_disagreement.h"
-#include "router_service/dispatch/logged_features.h"
-#include "router_service/dispatch/recorded_choice.h"
+#include "router_service/dispatch/explain/explained_limits.h"
+#include "router_service/dispatch/explain/logged_features.h"
+#include "router_service/dispatch/explain/recorded_choice.h"
 #include "router_service/dispatch/row_plan.h"
 #include "router_service/guards/score_precision.h"
 
@@ -108,19 +109,20 @@ absl::Status RequestRun::Decide(BatchWindow* window) {
     record_->set_request(sequence);
   }
   if (!opened.ok()) {
-    DescribeRequest(request_, 0, decision_);
+    DescribeRequest(request_, {}, decision_);
     return opened.status();
   }
   reservation_ = *std::move(opened);
   const BudgetView budgets = ViewBudgets();
-  DescribeRequest(request_, budgets.price_per_joule, decision_);
+  DescribeRequest(request_, budgets, decision_);
   DescribeMultiplier(budgets.price_multiplier, decision_);
   return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets, window);
 }
 
 BudgetView RequestRun::ViewBudgets() const {
   const BudgetTerms terms = reservation_.terms();
-  return {terms.price_per_joule, terms.headroom_j, terms.price_multiplier, terms.sequence};
+  return {terms.price_per_joule, terms.headroom_j, terms.price_multiplier, terms.sequence,
+          terms.others};
 }
 
 void RequestRun::NoteChoice(const ExpertChoice& choice, uint64_t view) {
@@ -132,6 +134,7 @@ absl::Status RequestRun::DecideExperts(const BudgetView& budgets, BatchWindow* w
   PENSTOCK_ASSIGN_OR_RETURN(
       ScoredExperts scored,
       ScoreExperts(request_, random_, now, budgets.price_multiplier > 1));
+  if (budgets.others.bind()) ExpectAmounts(request_, scored);
   if (PoolPlanner* const planner = request_.pool->record->planner.get(); planner != nullptr) {
     RecordForPlanning(request_, scored, *planner);
   }
@@ -166,16 +169,16 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
   };
   const std::vector<std::string>& names = request_.pool->expert_names;
   absl::Status status = SelectionStatus(choice.selection, choice.limits, names);
-  if (status.ok() && !first_or_cheapest() && !reservation_.TryHold(choice.selection.energy_j)) {
+  if (status.ok() && !first_or_cheapest() && !reservation_.TryHold(ChosenAmounts(choice))) {
     // Another request took the headroom meanwhile.
     RefundExploration(request_, choice);
     const BudgetView left = ViewBudgets();
     choice = ChooseExperts(request_, scored, left, now);
     NoteChoice(choice, left.view);
     status = SelectionStatus(choice.selection, choice.limits, names);
-    if (status.ok()) reservation_.Hold(choice.selection.energy_j);
+    if (status.ok()) reservation_.Hold(ChosenAmounts(choice));
   } else if (status.ok() && first_or_cheapest()) {
-    reservation_.Hold(choice.selection.energy_j);
+    reservation_.Hold(ChosenAmounts(choice));
   }
   DescribeChoice(request_, choice, decision_);
   if (!status.ok()) {
@@ -187,7 +190,13 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
     request_.deadline = request_.call_deadline;
   }
   if (choice.load != nullptr) {
-    RecordLoad(request_, *choice.load, *choice.candidates, choice.limits);
+    std::vector<double> other_prices;
+    if (choice.amounts != nullptr) {
+      for (const Amounts& amounts : *choice.amounts) {
+        other_prices.push_back(choice.others.PriceOf(amounts));
+      }
+    }
+    RecordLoad(request_, *choice.load, choice.scored(), other_prices, choice.limits);
   }
   if (!waited) TryShadow(choice, now);
   plan_ = std::make_unique<ExpertPlan>(request_, std::move(choice), reservation_, rooms_.clock,
@@ -206,9 +215,10 @@ absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
   const absl::Time now = rooms_.clock.Now();
   PENSTOCK_ASSIGN_OR_RETURN(const ScoredRows scored, ScoreRows(request_, random_, now));
   absl::StatusOr<RowChoice> choice = ChooseRows(request_, scored, budgets, now);
-  if (choice.ok() && !reservation_.TryHold(choice->energy_j)) {
+  const bool others = budgets.others.bind();
+  if (choice.ok() && !reservation_.TryHold(RowAmounts(request_, *choice, others))) {
     choice = ChooseRows(request_, scored, ViewBudgets(), now);
-    if (choice.ok()) reservation_.Hold(choice->energy_j);
+    if (choice.ok()) reservation_.Hold(RowAmounts(request_, *choice, others));
   }
   DescribeRows(request_, scored, choice.ok() ? &*choice : nullptr, decision_);
   PENSTOCK_RETURN_IF_ERROR(choice.status());
@@ -222,13 +232,11 @@ void RequestRun::OnDispatched(DispatchResult result) {
   std::vector<v1::Run*> answered(result.asks.size(), nullptr);
   for (size_t i = 0; i < result.asks.size(); ++i) {
     energy_.Add(result.asks[i].energy);
+    taken_ += TakenAmounts(request_, result.asks[i]);
     for (AskAttempt& attempt : result.asks[i].attempts) {
       v1::Run* run = decision_.add_runs();
       *run = std::move(attempt.run);
       if (attempt.answered) answered[i] = run;
-      if (attempt.report.compute) {
-        accelerator_seconds_ += absl::ToDoubleSeconds(*attempt.report.compute);
-      }
     }
   }
   PlanAnswer answer =
@@ -253,7 +261,12 @@ void RequestRun::OnDispatched(DispatchResult result) {
       if (answered[i] != nullptr) answered[i]->set_weight(i == *answer.taken_alone ? 1 : 0);
     }
   }
-  reservation_.Settle({energy_.joules(), accelerator_seconds_, 0});
+  taken_.energy_j = energy_.joules();
+  reservation_.Settle(taken_);
+  for (const Resource resource : kOtherResources) {
+    if (decision_.prices().count(std::string(UnitName(resource))) == 0) continue;
+    (*decision_.mutable_amounts())[std::string(UnitName(resource))] = taken_[resource];
+  }
   Finish(std::move(answer));
 }
 
@@ -323,8 +336,9 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
   CounterRandom random(rooms.seed, sequence);
   const BudgetPacer::Quote quote =
       rooms.pacer.Peek(request.pool->name(), request.caller.tenant);
-  const BudgetView budgets{quote.price_per_joule, quote.headroom_j};
-  DescribeRequest(request, budgets.price_per_joule, decision);
+  const BudgetView budgets{quote.price_per_joule, quote.headroom_j, quote.price_multiplier, 0,
+                           quote.others};
+  DescribeRequest(request, budgets, decision);
   DescribeMultiplier(quote.price_multiplier, decision);
   absl::Status status = quote.status;
   const auto add_run = [&](size_t expert, double weight) {
@@ -349,9 +363,10 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
       }
     }
   } else {
-    const auto scored = ScoreExperts(request, random, now, quote.price_multiplier > 1);
+    auto scored = ScoreExperts(request, random, now, quote.price_multiplier > 1);
     if (status.ok()) status = scored.status();
     if (scored.ok()) {
+      if (budgets.others.bind()) ExpectAmounts(request, *scored);
       const ExpertChoice choice = ChooseExperts(request, *scored, budgets, now);
       if (status.ok()) {
         status = SelectionStatus(choice.selection, choice.limits, request.pool->expert_names);

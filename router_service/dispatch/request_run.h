@@ -10,13 +10,13 @@
 #include "common/time/clock.h"
 #include "common/time/timers.h"
 #include "penstock/v1/routing.pb.h"
-#include "router_service/dispatch/batch_window.h"
+#include "router_service/dispatch/batch/batch_window.h"
 #include "router_service/dispatch/cpu_meter.h"
 #include "router_service/dispatch/dispatch_call.h"
 #include "router_service/dispatch/dispatch_plan.h"
 #include "router_service/dispatch/route_observer.h"
 #include "router_service/dispatch/route_request.h"
-#include "router_service/dispatch/shadow_choice.h"
+#include "router_service/dispatch/shadow/shadow_choice.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/recording/decision_log.h"
 
@@ -84,7 +84,7 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   std::unique_ptr<DispatchPlan> plan_;
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;
-  double accelerator_seconds_ = 0;
+  Amounts taken_;  // by all asks
 };
 
 // Decides as a run would at this moment, and runs nothing.

@@ -152,10 +152,7 @@ absl::StatusOr<RouteRequest> ReadRouteRequest(const PoolCatalogue& catalogue, co
   PENSTOCK_RETURN_IF_ERROR(ApplyClass(request));
   PENSTOCK_RETURN_IF_ERROR(ApplyForced(request));
   PENSTOCK_RETURN_IF_ERROR(ApplyDeadline(request, deadline));
-  if (request.pool->rooms == nullptr) {
-    return absl::UnavailableError(absl::StrCat("pool ", request.pool->name(), " is loading: ",
-                                               request.pool->NotReadyBecause()));
-  }
+  if (request.pool->rooms == nullptr) return request.pool->NotReady();
   PENSTOCK_ASSIGN_OR_RETURN(
       request.rows,
       CheckRequest(request.pool->rooms->contract, header, request.pool->by_row()));

@@ -137,11 +137,14 @@ PlanAnswer RowPlan::Answer(DispatchResult& result) {
 }
 
 void RowPlan::RecordDecision(Reservation& reservation) {
+  // Rows are chosen at the price of joules alone: what they take else is paid whatever the price.
+  Amounts sunk = RowAmounts(request_, choice_, true);
+  sunk.energy_j = 0;
   const PricedOption nothing[] = {{0, choice_.energy_j}};
   if (choice_.trim.curve.empty()) {
-    reservation.RecordDecision(0, nothing);
+    reservation.RecordDecision(sunk, nothing);
   } else {
-    reservation.RecordDecision(0, choice_.trim.curve);
+    reservation.RecordDecision(sunk, choice_.trim.curve);
   }
 }
 

@@ -4,8 +4,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/random.h"
+#include "router_service/dispatch/choice/row_choice.h"
 #include "router_service/dispatch/dispatch_plan.h"
-#include "router_service/dispatch/row_choice.h"
 
 namespace penstock::router {
 

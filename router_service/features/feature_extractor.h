@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,6 +15,8 @@
 #include "router_service/features/feature_view.h"
 
 namespace penstock::router {
+
+class TextFeatures;
 
 // Request -> vector z, in a dense part (what gates read) and a sparse one. Immutable, thread-safe.
 class FeatureExtractor {
@@ -34,6 +37,9 @@ class FeatureExtractor {
   virtual absl::StatusOr<int64_t> ExtractRows(absl::Span<const Tensor> inputs,
                                               std::vector<float>& z,
                                               std::vector<uint8_t>& finite) const = 0;
+
+  // What reads a prompt by itself; null: no prompts are read.
+  virtual const TextFeatures* text() const { return nullptr; }
 };
 
 // `inputs` is the pool's contract (shapes without the row dimension). No kind set: no features.
@@ -41,5 +47,8 @@ class FeatureExtractor {
 // out of range.
 absl::StatusOr<std::unique_ptr<const FeatureExtractor>> MakeFeatureExtractor(
     const config::v1::Features& config, const std::vector<config::v1::TensorSpec>& inputs);
+
+// What must agree between training and serving, as the metadata "features" of a trained file has it.
+std::string FeaturesMetadata(const config::v1::Features& config);
 
 }  // namespace penstock::router

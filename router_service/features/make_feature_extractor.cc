@@ -40,4 +40,17 @@ absl::StatusOr<std::unique_ptr<const FeatureExtractor>> MakeFeatureExtractor(
   return absl::InvalidArgumentError("features: unknown kind");
 }
 
+std::string FeaturesMetadata(const config::v1::Features& config) {
+  switch (config.kind_case()) {
+    case config::v1::Features::kTensorPooling:
+      return "tensor_pooling";
+    case config::v1::Features::kText:
+      return TextFeaturesMetadata(config.text());
+    case config::v1::Features::kNone:
+    case config::v1::Features::KIND_NOT_SET:
+      break;
+  }
+  return "none";
+}
+
 }  // namespace penstock::router

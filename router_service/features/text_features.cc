@@ -31,7 +31,22 @@ absl::Status Check(const config::v1::TextFeatures& config) {
     return absl::InvalidArgumentError(
         "features.text: input and parameter are both set, wanted one place for the prompt");
   }
+  if (config.has_embeddings() && config.embeddings().folder().empty()) {
+    return absl::InvalidArgumentError("features.text.embeddings.folder is empty");
+  }
   return absl::OkStatus();
+}
+
+// Null: none are asked for.
+absl::StatusOr<std::shared_ptr<const StaticEmbeddings>> OpenEmbeddings(
+    const config::v1::TextFeatures& config) {
+  if (!config.has_embeddings()) return std::shared_ptr<const StaticEmbeddings>();
+  absl::StatusOr<std::shared_ptr<const StaticEmbeddings>> embeddings =
+      StaticEmbeddings::Open(config.embeddings().folder());
+  if (embeddings.ok()) return embeddings;
+  return absl::Status(
+      embeddings.status().code(),
+      absl::StrCat("features.text.embeddings.folder: ", embeddings.status().message()));
 }
 
 bool Continues(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
@@ -63,13 +78,16 @@ void SplitStrings(absl::string_view flat, Values& values) {
 
 }  // namespace
 
-TextFeatures::TextFeatures(const config::v1::TextFeatures& config, std::string input)
+TextFeatures::TextFeatures(const config::v1::TextFeatures& config, std::string input,
+                           std::shared_ptr<const StaticEmbeddings> embeddings)
     : input_(std::move(input)),
       parameter_(config.parameter()),
       bits_(config.has_bits() ? config.bits() : kBits),
       surface_(config.surface()),
       max_bytes_(config.has_max_bytes() ? config.max_bytes() : kMaxBytes),
-      grams_(bits_, config.character_ngrams(), config.fold_compatibility()) {}
+      grams_(bits_, config.character_ngrams(), config.fold_compatibility()),
+      embeddings_(std::move(embeddings)),
+      words_(!config.embeddings().alone()) {}
 
 absl::StatusOr<std::unique_ptr<const FeatureExtractor>> TextFeatures::Create(
     const config::v1::TextFeatures& config, const std::vector<config::v1::TensorSpec>& inputs) {
@@ -94,12 +112,17 @@ absl::StatusOr<std::unique_ptr<const FeatureExtractor>> TextFeatures::Create(
     }
     input = spec->name();
   }
-  return std::unique_ptr<const FeatureExtractor>(new TextFeatures(config, std::move(input)));
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const StaticEmbeddings> embeddings,
+                            OpenEmbeddings(config));
+  return std::unique_ptr<const FeatureExtractor>(
+      new TextFeatures(config, std::move(input), std::move(embeddings)));
 }
 
 absl::StatusOr<TextFeatures> TextFeatures::FromSettings(const config::v1::TextFeatures& config) {
   PENSTOCK_RETURN_IF_ERROR(Check(config));
-  return TextFeatures(config, config.input());
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const StaticEmbeddings> embeddings,
+                            OpenEmbeddings(config));
+  return TextFeatures(config, config.input(), std::move(embeddings));
 }
 
 absl::Status TextFeatures::Extract(const FeatureRequest& request, FeatureBuffer& buffer) const {
@@ -146,7 +169,12 @@ void TextFeatures::ExtractValues(absl::Span<const absl::string_view> values,
   SurfaceCounts counts;
   size_t total = 0;
   for (const absl::string_view value : values) total += value.size();
-  const auto append = [&](absl::string_view text) { grams_.Append(text, buckets, &counts); };
+  thread_local StaticEmbeddings::Scratch tokens;
+  tokens.ids.clear();
+  const auto append = [&](absl::string_view text) {
+    if (words_ || surface_) grams_.Append(text, buckets, &counts);
+    if (embeddings_ != nullptr) embeddings_->AppendTokens(text, tokens);
+  };
   if (total <= max_bytes_) {
     for (const absl::string_view value : values) append(value);
   } else {
@@ -162,11 +190,12 @@ void TextFeatures::ExtractValues(absl::Span<const absl::string_view> values,
     if (first > 0 && left > 0) append(Tail(values[first - 1], left));
     for (size_t i = first; i < values.size(); ++i) append(values[i]);
   }
-  CountBuckets(bits_, buckets, buffer.scratch2, buffer.indices, buffer.values);
+  if (words_) CountBuckets(bits_, buckets, buffer.scratch2, buffer.indices, buffer.values);
   if (surface_) {
     const auto of_surface = counts.Values();
     buffer.dense.assign(of_surface.begin(), of_surface.end());
   }
+  if (embeddings_ != nullptr) embeddings_->AppendMean(tokens, buffer.dense);
 }
 
 absl::StatusOr<int64_t> TextFeatures::ExtractRows(absl::Span<const Tensor> inputs,
@@ -197,12 +226,25 @@ absl::StatusOr<int64_t> TextFeatures::ExtractRows(absl::Span<const Tensor> input
       "input \"", input_, "\" is missing: rows need their prompts in an input"));
 }
 
-std::string TextFeaturesMetadata(const config::v1::TextFeatures& config) {
-  return absl::StrCat(
+std::string TextFeaturesMetadata(const config::v1::TextFeatures& config,
+                                 absl::string_view embeddings_checksum) {
+  std::string metadata = absl::StrCat(
       "text/1 bits=", config.has_bits() ? config.bits() : TextFeatures::kBits,
       " character_ngrams=", config.character_ngrams(), " surface=", config.surface() ? 1 : 0,
       " max_bytes=", config.has_max_bytes() ? config.max_bytes() : TextFeatures::kMaxBytes,
       config.fold_compatibility() ? " fold_compatibility=1" : "");
+  if (config.has_embeddings()) {
+    absl::StrAppend(&metadata, " embeddings=", embeddings_checksum,
+                    config.embeddings().alone() ? " alone=1" : "");
+  }
+  return metadata;
+}
+
+absl::StatusOr<std::string> ReadTextFeaturesMetadata(const config::v1::TextFeatures& config) {
+  if (!config.has_embeddings()) return TextFeaturesMetadata(config);
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string checksum,
+                            StaticEmbeddings::Checksum(config.embeddings().folder()));
+  return TextFeaturesMetadata(config, checksum);
 }
 
 }  // namespace penstock::router

@@ -9,12 +9,15 @@
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
 #include "router_service/quality/artifact_checksum.h"
+#include "router_service/quality/artifact_metadata.h"
 
 namespace penstock::router {
 
 absl::StatusOr<std::unique_ptr<const CountGate>> CountGate::Open(const std::string& path,
-                                                                 size_t dimension) {
+                                                                 size_t dimension,
+                                                                 absl::string_view features) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, OpenArtifact(path));
+  PENSTOCK_RETURN_IF_ERROR(CheckArtifactUse(*file, path, {"count_gate", dimension, features}));
   PENSTOCK_ASSIGN_OR_RETURN(std::vector<float> bias, file->Floats("count_bias", {-1}));
   PENSTOCK_ASSIGN_OR_RETURN(std::vector<float> weight,
                             file->Floats("count_weight", {static_cast<int64_t>(bias.size()), -1}));

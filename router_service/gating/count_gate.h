@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace penstock::router {
@@ -19,10 +20,11 @@ class CountGate {
   CountGate(std::vector<float> weight, std::vector<float> bias)
       : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
-  // A file of `penstock train --count`. INVALID_ARGUMENT where it does not read `dimension`
-  // features.
+  // A file of `penstock train --count`. INVALID_ARGUMENT where it is none, or was trained on other
+  // features than these, as MakeGate has them.
   static absl::StatusOr<std::unique_ptr<const CountGate>> Open(const std::string& path,
-                                                               size_t dimension);
+                                                               size_t dimension,
+                                                               absl::string_view features = "");
 
   size_t most() const { return bias_.size(); }
   // In [1, most()], of finite features.

@@ -39,9 +39,11 @@ class Gate {
 };
 
 // `expert_names` in the pool's order: a file's experts are found by name. `feature_dimension` is
-// the extractor's.
+// the extractor's, `features` what FeaturesMetadata says of it; empty: not known. INVALID_ARGUMENT
+// for a file of another kind of gate, or one trained on other features.
 absl::StatusOr<std::unique_ptr<const Gate>> MakeGate(const config::v1::Gate& config,
                                                      const std::vector<std::string>& expert_names,
-                                                     size_t feature_dimension);
+                                                     size_t feature_dimension,
+                                                     absl::string_view features = "");
 
 }  // namespace penstock::router

@@ -22,7 +22,7 @@ PrincipalLedger::Charge PrincipalLedger::Open(absl::string_view principal, doubl
   Place(account);
   charge.account_ = &account;
   charge.rho_j_ = rho_j;
-  charge.multiplier_ = MultiplierOf(account);
+  charge.terms_ = TermsOf(account, rho_j);
   return charge;
 }
 
@@ -60,10 +60,11 @@ void PrincipalLedger::Close(Charge& charge) {
   Place(account);
 }
 
-double PrincipalLedger::Multiplier(absl::string_view principal) const {
+PrincipalLedger::Terms PrincipalLedger::TermsOf(absl::string_view principal, double rho_j) const {
   MutexLock lock(mutex_);
   const auto it = by_name_.find(principal);
-  return it == by_name_.end() ? 1 : MultiplierOf(*it->second);
+  if (it == by_name_.end() || !(rho_j > 0)) return {};
+  return TermsOf(*it->second, rho_j);
 }
 
 double PrincipalLedger::Credit(absl::string_view principal) const {
@@ -77,11 +78,17 @@ size_t PrincipalLedger::principals() const {
   return by_name_.size();
 }
 
-double PrincipalLedger::MultiplierOf(const Account& account) const {
+PrincipalLedger::Terms PrincipalLedger::TermsOf(const Account& account, double rho_j) const {
+  Terms terms;
   // Two places at least: whoever has none is not alone either.
-  if (by_name_.size() < 2) return 1;
-  const double debt = std::max(0.0, account.pending - account.credit);
-  return std::exp(std::min(debt / kWidth, kMostExponent));
+  if (by_name_.size() < 2) return terms;
+  const double debt = std::max(0.0, account.pending - account.credit - kSlack);
+  const double most = std::log(kNearMultiplier);
+  const double near = std::min(debt / kWidth, most);
+  const double far = std::max(0.0, debt - kFarDebt) / kFarWidth;
+  terms.multiplier = std::exp(std::min(near + far, kMostExponent));
+  if (near >= most) terms.headroom_j = kFitting * rho_j;
+  return terms;
 }
 
 PrincipalLedger::Account& PrincipalLedger::AccountOf(absl::string_view principal) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <list>
 #include <string>
 
@@ -10,28 +11,41 @@
 
 namespace penstock::router {
 
-// What bounds the joules that one principal can make a shared budget spend, however its prompts look to
-// the router (text that pushes any request to the dearest model: Shafran et al., Rerouting LLM Routers,
-// arXiv:2501.01818). One price keeps the sum and not the parts, so each principal p has its own credit,
-// in requests' worth of rho, the joules that a request may take on the mean:
-//   credit_p = min(50, credit_p + 1.25 - a / rho)     per settled request of a joules, from 0
-//   price_p  = price * exp(max(0, -credit_p) / 20)
-// What is in flight counts as what it holds, so that many at once are no way around it. In the long
-// run a principal whose price can make it cheaper takes at most 1.25 rho a request; one that takes no
-// more than that on the mean of any stretch of its requests never pays more than the others do. The
-// only principal there is pays the price alone: it is the budget. Against a price of 0 nothing is done,
-// since then there is enough for all.
+// What bounds the joules that one principal can make a shared budget spend, however its prompts
+// look to the router (text that pushes any request to the dearest model: Shafran et al., Rerouting
+// LLM Routers, arXiv:2501.01818). One price keeps the sum and not the parts, so each principal p
+// has its own credit, in requests' worth of rho, the joules that a request may take on the mean:
+//   credit_p = min(75, credit_p + 1.1 - a / rho)   per settled request of a joules, from 0
+//   debt_p   = max(0, -credit_p - 25)
+//   price_p  = price * min(4, exp(debt_p / 8)) * exp(max(0, debt_p - 100) / 20)
+// and where the second factor is 4 (a debt of 11), nothing dearer than the cheapest answer may take
+// more than .75 rho: a price alone does not say how much it leaves, and one that surely leaves
+// little leaves the worst experts to an honest principal, for as long as one very long answer is
+// paid off. The third factor is for what no headroom takes out (mandatory experts).
+// The 25 are for chance: joules of answers are heavy-tailed, and a sum of n of them lies about
+// sqrt(n) off, which no allowance in proportion to n covers while n is small.
+// What is in flight counts as what it holds, so that many at once are no way around it. In n
+// requests from its first, a principal takes at most 1.1 n + 36 requests' worth and what its last
+// answers took beyond. One that takes no more than 1.1 n + 25 in any n successive requests never
+// pays more than the others do. The only principal there is pays the price alone: it is the budget.
 //
-// At most `capacity` principals are known. The one that was active longest ago makes room for a new
-// one, but only if it has nothing in flight and no debt: it comes back with 0, which is no more than
-// it left with. Where all are in debt or in flight, those without a place share one account, and the
-// first of them that gets a place takes over what that account owes. Thread-safe, O(1) a request,
-// deterministic in the order of its calls.
+// At most `capacity` principals are known. The one that was active longest ago makes room for a
+// new one, but only if it has nothing in flight and owes nothing: it comes back with 0, which is no
+// more than it left with. Where all owe or have something in flight, those without a place share
+// one account, and the first of them that gets a place takes over what that account owes.
+// Thread-safe, O(1) a request, deterministic in the order of its calls.
 class PrincipalLedger {
  public:
-  static constexpr double kAllowance = 1.25;
-  static constexpr double kDepth = 50;
-  static constexpr double kWidth = 20;
+  static constexpr double kAllowance = 1.1;
+  static constexpr double kDepth = 75;
+  static constexpr double kSlack = 25;
+  static constexpr double kWidth = 8;
+  static constexpr double kNearMultiplier = 4;
+  // Of rho. Below the allowance, so that debts are paid.
+  static constexpr double kFitting = 0.75;
+  // From this debt on the price rises again.
+  static constexpr double kFarDebt = 100;
+  static constexpr double kFarWidth = 20;
   static constexpr size_t kCapacity = 4096;
 
   // `capacity` below 2 is taken for 2.
@@ -41,11 +55,18 @@ class PrincipalLedger {
   struct Account;
 
  public:
+  // What a principal is told when a request of it arrives.
+  struct Terms {
+    double multiplier = 1;  // what it pays over the others, in [1, e^30]
+    // What anything dearer than the cheapest answer may take.
+    double headroom_j = std::numeric_limits<double>::infinity();
+  };
+
   // One request on the account of its principal: opened, held for, then settled or forgotten, once.
   class Charge {
    public:
-    // What its principal pays over the others, at its arrival, in [1, e^30].
-    double multiplier() const { return multiplier_; }
+    double multiplier() const { return terms_.multiplier; }
+    double headroom_j() const { return terms_.headroom_j; }
 
    private:
     friend class PrincipalLedger;
@@ -53,7 +74,7 @@ class PrincipalLedger {
     double rho_j_ = 0;
     double held_j_ = 0;
     double pending_ = 0;  // of the account's
-    double multiplier_ = 1;
+    Terms terms_;
   };
 
   // A request arrives. `rho_j` not above 0 (a budget that has nothing to give): it is not counted.
@@ -65,8 +86,8 @@ class PrincipalLedger {
   // It never ran.
   void Forget(Charge& charge);
 
-  // What a request of this principal would pay that arrived at this moment.
-  double Multiplier(absl::string_view principal) const;
+  // What a request of this principal would be told that arrived at this moment.
+  Terms TermsOf(absl::string_view principal, double rho_j) const;
   // In requests' worth; 0 for one that is not known.
   double Credit(absl::string_view principal) const;
   size_t principals() const;
@@ -83,7 +104,7 @@ class PrincipalLedger {
   };
 
   Account& AccountOf(absl::string_view principal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  double MultiplierOf(const Account& account) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Terms TermsOf(const Account& account, double rho_j) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(Charge& charge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Into the list where it belongs, as the most recent.
   void Place(Account& account) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "router_service/learning/logistic_heads.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/linear/logistic_heads.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
 
 namespace penstock::router {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 
 namespace penstock::router {
 

@@ -68,11 +68,24 @@ std::string FormatTrainReport(const TrainReport& report) {
                           expert.quality, expert.mean_cost, expert.fit.brier, expert.fit.ece,
                           expert.fit.log_loss, expert.l2, expert.tau);
   }
+  absl::StrAppend(&text,
+                  "  (on held-out rows. quality: share right; ", unit,
+                  ": mean of an answer. Of the predicted P(right), 0 being best:\n"
+                  "  brier: mean squared error; ece: how far off it is on the mean, in 15 groups of equal "
+                  "size;\n"
+                  "  logloss: in nats. Of the fit: l2: penalty that the folds chose; tau: what scores are "
+                  "divided by)\n");
   absl::StrAppendFormat(&text, "\n%-20s %8s %8s %12s\n", "policy", "quality", "+-", unit);
   for (const PolicyReport& policy : report.policies) {
     absl::StrAppendFormat(&text, "%-20s %8.4f %8.4f %12.4g\n", policy.name, policy.quality,
                           policy.standard_error, policy.mean_cost);
   }
+  absl::StrAppend(&text,
+                  "  (whom each would ask, and what comes of it. gate: its largest score; "
+                  "quality_argmax: the largest\n"
+                  "  predicted P(right); best_single: the best on training rows; ",
+                  report.partial ? "logged: who was asked" : "oracle: who is right",
+                  "; +-: standard error)\n");
   absl::StrAppend(&text, "gate: ");
   if (!report.partial) absl::StrAppendFormat(&text, "regret %.4f, ", report.regret);
   absl::StrAppendFormat(&text, "minus random %.4f +- %.4f, l2 %.2g\n", report.gate_minus_random,
@@ -95,6 +108,10 @@ std::string FormatTrainReport(const TrainReport& report) {
       absl::StrAppendFormat(&text, "%12.4g %12.4g %8.4f %8.4f %8.4f\n", point.budget, point.cost,
                             point.quality, point.hull_quality, point.oracle_quality);
     }
+    absl::StrAppend(&text, "  (", unit,
+                    " of a request. quality: as routed at one price; hull: the best mixture of two experts "
+                    "for\n"
+                    "  what was spent, whatever the request; oracle: as if who is right were known)\n");
   }
   for (const CascadePairReport& pair : report.cascades) {
     absl::StrAppendFormat(&text, "\ncascade %s -> %s: brier %.4f and %.4f, ece %.4f and %.4f\n",

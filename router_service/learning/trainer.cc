@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
+#include "router_service/features/feature_extractor.h"
 #include "router_service/gating/expert_columns.h"
 #include "router_service/gating/gate.h"
 #include "router_service/gating/minimum_k.h"
@@ -22,12 +23,12 @@
 #include "router_service/learning/cascades/cascade_training.h"
 #include "router_service/learning/gate_targets.h"
 #include "router_service/learning/gates/gate_comparison.h"
-#include "router_service/learning/logged_policies.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/logistic_heads.h"
+#include "router_service/learning/linear/softmax_regression.h"
 #include "router_service/learning/outcome_table.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/logged_policies.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
-#include "router_service/learning/softmax_regression.h"
 #include "router_service/learning/table_split.h"
 
 namespace penstock::router {
@@ -189,7 +190,9 @@ class Writer {
       : options_(options), experts_(static_cast<int64_t>(table.experts.size())), report_(report) {
     metadata_["experts"] = ExpertsMetadata(table.experts);
     const config::v1::TensorPooling& pooling = options.features.tensor_pooling();
-    metadata_["features"] = table.dimension == 0 ? "none" : "tensor_pooling";
+    // Of a table that has z itself, nobody knows what it was made by.
+    const bool made = options.features.kind_case() != config::v1::Features::KIND_NOT_SET;
+    if (made || table.dimension == 0) metadata_["features"] = FeaturesMetadata(options.features);
     metadata_["features_input"] = pooling.input();
     metadata_["features_cells"] = absl::StrCat(pooling.cells());
     metadata_["dimension"] = absl::StrCat(table.dimension);

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "common/net/open_streams.h"
-#include "common/net/server_rpc.h"
+#include "common/net/oip/open_streams.h"
+#include "common/net/rpc/server_rpc.h"
 #include "router_service/recording/decision_log.h"
 
 namespace penstock::router {

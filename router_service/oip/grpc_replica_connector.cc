@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/net/oip_control_client.h"
+#include "common/net/oip/oip_control_client.h"
 #include "common/status_macros.h"
 #include "penstock/v1/expert_control.pb.h"
 

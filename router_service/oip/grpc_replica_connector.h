@@ -6,8 +6,8 @@
 #include <string>
 
 #include "common/mutex.h"
-#include "common/net/client_queues.h"
-#include "common/net/grpc_infer_target.h"
+#include "common/net/oip/grpc_infer_target.h"
+#include "common/net/rpc/client_queues.h"
 #include "router_service/pools/replica_connector.h"
 
 namespace penstock::router {

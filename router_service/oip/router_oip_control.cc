@@ -18,11 +18,6 @@ CallerIdentity Identify(const ControlContext& context) {
   return IdentifyCaller(context.metadata, context.caller);
 }
 
-absl::Status NotLoaded(const Pool& pool) {
-  return absl::UnavailableError(
-      absl::StrCat("pool ", pool.name(), " is loading: ", pool.NotReadyBecause()));
-}
-
 void Describe(const std::vector<PoolContract::Tensor>& tensors, bool batched,
               google::protobuf::RepeatedPtrField<inference::ModelMetadataResponse::TensorMetadata>&
                   out) {
@@ -108,7 +103,7 @@ void RouterOipControl::ModelMetadata(const ControlContext& context,
                                      ControlDone done) {
   const auto pool = FindPool(catalogue_, request.name(), request.version(), Identify(context));
   if (!pool.ok() || (*pool)->rooms == nullptr) {
-    done(pool.ok() ? NotLoaded(**pool) : pool.status());
+    done(pool.ok() ? (*pool)->NotReady() : pool.status());
     return;
   }
   const PoolContract& contract = (*pool)->rooms->contract;
@@ -125,7 +120,7 @@ void RouterOipControl::ModelConfig(const ControlContext& context,
                                    inference::ModelConfigResponse& response, ControlDone done) {
   const auto pool = FindPool(catalogue_, request.name(), request.version(), Identify(context));
   if (!pool.ok() || (*pool)->rooms == nullptr) {
-    done(pool.ok() ? NotLoaded(**pool) : pool.status());
+    done(pool.ok() ? (*pool)->NotReady() : pool.status());
     return;
   }
   const PoolContract& contract = (*pool)->rooms->contract;
@@ -173,7 +168,8 @@ void RouterOipControl::RepositoryIndex(const ControlContext& context,
     auto& model = *response.add_models();
     model.set_name(pool->name());
     model.set_version(Pool::kVersion);
-    model.set_state(ready ? "READY" : pool->rooms == nullptr ? "LOADING" : "UNAVAILABLE");
+    const bool loading = pool->rooms == nullptr && pool->unusable_because.empty();
+    model.set_state(ready ? "READY" : loading ? "LOADING" : "UNAVAILABLE");
     if (!ready) model.set_reason(pool->NotReadyBecause());
   }
   done(absl::OkStatus());

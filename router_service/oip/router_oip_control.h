@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/net/oip_control.h"
+#include "common/net/oip/oip_control.h"
 #include "router_service/oip/router_readiness.h"
 #include "router_service/pools/pool_catalogue.h"
 

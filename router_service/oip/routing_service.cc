@@ -2,11 +2,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/net/grpc_status.h"
-#include "common/net/rpc_service.h"
+#include "common/net/rpc/rpc_service.h"
 #include "common/status_macros.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/dispatch/caller_identity.h"
-#include "router_service/dispatch/exploration.h"
+#include "router_service/dispatch/choice/exploration.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/guards/score_precision.h"
 #include "router_service/oip/pool_status.h"

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "router_service/dispatch/request_pipeline.h"
-#include "router_service/dispatch/shadow_trials.h"
+#include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/oip/decision_stream.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pools/pool_catalogue.h"

@@ -78,10 +78,9 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
     return absl::InvalidArgumentError(absl::StrCat("budget.amount is ", budget.amount(),
                                                    ", wanted a finite number of at least 0"));
   }
-  if (budget.resource() != Budget::JOULES && budget.per() == Budget::REQUEST) {
+  if (budget.resource() == Budget::REQUESTS && budget.per() == Budget::REQUEST) {
     return absl::InvalidArgumentError(
-        absl::StrCat("budget.per is REQUEST, which only JOULES can have; ",
-                     Budget::Resource_Name(budget.resource()), " need SECOND, HOUR or DAY"));
+        "budget.per is REQUEST, which REQUESTS cannot have: they need SECOND, HOUR or DAY");
   }
   if (budget.bound_tenants() && (budget.resource() != Budget::JOULES || !budget.tenant().empty())) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -105,16 +104,19 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
   auto [it, added] = entries_.try_emplace(key);
   Entry& entry = it->second;
   entry.budget = budget;
-  if (budget.resource() != Budget::JOULES) {
+  if (budget.resource() != Budget::JOULES && budget.per() != Budget::REQUEST) {
     const std::string name =
         absl::StrCat(pool, "/", budget.tenant(), "/", Budget::Resource_Name(budget.resource()), "/",
                      Budget::Per_Name(budget.per()));
     entry.window = std::make_shared<WindowBudget>(clock_, ledger_, name, budget);
-  } else if (entry.joules != nullptr) {
-    entry.joules->Change(budget);
-  } else {
-    entry.joules = std::make_shared<JouleBudget>(clock_, budget, options_);
-    entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
+  }
+  if (entry.priced != nullptr) {
+    entry.priced->Change(budget);
+  } else if (budget.resource() != Budget::REQUESTS) {
+    entry.priced = std::make_shared<PricedBudget>(clock_, budget, options_);
+    if (budget.resource() == Budget::JOULES) {
+      entry.priced->SetIdleWatts(IdleWatts(std::get<0>(key)));
+    }
   }
   // Prices that are not learnt stay as they are: the same requests get the same decisions.
   if (!budget.bound_tenants() || !options_.learning) {
@@ -133,15 +135,14 @@ BudgetPacer::PoolSets BudgetPacer::SetsOf(const std::string& pool) const {
       const auto& [of_pool, of_tenant, resource, per] = key;
       if (!of_pool.empty() && of_pool != pool) continue;
       if (!of_tenant.empty() && of_tenant != tenant) continue;
-      if (entry.joules != nullptr) {
-        set->joules.push_back(entry.joules);
+      if (entry.priced != nullptr) {
+        set->priced.push_back(entry.priced);
         set->ledgers.push_back(entry.ledger);
+        set->priced_names.push_back(Describe(of_pool, entry.budget));
       }
       if (entry.window != nullptr) {
         set->windows.push_back(entry.window);
         set->window_names.push_back(Describe(of_pool, entry.budget));
-      } else {
-        set->joule_names.push_back(Describe(of_pool, entry.budget));
       }
     }
     if (std::all_of(set->ledgers.begin(), set->ledgers.end(),
@@ -203,13 +204,13 @@ absl::StatusOr<Reservation> BudgetPacer::OpenNow(absl::string_view pool, absl::s
   std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
   Reservation reservation;
   // A journal tells of what no budget binds as well.
-  const bool bound = !set->joules.empty() || !set->windows.empty();
+  const bool bound = !set->priced.empty() || !set->windows.empty();
   if (!bound && order_ == nullptr) return reservation;
   // A refused request leaves nothing behind, but at the budget that refused it: there it counts as
   // one that cost nothing, so that a mean per request recovers.
   size_t opened = 0;
   const auto undo = [&] {
-    for (size_t i = 0; i < opened; ++i) set->joules[i]->Forget();
+    for (size_t i = 0; i < opened; ++i) set->priced[i]->Forget();
     for (size_t i = 0; i < reservation.windows_.size(); ++i) {
       set->windows[i]->GiveBack(reservation.windows_[i]);
     }
@@ -226,16 +227,16 @@ absl::StatusOr<Reservation> BudgetPacer::OpenNow(absl::string_view pool, absl::s
     }
     reservation.windows_.push_back(hold);
   }
-  for (; opened < set->joules.size(); ++opened) {
-    if (set->joules[opened]->Open()) continue;
+  for (; opened < set->priced.size(); ++opened) {
+    if (set->priced[opened]->Open()) continue;
     undo();
-    return ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[opened]),
-                          set->joules[opened]->retry_after());
+    return ExhaustedError(absl::StrCat("budget spent: ", set->priced_names[opened]),
+                          set->priced[opened]->retry_after());
   }
   for (size_t i = 0; i < set->ledgers.size(); ++i) {
     PrincipalLedger::Charge& charge = reservation.charges_.emplace_back();
     if (set->ledgers[i] == nullptr) continue;
-    charge = set->ledgers[i]->Open(tenant, set->joules[i]->JoulesPerRequest());
+    charge = set->ledgers[i]->Open(tenant, set->priced[i]->JoulesPerRequest());
   }
   reservation.budgets_ = std::move(set);
   return reservation;
@@ -259,20 +260,34 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
                                     set->windows[i]->window_left());
     }
   }
+  const bool window_spent = quote.headroom_j <= 0;
   double shared = 0;
-  for (size_t i = 0; i < set->joules.size(); ++i) {
-    const double price = set->joules[i]->price();
-    const bool bounded = i < set->ledgers.size() && set->ledgers[i] != nullptr;
-    shared += price;
-    quote.price_per_joule += price * (bounded ? set->ledgers[i]->Multiplier(tenant) : 1);
-    quote.headroom_j = std::min(quote.headroom_j, set->joules[i]->HeadroomOfNext());
-    if (!set->joules[i]->CanOpen()) {
-      quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->joule_names[i]),
-                                    set->joules[i]->retry_after());
+  double least = quote.headroom_j;
+  for (size_t i = 0; i < set->priced.size(); ++i) {
+    PricedBudget& budget = *set->priced[i];
+    const double price = budget.price();
+    const double headroom = budget.HeadroomOfNext();
+    least = std::min(least, headroom);
+    if (budget.resource() == Resource::kJoules) {
+      PrincipalLedger::Terms own;
+      if (i < set->ledgers.size() && set->ledgers[i] != nullptr) {
+        own = set->ledgers[i]->TermsOf(tenant, budget.JoulesPerRequest());
+      }
+      shared += price;
+      quote.price_per_joule += price * own.multiplier;
+      quote.headroom_j = std::min({quote.headroom_j, headroom, own.headroom_j});
+    } else {
+      ResourceTerms& terms = quote.others[budget.resource()];
+      terms.price += price;
+      terms.headroom = window_spent ? 0 : std::min(terms.headroom, headroom);
+    }
+    if (!budget.CanOpen()) {
+      quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->priced_names[i]),
+                                    budget.retry_after());
     }
   }
   if (shared > 0) quote.price_multiplier = quote.price_per_joule / shared;
-  quote.cheapest_only = quote.headroom_j <= 0;
+  quote.cheapest_only = least <= 0;
   return quote;
 }
 
@@ -292,11 +307,11 @@ std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
     v1::BudgetStatus& status = list.emplace_back();
     status.set_pool(std::get<0>(key));
     *status.mutable_budget() = entry.budget;
-    if (entry.joules != nullptr) {
-      status.set_spent(entry.joules->spent());
-      status.set_remaining(entry.joules->remaining());
-      status.set_price(entry.joules->price());
-      SetDuration(entry.joules->window_left(), status.mutable_window_left());
+    if (entry.priced != nullptr) status.set_price(entry.priced->price());
+    if (entry.window == nullptr) {
+      status.set_spent(entry.priced->spent());
+      status.set_remaining(entry.priced->remaining());
+      SetDuration(entry.priced->window_left(), status.mutable_window_left());
     } else {
       status.set_spent(entry.window->spent());
       status.set_remaining(entry.window->remaining());
@@ -308,7 +323,9 @@ std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
 
 double BudgetPacer::PricePerJoule(absl::string_view pool) const {
   double price = 0;
-  for (const auto& budget : Find(pool, {})->joules) price += budget->price();
+  for (const auto& budget : Find(pool, {})->priced) {
+    if (budget->resource() == Resource::kJoules) price += budget->price();
+  }
   return price;
 }
 
@@ -332,7 +349,8 @@ void BudgetPacer::SetIdleWatts(absl::string_view pool, double watts) {
   MutexLock lock(mutex_);
   idle_watts_[std::string(pool)] = watts;
   for (const auto& [key, entry] : entries_) {
-    if (entry.joules != nullptr) entry.joules->SetIdleWatts(IdleWatts(std::get<0>(key)));
+    if (entry.budget.resource() != Budget::JOULES) continue;
+    entry.priced->SetIdleWatts(IdleWatts(std::get<0>(key)));
   }
 }
 

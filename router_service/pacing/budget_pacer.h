@@ -17,7 +17,7 @@
 #include "penstock/config/v1/router.pb.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/guards/principal_ledger.h"
-#include "router_service/pacing/joule_budget.h"
+#include "router_service/pacing/priced_budget.h"
 #include "router_service/pacing/pacer_journal.h"
 #include "router_service/pacing/pacer_order.h"
 #include "router_service/pacing/pacing_options.h"
@@ -26,7 +26,7 @@
 
 namespace penstock::router {
 
-// What does a joule cost now, and may I spend? Budgets of pools, tenants and the platform; several
+// What do a joule, a dollar and an accelerator second cost now, and may I spend? Budgets of pools, tenants and the platform; several
 // can bind one request, and their prices add up. Thread-safe. The request path takes short locks
 // only.
 class BudgetPacer {
@@ -53,6 +53,7 @@ class BudgetPacer {
     double price_per_joule = 0;
     double price_multiplier = 1;  // as Reservation's
     double headroom_j = 0;
+    OtherTerms others;
     bool cheapest_only = false;
     absl::Status status;  // RESOURCE_EXHAUSTED: Open would refuse
   };
@@ -71,9 +72,10 @@ class BudgetPacer {
   using Key = std::tuple<std::string, std::string, int, int>;  // pool, tenant, resource, per
   struct Entry {
     config::v1::Budget budget;
-    std::shared_ptr<JouleBudget> joules;      // either
+    std::shared_ptr<PricedBudget> priced;     // null: of requests
     std::shared_ptr<PrincipalLedger> ledger;  // beside it; null: tenants are not bounded
-    std::shared_ptr<WindowBudget> window;     // or
+    // Counts what routers share; null: of joules, or a mean per request.
+    std::shared_ptr<WindowBudget> window;
   };
   struct PoolSets {
     std::shared_ptr<const BudgetSet> everybody;

@@ -6,13 +6,20 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "router_service/pacing/resource.h"
 
 namespace penstock::router {
 
-// What a decision could have done: its worth (value * quality) and its joules.
+// What a decision could have done: its worth (value * quality) and its joules; of the other
+// resources, what Reservation tells their budgets of. A table knows one resource: `energy_j` is then
+// the amount of that one.
 struct PricedOption {
   double quality = 0;
   double energy_j = 0;
+  double accelerator_seconds = 0;
+  double dollars = 0;
+
+  Amounts amounts() const { return {energy_j, accelerator_seconds, dollars}; }
 };
 
 // One decision of the past: what it would take at any price. Small, because a solver copies 512 of

@@ -6,6 +6,23 @@
 #include <utility>
 
 namespace penstock::router {
+namespace {
+
+bool None(const Amounts& amounts) {
+  return !(amounts.energy_j > 0) && !(amounts.accelerator_seconds > 0) && !(amounts.dollars > 0);
+}
+
+template <typename To>
+void WriteOthers(const Amounts& amounts, To& to) {
+  for (const Resource resource : kOtherResources) {
+    if (!(amounts[resource] > 0)) continue;
+    v1::ResourceAmount& amount = *to.Add();
+    amount.set_resource(ConfigOf(resource));
+    amount.set_amount(amounts[resource]);
+  }
+}
+
+}  // namespace
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this != &other) {
@@ -16,7 +33,7 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
     settled_ = std::move(other.settled_);
     windows_ = std::move(other.windows_);
     charges_ = std::move(other.charges_);
-    held_j_ = other.held_j_;
+    held_ = other.held_;
     first_hold_j_ = other.first_hold_j_;
     metered_j_ = other.metered_j_;
     soft_window_spent_ = other.soft_window_spent_;
@@ -30,8 +47,8 @@ void Reservation::Release() {
   if (budgets_ == nullptr) return;
   PacerOperation operation(order_.get());
   if (operation.event() != nullptr) operation.event()->mutable_release()->set_request(request_);
-  for (const auto& budget : budgets_->joules) {
-    budget->GiveBack(held_j_);
+  for (const auto& budget : budgets_->priced) {
+    budget->GiveBack(held_[budget->resource()]);
     budget->Forget();
   }
   for (size_t i = 0; i < windows_.size(); ++i) budgets_->windows[i]->GiveBack(windows_[i]);
@@ -41,18 +58,32 @@ void Reservation::Release() {
   budgets_ = nullptr;
 }
 
-double Reservation::price() const {
+bool Reservation::Prices(Resource resource) const {
+  const BudgetSet* const budgets = budgets_ != nullptr ? budgets_.get() : settled_.get();
+  return std::any_of(budgets->priced.begin(), budgets->priced.end(),
+                     [&](const auto& budget) { return budget->resource() == resource; });
+}
+
+double Reservation::PriceOf(Resource resource) const {
+  const BudgetSet* const budgets = budgets_ != nullptr ? budgets_.get() : settled_.get();
   double price = 0;
-  for (size_t i = 0; i < budgets_->joules.size(); ++i) {
-    price += budgets_->joules[i]->price() * Multiplier(i);
+  for (size_t i = 0; i < budgets->priced.size(); ++i) {
+    if (budgets->priced[i]->resource() != resource) continue;
+    price += budgets->priced[i]->price() * Multiplier(i);
   }
   return price;
 }
 
-double Reservation::headroom() const {
+double Reservation::HeadroomOf(Resource resource) const {
   if (soft_window_spent_) return 0;
   double headroom = std::numeric_limits<double>::infinity();
-  for (const auto& budget : budgets_->joules) headroom = std::min(headroom, budget->Headroom());
+  for (const auto& budget : budgets_->priced) {
+    if (budget->resource() == resource) headroom = std::min(headroom, budget->Headroom());
+  }
+  // Only joules have ledgers.
+  if (resource == Resource::kJoules) {
+    for (const auto& charge : charges_) headroom = std::min(headroom, charge.headroom_j());
+  }
   return headroom;
 }
 
@@ -60,11 +91,17 @@ BudgetTerms Reservation::terms() const {
   BudgetTerms terms;
   if (budgets_ == nullptr) return terms;
   PacerOperation operation(order_.get());
-  terms.price_per_joule = price();
+  terms.price_per_joule = PriceOf(Resource::kJoules);
   double shared = 0;
-  for (size_t i = 0; i < charges_.size(); ++i) shared += budgets_->joules[i]->price();
+  for (size_t i = 0; i < charges_.size(); ++i) {
+    const PricedBudget& budget = *budgets_->priced[i];
+    if (budget.resource() == Resource::kJoules) shared += budget.price();
+  }
   if (shared > 0) terms.price_multiplier = terms.price_per_joule / shared;
-  terms.headroom_j = headroom();
+  terms.headroom_j = HeadroomOf(Resource::kJoules);
+  for (const Resource resource : kOtherResources) {
+    if (Prices(resource)) terms.others[resource] = {PriceOf(resource), HeadroomOf(resource)};
+  }
   terms.sequence = operation.sequence();
   if (operation.event() != nullptr) {
     v1::PriceView& view = *operation.event()->mutable_view();
@@ -72,128 +109,150 @@ BudgetTerms Reservation::terms() const {
     view.set_price_per_joule(terms.price_per_joule);
     view.set_price_multiplier(terms.price_multiplier);
     view.set_headroom_j(terms.headroom_j);
+    for (const Resource resource : kOtherResources) {
+      if (!Prices(resource)) continue;
+      v1::ResourceTerms& other = *view.add_others();
+      other.set_resource(ConfigOf(resource));
+      other.set_price(terms.others[resource].price);
+      other.set_headroom(terms.others[resource].headroom);
+    }
   }
   return terms;
 }
 
-void Reservation::HoldCharges(double energy_j) {
+bool Reservation::cheapest_only() const {
+  const BudgetTerms now = terms();
+  return now.headroom_j <= 0 || now.others.accelerator_seconds.headroom <= 0 ||
+         now.others.dollars.headroom <= 0;
+}
+
+void Reservation::NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused,
+                           PacerOperation& operation) const {
+  if (operation.event() == nullptr) return;
+  v1::JouleHold& hold = *operation.event()->mutable_hold();
+  hold.set_request(request_);
+  hold.set_energy_j(amounts.energy_j);
+  WriteOthers(amounts, *hold.mutable_others());
+  hold.set_kind(kind);
+  hold.set_refused(refused);
+}
+
+void Reservation::Hold(const Amounts& amounts) {
+  if (budgets_ == nullptr || None(amounts)) return;
+  PacerOperation operation(order_.get());
+  NoteHold(amounts, v1::JouleHold::ALWAYS, false, operation);
+  HoldNow(amounts);
+}
+
+void Reservation::CountHold(const Amounts& amounts) {
   for (size_t i = 0; i < charges_.size(); ++i) {
-    if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Hold(charges_[i], energy_j);
+    if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Hold(charges_[i], amounts.energy_j);
   }
+  if (held_.energy_j == 0) first_hold_j_ = amounts.energy_j;
+  held_ += amounts;
 }
 
-bool Reservation::cheapest_only() const { return headroom_j() <= 0; }
+void Reservation::HoldNow(const Amounts& amounts) {
+  for (const auto& budget : budgets_->priced) {
+    const double amount = amounts[budget->resource()];
+    if (amount > 0) budget->Hold(amount);
+  }
+  CountHold(amounts);
+}
 
-void Reservation::Hold(double energy_j) {
-  if (budgets_ == nullptr || !(energy_j > 0)) return;
+bool Reservation::TryHold(const Amounts& amounts) {
+  if (budgets_ == nullptr || None(amounts)) return true;
   PacerOperation operation(order_.get());
-  if (operation.event() != nullptr) {
-    v1::JouleHold& hold = *operation.event()->mutable_hold();
-    hold.set_request(request_);
-    hold.set_energy_j(energy_j);
-  }
-  HoldNow(energy_j);
-}
-
-void Reservation::HoldNow(double energy_j) {
-  for (const auto& budget : budgets_->joules) budget->Hold(energy_j);
-  HoldCharges(energy_j);
-  if (held_j_ == 0) first_hold_j_ = energy_j;
-  held_j_ += energy_j;
-}
-
-bool Reservation::TryHold(double energy_j) {
-  if (budgets_ == nullptr || !(energy_j > 0)) return true;
-  PacerOperation operation(order_.get());
-  const bool held = TryHoldNow(energy_j);
-  if (operation.event() != nullptr) {
-    v1::JouleHold& hold = *operation.event()->mutable_hold();
-    hold.set_request(request_);
-    hold.set_energy_j(energy_j);
-    hold.set_kind(v1::JouleHold::IF_COVERED);
-    hold.set_refused(!held);
-  }
+  const bool held = TryHoldNow(amounts);
+  NoteHold(amounts, v1::JouleHold::IF_COVERED, !held, operation);
   return held;
 }
 
-bool Reservation::TryHoldNow(double energy_j) {
+bool Reservation::TryHoldNow(const Amounts& amounts) {
   if (soft_window_spent_) return false;
-  const auto& joules = budgets_->joules;
-  for (size_t i = 0; i < joules.size(); ++i) {
-    if (joules[i]->TryHold(energy_j)) continue;
-    while (i-- > 0) joules[i]->GiveBack(energy_j);
+  const auto& priced = budgets_->priced;
+  // What takes nothing of a resource is covered by its budgets, whatever they have left.
+  for (size_t i = 0; i < priced.size(); ++i) {
+    const double amount = amounts[priced[i]->resource()];
+    if (!(amount > 0) || priced[i]->TryHold(amount)) continue;
+    while (i-- > 0) {
+      const double held = amounts[priced[i]->resource()];
+      if (held > 0) priced[i]->GiveBack(held);
+    }
     return false;
   }
-  HoldCharges(energy_j);
-  if (held_j_ == 0) first_hold_j_ = energy_j;
-  held_j_ += energy_j;
+  CountHold(amounts);
   return true;
 }
 
 void Reservation::Metered(double energy_j) {
-  if (budgets_ == nullptr || !(energy_j > held_j_)) return;
+  if (budgets_ == nullptr || !(energy_j > held_.energy_j)) return;
   PacerOperation operation(order_.get());
-  if (operation.event() != nullptr) {
-    v1::JouleHold& hold = *operation.event()->mutable_hold();
-    hold.set_request(request_);
-    hold.set_energy_j(energy_j);
-    hold.set_kind(v1::JouleHold::METERED);
-  }
+  NoteHold({energy_j, 0, 0}, v1::JouleHold::METERED, false, operation);
   if (!(first_hold_j_ > 0)) {
-    HoldNow(energy_j);
+    HoldNow({energy_j, 0, 0});
     return;
   }
   const double step = first_hold_j_ / 2;
-  const double steps = std::ceil((energy_j - held_j_) / step);
-  HoldNow(steps * step);
+  const double steps = std::ceil((energy_j - held_.energy_j) / step);
+  HoldNow({steps * step, 0, 0});
   metered_j_ += steps * step;
 }
 
-void Reservation::RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k,
-                                 bool follow_up) {
-  for (DueLevel& level : NoteOptions(sunk_j, options, k, follow_up)) level.Find();
+void Reservation::RecordDecision(const Amounts& sunk, absl::Span<const PricedOption> options,
+                                 size_t k, bool follow_up) {
+  for (DueLevel& level : NoteOptions(sunk, options, k, follow_up)) level.Find();
 }
 
-std::vector<DueLevel> Reservation::NoteOptions(double sunk_j,
+std::vector<DueLevel> Reservation::NoteOptions(const Amounts& sunk,
                                                absl::Span<const PricedOption> options, size_t k,
                                                bool follow_up) {
   std::vector<DueLevel> due;
   const BudgetSet* const budgets = budgets_ != nullptr ? budgets_.get() : settled_.get();
-  if (budgets == nullptr || budgets->joules.empty()) return due;
+  if (budgets == nullptr || budgets->priced.empty()) return due;
   PacerOperation operation(order_.get());
   if (operation.event() != nullptr) {
     v1::OptionsNoted& noted = *operation.event()->mutable_options();
     noted.set_request(request_);
-    noted.set_sunk_j(sunk_j);
+    noted.set_sunk_j(sunk.energy_j);
     for (const PricedOption& option : options) {
       noted.add_worth(option.quality);
       noted.add_energy_j(option.energy_j);
     }
     noted.set_max_experts(static_cast<uint32_t>(k));
     noted.set_follow_up(follow_up);
+    WriteOthers(sunk, *noted.mutable_sunk_others());
+    for (const Resource resource : kOtherResources) {
+      if (!Prices(resource)) continue;
+      v1::ResourceColumn& column = *noted.add_others();
+      column.set_resource(ConfigOf(resource));
+      for (const PricedOption& option : options) column.add_amount(option.amounts()[resource]);
+    }
   }
-  double total = 0;
-  for (size_t i = 0; i < budgets->joules.size(); ++i) {
-    total += budgets->joules[i]->price() * Multiplier(i);
+  Amounts prices;
+  for (const Resource resource : {Resource::kJoules, kOtherResources[0], kOtherResources[1]}) {
+    prices[resource] = PriceOf(resource);
   }
   std::vector<PricedOption> repriced;
-  for (size_t i = 0; i < budgets->joules.size(); ++i) {
-    JouleBudget& budget = *budgets->joules[i];
+  for (size_t i = 0; i < budgets->priced.size(); ++i) {
+    PricedBudget& budget = *budgets->priced[i];
+    const Resource resource = budget.resource();
     const double multiplier = Multiplier(i);
-    const double others = std::max(0.0, total - budget.price() * multiplier);
-    bool level_is_due = false;
-    if (multiplier == 1) {
-      level_is_due = budget.Note(DecisionTable(sunk_j, options, k, others, follow_up));
-    } else {
-      // value - (m l + others) j orders options as value / m - (l + others / m) j does: the level
-      // is solved for knowing that this one will pay m times it.
-      repriced.assign(options.begin(), options.end());
-      for (PricedOption& option : repriced) option.quality /= multiplier;
-      level_is_due =
-          budget.Note(DecisionTable(sunk_j, repriced, k, others / multiplier, follow_up));
+    const double same = std::max(0.0, prices[resource] - budget.price() * multiplier);
+    // An option's worth to this budget is what the prices of the other resources leave of it. And
+    // value - (m l + same) a orders options as value / m - (l + same / m) a does: the level is solved
+    // for knowing that this one will pay m times it.
+    repriced.clear();
+    for (const PricedOption& option : options) {
+      const Amounts amounts = option.amounts();
+      double worth = option.quality;
+      for (const Resource other : {Resource::kJoules, kOtherResources[0], kOtherResources[1]}) {
+        if (other != resource && prices[other] > 0) worth -= prices[other] * amounts[other];
+      }
+      repriced.push_back({worth / multiplier, amounts[resource]});
     }
-    if (level_is_due) {
-      due.emplace_back(budgets->joules[i], order_, operation.sequence(),
+    if (budget.Note(DecisionTable(sunk[resource], repriced, k, same / multiplier, follow_up))) {
+      due.emplace_back(budgets->priced[i], order_, operation.sequence(),
                        static_cast<uint32_t>(due.size()));
     }
   }
@@ -224,8 +283,10 @@ void Reservation::Settle(const Usage& usage) {
     settle.set_accelerator_seconds(usage.accelerator_seconds);
     settle.set_dollars(usage.dollars);
   }
-  for (const auto& budget : budgets_->joules) {
-    budget->Settle(held_j_, usage.energy_j, held_j_ - metered_j_);
+  for (const auto& budget : budgets_->priced) {
+    const Resource resource = budget->resource();
+    const double metered = resource == Resource::kJoules ? metered_j_ : 0;
+    budget->Settle(held_[resource], usage[resource], held_[resource] - metered);
   }
   for (size_t i = 0; i < charges_.size(); ++i) {
     if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Settle(charges_[i], usage.energy_j);

@@ -9,28 +9,25 @@
 
 #include "absl/types/span.h"
 #include "router_service/guards/principal_ledger.h"
-#include "router_service/pacing/joule_budget.h"
 #include "router_service/pacing/pacer_order.h"
 #include "router_service/pacing/price_level.h"
+#include "router_service/pacing/priced_budget.h"
+#include "router_service/pacing/resource.h"
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
 
 // What a request took in the end: all attempts, losers and retries too.
-struct Usage {
-  double energy_j = 0;
-  double accelerator_seconds = 0;
-  double dollars = 0;
-};
+using Usage = Amounts;
 
 // The budgets that bind one (pool, tenant). Immutable.
 struct BudgetSet {
-  std::vector<std::shared_ptr<JouleBudget>> joules;
-  // By joule budget: what bounds each principal's part of it; null where it is not bounded. Empty:
+  std::vector<std::shared_ptr<PricedBudget>> priced;
+  // By priced budget: what bounds each principal's part of it; null where it is not bounded. Empty:
   // of none.
   std::vector<std::shared_ptr<PrincipalLedger>> ledgers;
   std::vector<std::shared_ptr<WindowBudget>> windows;
-  std::vector<std::string> joule_names;  // for messages
+  std::vector<std::string> priced_names;  // for messages
   std::vector<std::string> window_names;
 };
 
@@ -41,9 +38,12 @@ struct BudgetTerms {
   double price_per_joule = 0;
   // That over what a principal within its part of the budgets would pay, at least 1.
   double price_multiplier = 1;
-  // Joules beyond what is held that the budgets cover. Something dearer than the cheapest answer
-  // must not take more. May be 0 (the cheapest then answers, `budget`); infinite without budgets.
+  // Joules beyond what is held that the budgets cover, and no more than their ledgers let this
+  // principal have. Something dearer than the cheapest answer must not take more. May be 0 (the
+  // cheapest then answers, `budget`); infinite without budgets.
   double headroom_j = std::numeric_limits<double>::infinity();
+  // The same of the other resources; one without a budget has no price and no end.
+  OtherTerms others;
   // Of the journal's event that tells of them; 0 without a journal.
   uint64_t sequence = 0;
 };
@@ -52,14 +52,14 @@ struct BudgetTerms {
 // of a millisecond.
 class DueLevel {
  public:
-  DueLevel(std::shared_ptr<JouleBudget> budget, std::shared_ptr<PacerOrder> order, uint64_t options,
+  DueLevel(std::shared_ptr<PricedBudget> budget, std::shared_ptr<PacerOrder> order, uint64_t options,
            uint32_t which)
       : budget_(std::move(budget)), order_(std::move(order)), options_(options), which_(which) {}
   // Solves, and has it adopted. The budget's price at that moment. Once.
   double Find();
 
  private:
-  std::shared_ptr<JouleBudget> budget_;
+  std::shared_ptr<PricedBudget> budget_;
   std::shared_ptr<PacerOrder> order_;
   uint64_t options_;
   uint32_t which_;
@@ -81,26 +81,32 @@ class Reservation {
   double headroom_j() const { return terms().headroom_j; }
   // A soft budget is spent: only the cheapest expert may answer, degraded.
   bool cheapest_only() const;
-  double held_j() const { return held_j_; }
+  double held_j() const { return held_.energy_j; }
 
   // For the cheapest answer: held whatever the headroom.
-  void Hold(double energy_j);
+  void Hold(const Amounts& amounts);
+  void Hold(double energy_j) { Hold(Amounts{energy_j, 0, 0}); }
   // For anything dearer: false, and nothing held, where some budget does not cover it.
-  bool TryHold(double energy_j);
+  bool TryHold(const Amounts& amounts);
+  bool TryHold(double energy_j) { return TryHold(Amounts{energy_j, 0, 0}); }
   // Streamed or metered joules so far: where they exceed what is held, half the first hold is added
   // until they do not.
   void Metered(double energy_j);
 
-  // What could have been done, at which worth and joules, so that prices find their level. Once per
-  // request and decision, whatever was chosen. A cascade: after the first answer, with `sunk_j` =
-  // the joules of that answer and the options stay = {value * p_stay, 0}, target j = {value * p_j,
+  // What could have been done, at which worth and amounts, so that prices find their level. Once per
+  // request and decision, whatever was chosen. A cascade: after the first answer, with `sunk` =
+  // what that answer took and the options stay = {value * p_stay, 0}, target j = {value * p_j,
   // joules_j}; where no question of escalation arises, options is {{0, 0}}. A later escalation's
-  // decision is a follow_up (sunk_j 0). A ROW request passes RowTrimResult::curve.
-  void RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k = 1,
+  // decision is a follow_up (nothing sunk). A ROW request passes RowTrimResult::curve.
+  void RecordDecision(const Amounts& sunk, absl::Span<const PricedOption> options, size_t k = 1,
                       bool follow_up = false);
+  void RecordDecision(double sunk_j, absl::Span<const PricedOption> options, size_t k = 1,
+                      bool follow_up = false) {
+    RecordDecision(Amounts{sunk_j, 0, 0}, options, k, follow_up);
+  }
 
   // The same, but for the levels that it makes due: each is for the caller to find.
-  std::vector<DueLevel> NoteOptions(double sunk_j, absl::Span<const PricedOption> options,
+  std::vector<DueLevel> NoteOptions(const Amounts& sunk, absl::Span<const PricedOption> options,
                                     size_t k = 1, bool follow_up = false);
 
   // What it took; prediction where nothing was metered. The first call counts. RecordDecision may
@@ -110,11 +116,16 @@ class Reservation {
  private:
   friend class BudgetPacer;
   void Release();
-  void HoldNow(double energy_j);
-  bool TryHoldNow(double energy_j);
-  double price() const;
-  double headroom() const;
-  // Of the price of the joule budget number `i`.
+  void HoldNow(const Amounts& amounts);
+  bool TryHoldNow(const Amounts& amounts);
+  void NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused,
+                PacerOperation& operation) const;
+  void CountHold(const Amounts& amounts);
+  // Some budget of the request prices it.
+  bool Prices(Resource resource) const;
+  double PriceOf(Resource resource) const;
+  double HeadroomOf(Resource resource) const;
+  // Of the price of the priced budget number `i`.
   double Multiplier(size_t i) const { return charges_.empty() ? 1 : charges_[i].multiplier(); }
   void HoldCharges(double energy_j);
 
@@ -124,9 +135,9 @@ class Reservation {
   std::shared_ptr<const BudgetSet> settled_;
   std::vector<WindowBudget::Hold> windows_;
   std::vector<PrincipalLedger::Charge> charges_;  // by ledger of the set
-  double held_j_ = 0;
+  Amounts held_;
   double first_hold_j_ = 0;
-  double metered_j_ = 0;  // of held_j_, what metering added
+  double metered_j_ = 0;  // of the joules held, what metering added
   bool soft_window_spent_ = false;
 };
 

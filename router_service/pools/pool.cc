@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
@@ -37,6 +38,13 @@ absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_e
     if (!(expert.joules_per_row() >= 0) || !(expert.latency_ms() >= 0)) {
       return Bad(pool, absl::StrCat("expert ", expert.name(),
                                     ": joules_per_row and latency_ms are not negative"));
+    }
+    const config::v1::DollarPrice& dollars = expert.dollars();
+    for (const double price :
+         {dollars.per_request(), dollars.per_row(), dollars.per_accelerator_second()}) {
+      if (std::isfinite(price) && price >= 0) continue;
+      return Bad(pool, absl::StrCat("expert ", expert.name(), ": dollars has ", price,
+                                    ", wanted finite prices of at least 0"));
     }
     if (absl::Status status = ValidateParameters(expert); !status.ok()) {
       return Bad(pool, status.message());
@@ -89,10 +97,23 @@ absl::Status CheckSlowCheck(const config::v1::Pool& pool, const std::vector<std:
   return absl::OkStatus();
 }
 
+// `made`, where a tensor is wrong with the file that it is of.
+template <typename T>
+absl::StatusOr<T> OfFile(const std::string& path, absl::StatusOr<T> made) {
+  if (made.ok() || path.empty() || !absl::StartsWith(made.status().message(), "tensor '")) {
+    return made;
+  }
+  return absl::Status(made.status().code(), absl::StrCat(path, ": ", made.status().message()));
+}
+
 // Opens the cascade's file and what is to be said of it.
 absl::Status ReadCascade(const config::v1::Pool& pool, const std::vector<std::string>& names,
                          size_t dimension, PoolRooms& rooms) {
-  PENSTOCK_ASSIGN_OR_RETURN(rooms.cascade, CascadeQuality::Open(pool.cascade().file(), names));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      rooms.cascade,
+      OfFile(pool.cascade().file(),
+             CascadeQuality::Open(pool.cascade().file(), names,
+                                  {dimension, FeaturesMetadata(pool.features())})));
   const CascadeQuality& cascade = *rooms.cascade;
   const size_t first = static_cast<size_t>(
       std::find(names.begin(), names.end(), pool.cascade().first()) - names.begin());
@@ -191,6 +212,12 @@ std::string Pool::NotReadyBecause() const {
                     expert.admitted ? "no healthy replica" : expert.left_out_because);
   }
   return out;
+}
+
+absl::Status Pool::NotReady() const {
+  return absl::UnavailableError(
+      absl::StrCat("pool ", name(), unusable_because.empty() ? " is loading: " : " is not ready: ",
+                   NotReadyBecause()));
 }
 
 std::optional<size_t> Pool::FindExpert(absl::string_view expert) const {
@@ -310,9 +337,14 @@ absl::StatusOr<std::shared_ptr<PoolRooms>> MakeRooms(const config::v1::Pool& poo
   PENSTOCK_ASSIGN_OR_RETURN(rooms->features,
                             MakeFeatureExtractor(pool.features(), SpecsOf(contract)));
   const size_t dimension = rooms->features->dimension();
+  const std::string features = FeaturesMetadata(pool.features());
   PENSTOCK_ASSIGN_OR_RETURN(rooms->versions, ReadArtifactVersions(pool));
-  PENSTOCK_ASSIGN_OR_RETURN(rooms->gate, MakeGate(pool.gate(), names, dimension));
-  PENSTOCK_ASSIGN_OR_RETURN(rooms->quality, MakeQualityModel(pool, dimension));
+  const std::vector<std::string> gate_files = GateFiles(pool.gate());
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->gate,
+                            OfFile(gate_files.empty() ? "" : gate_files.front(),
+                                   MakeGate(pool.gate(), names, dimension, features)));
+  PENSTOCK_ASSIGN_OR_RETURN(rooms->quality,
+                            OfFile(pool.quality_file(), MakeQualityModel(pool, dimension)));
   const absl::Span<const std::string> of_quality = rooms->quality->warnings();
   rooms->warnings.assign(of_quality.begin(), of_quality.end());
   PENSTOCK_ASSIGN_OR_RETURN(rooms->guards, MakePoolGuards(pool, dimension));
@@ -324,8 +356,9 @@ absl::StatusOr<std::shared_ptr<PoolRooms>> MakeRooms(const config::v1::Pool& poo
     return Bad(pool, "quality_file or the gate's file was replaced while it was read: try again");
   }
   if (!pool.selection().count_file().empty()) {
+    const std::string& file = pool.selection().count_file();
     PENSTOCK_ASSIGN_OR_RETURN(rooms->count,
-                              CountGate::Open(pool.selection().count_file(), dimension));
+                              OfFile(file, CountGate::Open(file, dimension, features)));
   }
   if (!pool.cascade().first().empty()) {
     PENSTOCK_RETURN_IF_ERROR(ReadCascade(pool, names, dimension, *rooms));

@@ -99,6 +99,9 @@ struct Pool {
   bool ready() const;
   // Why not.
   std::string NotReadyBecause() const;
+  // What a caller is told without rooms: UNAVAILABLE, since another router may have them.
+  // That waiting helps is said only where it may: not of a file that is missing or does not fit.
+  absl::Status NotReady() const;
   std::optional<size_t> FindExpert(absl::string_view expert) const;
   // Most rows that an admitted expert takes in one call; 0: no limit known.
   int64_t max_rows() const;

@@ -8,6 +8,7 @@
 #include "common/status_macros.h"
 #include "router_service/gating/sparse/validate_gate.h"
 #include "router_service/pools/expert_parameters.h"
+#include "router_service/pools/pool_files.h"
 #include "router_service/pools/pool_shadow.h"
 
 namespace penstock::router {
@@ -132,8 +133,9 @@ absl::Status PoolCatalogue::Add(const config::v1::Pool& config, ReplicaConnector
     // said at once.
     if (config.granularity() == config::v1::Pool::ROW) contract.batched = true;
     const bool complete = config.has_batched() || contract.batched;
-    PENSTOCK_ASSIGN_OR_RETURN(auto rooms, MakePoolRooms(config, std::move(contract)));
-    if (complete) pool->rooms = std::move(rooms);
+    auto rooms = MakePoolRooms(config, std::move(contract));
+    if (!rooms.ok()) return NamingFile(config, rooms.status());
+    if (complete) pool->rooms = *std::move(rooms);
   }
   MutexLock lock(mutex_);
   index_.emplace(config.name(), entries_.size());
@@ -236,7 +238,7 @@ std::shared_ptr<const Pool> PoolCatalogue::Admit(const Pool& pool, size_t expert
     }
     auto rooms = MakePoolRooms(pool.config, std::move(wanted));
     if (!rooms.ok()) {
-      next->unusable_because = std::string(rooms.status().message());
+      next->unusable_because = std::string(NamingFile(pool.config, rooms.status()).message());
       told.left_out_because = next->unusable_because;
       return next;
     }

@@ -62,7 +62,7 @@ absl::StatusOr<absl::InlinedVector<AnswerConfidence, 4>> ReadConfidences(const T
                                                    ShapeString(answer.shape), " has no rows"));
   }
   if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) {
-    return absl::InvalidArgumentError(
+    return absl::OutOfRangeError(
         absl::StrCat("output \"", answer.name, "\" has values that are not finite"));
   }
   absl::InlinedVector<AnswerConfidence, 4> rows;
@@ -75,8 +75,9 @@ absl::StatusOr<absl::InlinedVector<AnswerConfidence, 4>> ReadConfidences(const T
 
 std::array<double, 2> ConfidenceFeatures(const AnswerConfidence& confidence) {
   constexpr double kLeast = 1e-5;
-  const double first = std::clamp<double>(confidence.first, kLeast, 1 - kLeast);
-  const double second = std::clamp<double>(confidence.second, kLeast, 1 - kLeast);
+  const auto held = [](double p) { return p >= kLeast ? std::min(p, 1 - kLeast) : kLeast; };
+  const double first = held(confidence.first);
+  const double second = held(confidence.second);
   return {std::log(first / (1 - first)), std::log(first / second)};
 }
 

@@ -11,6 +11,7 @@
 #include "common/status_macros.h"
 #include "router_service/gating/expert_columns.h"
 #include "router_service/quality/artifact_checksum.h"
+#include "router_service/quality/artifact_metadata.h"
 #include "router_service/quality/cascade/fixed_confidence.h"
 
 namespace penstock::router {
@@ -39,13 +40,16 @@ bool CascadeStages::MayStand(size_t standing, absl::Span<const float> quality) c
 }
 
 absl::StatusOr<std::unique_ptr<const CascadeQuality>> CascadeQuality::Open(
-    const std::string& path, const std::vector<std::string>& expert_names) {
+    const std::string& path, const std::vector<std::string>& expert_names,
+    const CascadeFeatures& features) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file, OpenArtifact(path));
-  return FromTensors(*file, path, expert_names);
+  return FromTensors(*file, path, expert_names, features);
 }
 
 absl::StatusOr<std::unique_ptr<const CascadeQuality>> CascadeQuality::FromTensors(
-    const Safetensors& file, absl::string_view path, const std::vector<std::string>& expert_names) {
+    const Safetensors& file, absl::string_view path, const std::vector<std::string>& expert_names,
+    const CascadeFeatures& features) {
+  PENSTOCK_RETURN_IF_ERROR(CheckArtifactUse(file, path, {"cascade_quality", std::nullopt, ""}));
   size_t in_file = 0;
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<size_t> columns,
                             ExpertColumns(file, path, expert_names, in_file));
@@ -67,6 +71,11 @@ absl::StatusOr<std::unique_ptr<const CascadeQuality>> CascadeQuality::FromTensor
     }
   }
   PENSTOCK_RETURN_IF_ERROR(model->ReadRules(file, path, expert_names, columns, in_file));
+  // Only a bypass reads features; what another file was trained beside is no matter.
+  if (model->bypass() != nullptr && features.dimension) {
+    PENSTOCK_RETURN_IF_ERROR(
+        CheckArtifactUse(file, path, {"", features.dimension, features.metadata}));
+  }
   return std::unique_ptr<const CascadeQuality>(std::move(model));
 }
 

@@ -43,6 +43,12 @@ struct CascadeStages final : StagePolicy, StageList {
   bool MayStand(size_t standing, absl::Span<const float> quality) const;
 };
 
+// The features that a pool's cascade may read.
+struct CascadeFeatures {
+  std::optional<size_t> dimension;  // unset: not known
+  std::string metadata;             // FeaturesMetadata; empty: not known
+};
+
 // P(right) of every expert given how sure the standing answer's expert is of its own answer:
 // sigma(a + b_1 f_1 + b_2 f_2) for each pair (standing, asked), calibrated on held-out folds by
 // `penstock train`; f as in ConfidenceFeatures. Immutable, thread-safe.
@@ -53,12 +59,14 @@ class CascadeQuality {
   static constexpr float kMostError = 0.05f;
 
   // Experts in the pool's order, found by name in the file. INVALID_ARGUMENT names a missing one,
-  // and a stage that is no expert of the pool or cannot stand.
+  // and a stage that is no expert of the pool or cannot stand; a file of another kind, and a bypass
+  // that was trained on other features.
   static absl::StatusOr<std::unique_ptr<const CascadeQuality>> Open(
-      const std::string& path, const std::vector<std::string>& expert_names);
+      const std::string& path, const std::vector<std::string>& expert_names,
+      const CascadeFeatures& features = {});
   static absl::StatusOr<std::unique_ptr<const CascadeQuality>> FromTensors(
       const Safetensors& file, absl::string_view path,
-      const std::vector<std::string>& expert_names);
+      const std::vector<std::string>& expert_names, const CascadeFeatures& features = {});
 
   size_t experts() const { return experts_; }
   // Whether the table it was trained on told this expert's confidence: else it cannot stand.

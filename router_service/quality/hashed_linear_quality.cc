@@ -9,11 +9,6 @@
 namespace penstock::router {
 namespace {
 
-float Clamped(float probability) {
-  return std::clamp(probability, static_cast<float>(HashedLinearQuality::kLeast),
-                    static_cast<float>(1 - HashedLinearQuality::kLeast));
-}
-
 std::vector<float> Taken(const std::vector<float>& values, absl::Span<const size_t> experts) {
   std::vector<float> result;
   result.reserve(experts.size());
@@ -22,6 +17,15 @@ std::vector<float> Taken(const std::vector<float>& values, absl::Span<const size
 }
 
 }  // namespace
+
+float HashedLinearQuality::Bounded(float score) {
+  constexpr float kFrom = static_cast<float>(kKnee), kWidth = static_cast<float>(kKnee - kLeast);
+  // x / (1 + x) of how far beyond, in widths: of slope 1 where it begins.
+  const auto bent = [](float beyond) { return kWidth * beyond / (kWidth + beyond); };
+  if (score > 1 - kFrom) return 1 - kFrom + bent(score - (1 - kFrom));
+  if (score < kFrom) return kFrom - bent(kFrom - score);
+  return score;
+}
 
 std::unique_ptr<const QualityModel> HashedLinearQuality::FromParameters(
     const Parameters& parameters) {
@@ -109,7 +113,7 @@ void HashedLinearQuality::Predict(const FeatureView& z, const QualityPrediction&
     const float score = readable ? heads[i] : std::nanf("");
     const float length = readable ? heads[experts + i] : std::nanf("");
     const bool known = std::isfinite(score);
-    prediction.quality[i] = known ? Clamped(mean_[i] + score) : mean_quality_[i];
+    prediction.quality[i] = known ? Bounded(mean_[i] + score) : mean_quality_[i];
     if (!prediction.uncertainty.empty()) {
       const double deviation = residual_[i] * std::sqrt(known ? leverage : inverse_.back());
       prediction.uncertainty[i] = static_cast<float>(std::min(0.5, deviation));

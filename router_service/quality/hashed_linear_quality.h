@@ -12,7 +12,7 @@ namespace penstock::router {
 
 // Two linear heads per expert on TF-IDF of hashed words: the probability of being right, and the
 // logarithm of the answer's length.
-//   x = L2(log(1 + times) * idf),  p_i = mean_i + w_i x, held within [kLeast, 1 - kLeast]
+//   x = L2(log(1 + times) * idf),  p_i = Bounded(mean_i + w_i x)
 //   work_i = exp(m_i + v_i x) * s_i,  s_i such that work_i is 1 in the mean on requests not fitted on
 // Its uncertainty is that of ridge regression with a diagonal Gram matrix,
 //   sd(p_i) = residual_i * sqrt(sum_j x_j^2 / (sum of squares of column j + lambda)),
@@ -20,8 +20,12 @@ namespace penstock::router {
 class HashedLinearQuality final : public QualityModel {
  public:
   static constexpr char kKind[] = "hashed_linear_quality";
-  // A line leaves [0, 1]; that an expert is sure to be right or wrong no table can tell.
-  static constexpr double kLeast = 0.01;
+  // A line leaves [0, 1]; that an expert is sure to be right or wrong no table can tell. Scores
+  // within [kKnee, 1 - kKnee] stay as they are. Beyond, they approach kLeast and 1 - kLeast, so
+  // that of two experts the one with the larger score keeps the larger probability: were both cut
+  // to the same, the order of their names would decide between them.
+  static constexpr double kKnee = 0.02, kLeast = 0.01;
+  static float Bounded(float score);
 
   // What a file holds. Columns at and beyond 2^bits are those of the dense part.
   struct Parameters {

@@ -19,8 +19,10 @@ namespace {
 
 // A model of text reads buckets, which mean something else under other settings.
 absl::Status CheckTextFeatures(const config::v1::Pool& pool, const Safetensors& file) {
-  const std::string wanted =
-      pool.features().has_text() ? TextFeaturesMetadata(pool.features().text()) : "no text";
+  std::string wanted = "no text";
+  if (pool.features().has_text()) {
+    PENSTOCK_ASSIGN_OR_RETURN(wanted, ReadTextFeaturesMetadata(pool.features().text()));
+  }
   const auto said = file.metadata().find("features");
   const std::string trained = said == file.metadata().end() ? "nothing that it says" : said->second;
   if (trained == wanted) return absl::OkStatus();

@@ -108,6 +108,54 @@ absl::StatusOr<CandidateColumns> ReadCandidates(const v1::ChoiceRecord& record) 
   return candidates;
 }
 
+void WriteAmounts(absl::Span<const Amounts> amounts, v1::ChoiceRecord& record) {
+  for (const Resource resource : kOtherResources) {
+    v1::ResourceColumn& column = *record.add_amounts();
+    column.set_resource(ConfigOf(resource));
+    for (const Amounts& of_expert : amounts) column.add_amount(of_expert[resource]);
+  }
+}
+
+absl::StatusOr<std::vector<Amounts>> ReadAmounts(const v1::ChoiceRecord& record) {
+  std::vector<Amounts> amounts;
+  for (const v1::ResourceColumn& column : record.amounts()) {
+    if (column.amount_size() != record.score_size()) {
+      return absl::InvalidArgumentError(absl::StrCat("choice.amounts: wanted ", record.score_size(),
+                                                     " experts as of score, got ",
+                                                     column.amount_size()));
+    }
+    amounts.resize(static_cast<size_t>(record.score_size()));
+    for (const Resource resource : kOtherResources) {
+      if (column.resource() != ConfigOf(resource)) continue;
+      for (int i = 0; i < column.amount_size(); ++i) {
+        amounts[static_cast<size_t>(i)][resource] = column.amount(i);
+      }
+    }
+  }
+  return amounts;
+}
+
+void WriteTerms(const OtherTerms& terms,
+                google::protobuf::RepeatedPtrField<v1::ResourceTerms>& to) {
+  for (const Resource resource : kOtherResources) {
+    if (!terms[resource].binds()) continue;
+    v1::ResourceTerms& out = *to.Add();
+    out.set_resource(ConfigOf(resource));
+    out.set_price(terms[resource].price);
+    out.set_headroom(terms[resource].headroom);
+  }
+}
+
+OtherTerms ReadTerms(const google::protobuf::RepeatedPtrField<v1::ResourceTerms>& from) {
+  OtherTerms terms;
+  for (const v1::ResourceTerms& in : from) {
+    for (const Resource resource : kOtherResources) {
+      if (in.resource() == ConfigOf(resource)) terms[resource] = {in.price(), in.headroom()};
+    }
+  }
+  return terms;
+}
+
 void WriteLimits(const SelectionLimits& limits, v1::Choice& choice) {
   choice.set_max_experts(static_cast<uint32_t>(limits.max_experts));
   choice.set_value(limits.value);
@@ -186,7 +234,14 @@ void WriteFollowUp(v1::FollowUp::Kind kind, double p_stay,
     out.set_energy_j(option.energy_j);
     out.set_latency_s(option.latency_s);
     out.set_admissible(option.admissible);
+    for (const Resource resource : kOtherResources) {
+      if (!(option.amounts()[resource] > 0)) continue;
+      v1::ResourceAmount& amount = *out.add_amounts();
+      amount.set_resource(ConfigOf(resource));
+      amount.set_amount(option.amounts()[resource]);
+    }
   }
+  WriteTerms(limits.others, *follow_up.mutable_others());
   follow_up.set_value(limits.value);
   follow_up.set_price_per_joule(limits.price_per_joule);
   follow_up.set_time_left_s(limits.time_left_s);
@@ -209,7 +264,13 @@ void ReadFollowUp(const v1::FollowUp& follow_up, std::vector<EscalationOption>& 
     option.energy_j = in.energy_j();
     option.latency_s = in.latency_s();
     option.admissible = in.admissible();
+    for (const v1::ResourceAmount& amount : in.amounts()) {
+      (amount.resource() == ConfigOf(Resource::kDollars) ? option.dollars
+                                                         : option.accelerator_seconds) =
+          amount.amount();
+    }
   }
+  limits.others = ReadTerms(follow_up.others());
   limits.value = follow_up.value();
   limits.price_per_joule = follow_up.price_per_joule();
   limits.time_left_s = follow_up.time_left_s();

@@ -7,7 +7,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "penstock/v1/replay.pb.h"
-#include "router_service/dispatch/cascade.h"
+#include "router_service/dispatch/attempts/cascade.h"
+#include "router_service/pacing/resource.h"
 #include "router_service/selection/selection.h"
 
 namespace penstock::router {
@@ -20,6 +21,14 @@ absl::string_view ObjectiveName(Objective objective);
 void WriteCandidates(const CandidateColumns& candidates, v1::ChoiceRecord& record);
 // INVALID_ARGUMENT names the column that does not fit.
 absl::StatusOr<CandidateColumns> ReadCandidates(const v1::ChoiceRecord& record);
+
+// Of resources beside joules. Terms that do not bind are not written.
+void WriteAmounts(absl::Span<const Amounts> amounts, v1::ChoiceRecord& record);
+// Empty where none were written; INVALID_ARGUMENT names the column that does not fit.
+absl::StatusOr<std::vector<Amounts>> ReadAmounts(const v1::ChoiceRecord& record);
+void WriteTerms(const OtherTerms& terms,
+                google::protobuf::RepeatedPtrField<v1::ResourceTerms>& to);
+OtherTerms ReadTerms(const google::protobuf::RepeatedPtrField<v1::ResourceTerms>& from);
 
 void WriteLimits(const SelectionLimits& limits, v1::Choice& choice);
 // The limits and what they point at.

@@ -30,7 +30,8 @@ absl::string_view ExclusionName(Exclusion exclusion);
 
 // One expert of a pool, for one request.
 struct SelectionCandidate {
-  double score = 0;    // what is maximised: P(right), or the gate's probability
+  // What is maximised: P(right), or the gate's probability; TimelyScore of it under a deadline.
+  double score = 0;
   double quality = 0;  // P(right)
   double weight = 0;   // gate's probability; the weights of the chosen are these, normalised
   double latency_s = 0;

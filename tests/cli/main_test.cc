@@ -47,7 +47,8 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
         "--min_quality", "--objective", "--experts", "--explain", "--api_key_file", "--json"}},
       {"load", {"--target", "--pool", "--input", "--rate", "--concurrency", "--duration_s", "--json"}},
       {"explain", {"--target", "--pool", "--input", "--json"}},
-      {"status", {"--target", "--interval_s", "--once", "--json"}},
+      {"report", {"--target", "--router", "--decision", "--quality", "--file", "--json"}},
+      {"status", {"--target", "--router", "--interval_s", "--once", "--json"}},
       {"evaluate",
        {"--target", "--pool", "--inputs", "--labels", "--dimension", "--budgets", "--report",
         "--gateway_metrics", "--json"}}};

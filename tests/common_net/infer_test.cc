@@ -5,7 +5,7 @@
 #include <atomic>
 #include <string>
 
-#include "common/net/oip_control_client.h"
+#include "common/net/oip/oip_control_client.h"
 #include "tests/common_net/net_fixture.h"
 #include "tests/support/temp_dir.h"
 

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "common/mutex.h"
-#include "common/net/grpc_infer_target.h"
-#include "common/net/oip_server.h"
+#include "common/net/oip/grpc_infer_target.h"
+#include "common/net/oip/oip_server.h"
 #include "common/notification.h"
 #include "inference/grpc_service.grpc.pb.h"
 

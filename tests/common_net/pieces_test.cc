@@ -98,7 +98,8 @@ struct Parsed {
 };
 
 Parsed Parse(std::vector<std::string> arguments,
-             const std::function<absl::Status()>& validate = {}) {
+             const std::function<absl::Status()>& validate = {},
+             const std::function<absl::Status()>& check_files = {}) {
   arguments.insert(arguments.begin(), "penstock-expert");
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -106,7 +107,7 @@ Parsed Parse(std::vector<std::string> arguments,
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
   parsed.code = ParseServiceFlags(static_cast<int>(argv.size()), argv.data(), "penstock-expert",
-                                  "Serves models.", parsed.config, validate);
+                                  "Serves models.", parsed.config, validate, check_files);
   parsed.out = ::testing::internal::GetCapturedStdout();
   parsed.err = ::testing::internal::GetCapturedStderr();
   return parsed;
@@ -139,6 +140,14 @@ TEST(ServiceFlagsTest, ValidateSaysWhatIsWrongOrOk) {
   });
   EXPECT_EQ(parsed.code, 2);
   EXPECT_THAT(parsed.err, HasSubstr("model_repository is empty"));
+}
+
+TEST(ServiceFlagsTest, FilesAreReadWhereTheConfigurationIsValidatedAndNotToServe) {
+  const auto missing = [] { return absl::NotFoundError("quality_file: no such file"); };
+  const Parsed validated = Parse({"--validate_config"}, {}, missing);
+  EXPECT_EQ(validated.code, 2);
+  EXPECT_THAT(validated.err, HasSubstr("quality_file: no such file"));
+  EXPECT_FALSE(Parse({}, {}, missing).code.has_value());
 }
 
 TEST(ServiceFlagsTest, HelpAndVersionArePrinted) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/net/grpc_bytes.h"
-#include "common/net/rpc_service.h"
+#include "common/net/rpc/rpc_service.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/common_net/net_fixture.h"
 #include "xds/service/orca/v3/orca.grpc.pb.h"

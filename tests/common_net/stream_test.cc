@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/net/stream_message.h"
+#include "common/net/oip/stream_message.h"
 #include "tests/common_net/net_fixture.h"
 
 namespace penstock {

@@ -7,7 +7,7 @@
 
 #include "common/mutex.h"
 #include "common/net/infer_call.h"
-#include "common/net/oip_server.h"
+#include "common/net/oip/oip_server.h"
 
 namespace penstock {
 

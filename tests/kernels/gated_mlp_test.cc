@@ -8,6 +8,10 @@ namespace {
 using GatedMlpTest = KernelTest<GatedMlpImpl, GatedMlpImpls>;
 INSTANTIATE_TEST_SUITE_P(All, GatedMlpTest, testing::ValuesIn(Names(GatedMlpImpls())), ParamName);
 
+constexpr Activation kActivations[] = {Activation::kSwiGlu, Activation::kGeGluTanh,
+                                       Activation::kGeGluErf, Activation::kReGlu2,
+                                       Activation::kClampedSwiGlu};
+
 PackedGatedMlp RandomMlp(int64_t d, int64_t f, int64_t o, Activation activation, bool norm,
                          bool residual) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
@@ -30,7 +34,7 @@ TEST_P(GatedMlpTest, MatchesReference) {
     int64_t rows, d, f, o;
   } shapes[] = {{1, 1, 1, 1}, {5, 24, 40, 24}, {7, 17, 9, 17}, {100, 40, 56, 40}};
   for (const auto& s : shapes) {
-    for (Activation a : {Activation::kSwiGlu, Activation::kGeGluTanh, Activation::kGeGluErf}) {
+    for (Activation a : kActivations) {
       for (bool norm : {false, true}) {
         const PackedGatedMlp mlp = RandomMlp(s.d, s.f, s.o, a, norm, norm);
         const std::vector<float> x = RandomFloats(s.rows * s.d, 5, 2.0f);
@@ -59,7 +63,9 @@ TEST_P(GatedMlpTest, ActivationsAreTheirDefinitions) {
     double value;
   } cases[] = {{Activation::kSwiGlu, 2 * 1.761594156},
                {Activation::kGeGluTanh, 2 * 1.954597694},
-               {Activation::kGeGluErf, 2 * 1.954499736}};
+               {Activation::kGeGluErf, 2 * 1.954499736},
+               {Activation::kReGlu2, 8},
+               {Activation::kClampedSwiGlu, 5.806976}};
   for (const auto& c : cases) {
     const PackedGatedMlp mlp(&one, &one, &one, nullptr, 1, 1, 1, c.activation, false);
     EXPECT_NEAR(Compute(impl(), mlp.weights(), 1, &x)[0], c.value, 1e-6);
@@ -75,6 +81,16 @@ TEST_P(GatedMlpTest, LargeGatesSaturate) {
     EXPECT_EQ(y[0], 0.0f) << static_cast<int>(a);
     EXPECT_EQ(y[1], 1e6f) << static_cast<int>(a);
   }
+}
+
+TEST_P(GatedMlpTest, ClampedGatesAndUpsStayInTheirLimits) {
+  const float one = 1;
+  const float x[] = {-1000, 1000, 8};
+  const PackedGatedMlp mlp(&one, &one, &one, nullptr, 1, 1, 1, Activation::kClampedSwiGlu, false);
+  const std::vector<float> y = Compute(impl(), mlp.weights(), 3, x);
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_NEAR(y[1], 55.99963, 1e-4);  // 7 / (1 + exp(-1.702 * 7)) * (7 + 1)
+  EXPECT_EQ(y[2], y[1]);
 }
 
 TEST_P(GatedMlpTest, RowAloneEqualsRowInAnyBatch) {

@@ -62,6 +62,40 @@ TEST_P(MoeFfnTest, MatchesReference) {
   }
 }
 
+// A format of its own for every matrix of every expert, in one call.
+PackedMoe MixedMoe(int64_t experts, int64_t d, int64_t f, int64_t o) {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
+  const auto formats = WeightFormats();
+  std::vector<PackedGatedMlp> all;
+  for (int64_t e = 0; e < experts; ++e) {
+    const auto seed = static_cast<uint32_t>(10 * e);
+    const auto format = [&](int64_t i) { return formats[static_cast<size_t>(i) % formats.size()]; };
+    all.emplace_back(PackedLinear(RandomFloats(2 * f * d, seed + 1, scale).data(), nullptr, d, 2 * f,
+                                  format(e), IsScaled(format(e)) ? 32 : 0),
+                     PackedLinear(RandomFloats(o * f, seed + 2, scale).data(), nullptr, f, o,
+                                  format(e + 3)),
+                     nullptr, e % 2 == 0 ? Activation::kSwiGlu : Activation::kClampedSwiGlu, false);
+  }
+  return PackedMoe(std::move(all));
+}
+
+TEST_P(MoeFfnTest, ExpertsMayDifferInTheFormatOfEachMatrix) {
+  constexpr int64_t kExperts = 9, d = 64, f = 48, o = 40, kRows = 40, k = 2;
+  const PackedMoe moe = MixedMoe(kExperts, d, f, o);
+  const Ints ids = RandomIds(kRows * k, kExperts, 4);
+  const std::vector<float> weights = RandomFloats(kRows * k, 5), x = RandomFloats(kRows * d, 6);
+  const std::vector<float> y = Compute(impl(), moe.weights(), ids, k, weights, x);
+  // What passes between two products of bfloat16 is rounded to it.
+  EXPECT_LE(RelativeError(y, Compute(reference(), moe.weights(), ids, k, weights, x)), 5e-3);
+  for (int64_t t = 0; t < kRows; ++t) {
+    const std::vector<float> alone =
+        Compute(impl(), moe.weights(), {ids.begin() + t * k, ids.begin() + (t + 1) * k}, k,
+                {weights.begin() + t * k, weights.begin() + (t + 1) * k},
+                {x.begin() + t * d, x.begin() + (t + 1) * d});
+    ASSERT_TRUE(SameBits(alone.data(), y.data() + t * o, o)) << t;
+  }
+}
+
 // silu(1) * up = silu(1) (e + 1) / silu(1): expert e returns e + 1, so a mix-up shows as an
 // integer.
 TEST_P(MoeFfnTest, EachPairMeetsItsExpert) {

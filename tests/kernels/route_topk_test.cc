@@ -12,9 +12,13 @@ namespace {
 using RouteTopKTest = KernelTest<RouteTopKImpl, RouteTopKImpls>;
 INSTANTIATE_TEST_SUITE_P(All, RouteTopKTest, testing::ValuesIn(Names(RouteTopKImpls())), ParamName);
 
+constexpr RouteScore kScores[] = {RouteScore::kSoftmax, RouteScore::kSigmoid,
+                                  RouteScore::kSqrtSoftplus};
+
 struct Routes {
   std::vector<int32_t> ids;
   std::vector<float> weights;
+  std::vector<float> scores;
   int64_t degenerate = 0;
 };
 
@@ -24,10 +28,12 @@ Routes Compute(const RouteTopKImpl& impl, RouteTopKArgs args, const std::vector<
   Routes routes;
   routes.ids.assign(static_cast<size_t>(args.rows * args.k), -77);
   routes.weights = Poison(args.rows * args.k);
+  routes.scores = Poison(args.rows * args.experts);
   args.logits = logits.data();
   args.ids = routes.ids.data();
   args.weights = routes.weights.data();
   args.degenerate_rows = &routes.degenerate;
+  if (impl.isa != Isa::kCuda) args.scores = routes.scores.data();
   EXPECT_TRUE(impl.run(args).ok());
   return routes;
 }
@@ -44,14 +50,21 @@ void ExpectSame(const Routes& a, const Routes& b) {
   EXPECT_EQ(a.ids, b.ids);
   ASSERT_EQ(a.weights.size(), b.weights.size());
   EXPECT_TRUE(SameBits(a.weights.data(), b.weights.data(), static_cast<int64_t>(a.weights.size())));
+  EXPECT_TRUE(SameBits(a.scores.data(), b.scores.data(), static_cast<int64_t>(a.scores.size())));
   EXPECT_EQ(a.degenerate, b.degenerate);
+}
+
+std::string Case(int64_t experts, int64_t k, RouteScore score) {
+  return "experts=" + std::to_string(experts) + " k=" + std::to_string(k) +
+         " score=" + std::to_string(static_cast<int>(score));
 }
 
 TEST_P(RouteTopKTest, EqualsReferenceBitForBit) {
   for (int64_t experts : {1, 2, 8, 60, 64, 127, 128, 256, 384, 512}) {
     for (int64_t k : {int64_t{1}, int64_t{2}, int64_t{8}, int64_t{10}, experts}) {
       if (k > experts) continue;
-      for (RouteScore score : {RouteScore::kSoftmax, RouteScore::kSigmoid}) {
+      for (RouteScore score : kScores) {
+        SCOPED_TRACE(Case(experts, k, score));
         RouteTopKArgs args = Args(experts, k, score);
         std::vector<float> logits = RandomFloats(9 * experts, 1, 4.0f);
         logits[0] = kNan;
@@ -66,6 +79,105 @@ TEST_P(RouteTopKTest, EqualsReferenceBitForBit) {
       }
     }
   }
+}
+
+// Groups of every size and rank: 1, 2 and more experts, one and several vectors, tails.
+TEST_P(RouteTopKTest, GroupsEqualReferenceBitForBit) {
+  uint32_t seed = 100;
+  for (int64_t experts : {8, 60, 64, 128, 256, 384}) {
+    for (int64_t groups : {2, 4, 8, 20, 32}) {
+      if (experts % groups != 0) continue;
+      for (int64_t kept : {int64_t{1}, int64_t{2}, groups}) {
+        for (int64_t top : {0, 1, 2, 4}) {
+          const int64_t k = kept * std::max<int64_t>(1, std::min<int64_t>(8, experts) / kept);
+          if (top > experts / groups || k > experts) continue;
+          for (RouteScore score : kScores) {
+            SCOPED_TRACE(Case(experts, k, score) + " groups=" + std::to_string(groups) +
+                         " kept=" + std::to_string(kept) + " top=" + std::to_string(top) +
+                         " seed=" + std::to_string(++seed));
+            RouteTopKArgs args = Args(experts, k, score);
+            args.groups = groups;
+            args.groups_kept = kept;
+            args.group_top = top;
+            std::vector<float> logits = RandomFloats(6 * experts, seed, 3.0f);
+            for (size_t i = 0; i < logits.size(); i += 5) logits[i] = std::round(logits[i]);
+            for (size_t i = 0; i < logits.size(); i += 7) logits[i] = i % 2 == 0 ? kNan : -kInf;
+            std::fill_n(logits.begin() + experts, experts / groups, -kInf);
+            ExpectSame(Compute(impl(), args, logits), Compute(reference(), args, logits));
+            std::vector<float> bias = RandomFloats(experts, seed + 1, 0.3f);
+            bias[0] = kNan;
+            args.bias = bias.data();
+            args.group_top = std::min(top, experts / groups);
+            if (top == 0 && experts / groups < 2) args.group_top = 1;
+            ExpectSame(Compute(impl(), args, logits), Compute(reference(), args, logits));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(RouteTopKTest, OneGroupIsNoGroup) {
+  const std::vector<float> logits = RandomFloats(5 * 24, 21);
+  RouteTopKArgs grouped = Args(24, 6, RouteScore::kSigmoid);
+  grouped.groups = grouped.groups_kept = 6;  // all are kept
+  ExpectSame(Compute(impl(), grouped, logits),
+             Compute(impl(), Args(24, 6, RouteScore::kSigmoid), logits));
+}
+
+// Group 0 has the best expert, group 1 the best pair, group 2 the best three.
+TEST_P(RouteTopKTest, GroupsRankByTheirBestByTheirBestTwoOrByMore) {
+  const std::vector<float> logits = {3, -9, -9, 2.5f, 2, -9, 2.4f, 1.9f, 1.8f};
+  const std::vector<float> zero(9, 0);
+  RouteTopKArgs args = Args(9, 1, RouteScore::kSqrtSoftplus);
+  args.groups = 3;
+  EXPECT_EQ(Compute(impl(), args, logits).ids, (std::vector<int32_t>{0}));
+  args.bias = zero.data();
+  EXPECT_EQ(Compute(impl(), args, logits).ids, (std::vector<int32_t>{3}));
+  args.k = 3;
+  args.group_top = 3;  // Megatron: k / groups_kept
+  EXPECT_EQ(Compute(impl(), args, logits).ids, (std::vector<int32_t>{6, 7, 8}));
+}
+
+TEST_P(RouteTopKTest, EqualGroupsByLowerGroup) {
+  RouteTopKArgs args = Args(8, 4);
+  args.groups = 4;
+  args.groups_kept = 2;
+  EXPECT_EQ(Compute(impl(), args, std::vector<float>(8, 1)).ids,
+            (std::vector<int32_t>{0, 1, 2, 3}));
+}
+
+// Two groups are kept, with three experts that can be selected: the rest is unused.
+TEST_P(RouteTopKTest, KeptGroupsMayHoldFewerThanK) {
+  RouteTopKArgs args = Args(8, 4, RouteScore::kSigmoid);
+  args.groups = 4;
+  args.groups_kept = 2;
+  const Routes routes = Compute(impl(), args, {kNan, 5, -kInf, -kInf, 1, 2, 0, 0});
+  EXPECT_EQ(routes.ids, (std::vector<int32_t>{1, 5, 4, kUnusedSlot}));
+  EXPECT_EQ(routes.weights[3], 0.0f);
+  EXPECT_NEAR(std::accumulate(routes.weights.begin(), routes.weights.end(), 0.0f), 1, 1e-6);
+}
+
+TEST_P(RouteTopKTest, SqrtSoftplusAgainstFloat64) {
+  RouteTopKArgs args = Args(9, 9, RouteScore::kSqrtSoftplus);
+  args.renorm = false;
+  const std::vector<float> logits = {60, 20, 3, 0.5f, 0, -1, -4, -20, -60};
+  const Routes routes = Compute(impl(), args, logits);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    EXPECT_EQ(routes.ids[i], static_cast<int32_t>(i));
+    const double score = std::sqrt(std::log1p(std::exp(static_cast<double>(logits[i]))));
+    EXPECT_NEAR(static_cast<double>(routes.weights[i]) / score, 1, 1e-6);
+  }
+}
+
+TEST_P(RouteTopKTest, ScoresAreGivenOut) {
+  if (impl().isa == Isa::kCuda) GTEST_SKIP() << "no scores from the device";
+  const Routes routes = Compute(impl(), Args(3, 1), {1, kNan, 2, -kInf, kNan, -kInf});
+  const double sum = std::exp(1.0) + std::exp(2.0);
+  EXPECT_NEAR(routes.scores[0], std::exp(1.0) / sum, 1e-6);
+  EXPECT_EQ(routes.scores[1], 0.0f);
+  EXPECT_NEAR(routes.scores[2], std::exp(2.0) / sum, 1e-6);
+  for (size_t e = 3; e < 6; ++e) EXPECT_EQ(routes.scores[e], 0.0f);
 }
 
 // Against exp in float64: the yardstick shares its recipe with the entries.
@@ -91,7 +203,7 @@ TEST_P(RouteTopKTest, WeightsAreSoftmaxAndSigmoid) {
 
 TEST_P(RouteTopKTest, BreaksTiesByLowerId) {
   for (int64_t experts : {5, 16, 40}) {
-    for (RouteScore score : {RouteScore::kSoftmax, RouteScore::kSigmoid}) {
+    for (RouteScore score : kScores) {
       const Routes routes = Compute(impl(), Args(experts, 5, score),
                                     std::vector<float>(static_cast<size_t>(experts), 0.5f));
       EXPECT_EQ(routes.ids, (std::vector<int32_t>{0, 1, 2, 3, 4}));
@@ -111,7 +223,7 @@ TEST_P(RouteTopKTest, ComparesScoresInFloat32) {
 
 TEST_P(RouteTopKTest, NanAndNegativeInfinityAreNeverSelected) {
   const std::vector<float> bias(4, 10.0f);
-  for (RouteScore score : {RouteScore::kSoftmax, RouteScore::kSigmoid}) {
+  for (RouteScore score : kScores) {
     RouteTopKArgs args = Args(4, 3, score);
     args.bias = bias.data();
     const Routes routes = Compute(impl(), args, {kNan, 1.0f, -kInf, 2.0f});
@@ -191,14 +303,19 @@ TEST_P(RouteTopKTest, IdsAreDistinctAndWeightsSumToScale) {
 }
 
 TEST_P(RouteTopKTest, PermutingExpertsPermutesIds) {
-  constexpr int64_t kExperts = 37, k = 5;
-  const std::vector<float> logits = RandomFloats(kExperts, 4);
-  std::vector<float> reversed(logits.rbegin(), logits.rend());
-  const Routes a = Compute(impl(), Args(kExperts, k), logits);
-  const Routes b = Compute(impl(), Args(kExperts, k), reversed);
-  for (size_t i = 0; i < k; ++i) {
-    EXPECT_EQ(a.ids[i], kExperts - 1 - b.ids[i]);
-    EXPECT_NEAR(a.weights[i], b.weights[i], 1e-6);
+  for (int64_t experts : {1, 2, 8, 37, 60, 127, 256, 512}) {
+    for (RouteScore score : kScores) {
+      const int64_t k = std::min<int64_t>(experts, 5);
+      SCOPED_TRACE(Case(experts, k, score) + " seed=4");
+      const std::vector<float> logits = RandomFloats(experts, 4);
+      const std::vector<float> reversed(logits.rbegin(), logits.rend());
+      const Routes a = Compute(impl(), Args(experts, k, score), logits);
+      const Routes b = Compute(impl(), Args(experts, k, score), reversed);
+      for (size_t i = 0; i < static_cast<size_t>(k); ++i) {
+        EXPECT_EQ(a.ids[i], experts - 1 - b.ids[i]);
+        EXPECT_NEAR(a.weights[i], b.weights[i], 1e-6);
+      }
+    }
   }
 }
 
@@ -226,6 +343,18 @@ TEST_P(RouteTopKTest, RefusesImpossibleK) {
   EXPECT_EQ(impl().run(Args(0, 1)).code, Code::kInvalidArgument);
   EXPECT_EQ(impl().run(Args(kMaxExperts + 1, 1)).code, Code::kUnsupported);
   EXPECT_TRUE(impl().run(Args(4, 2)).ok());  // no rows
+  RouteTopKArgs args = Args(12, 4);
+  args.groups = 5;
+  EXPECT_EQ(impl().run(args).code, Code::kInvalidArgument);
+  args.groups = 4;
+  for (int64_t kept : {0, 3, 5}) {  // 3 does not divide k
+    args.groups_kept = kept;
+    EXPECT_EQ(impl().run(args).code, Code::kInvalidArgument);
+  }
+  args.groups_kept = 2;
+  EXPECT_TRUE(impl().run(args).ok());
+  args.group_top = 4;
+  EXPECT_EQ(impl().run(args).code, Code::kInvalidArgument);
 }
 
 }  // namespace

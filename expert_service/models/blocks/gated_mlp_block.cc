@@ -60,19 +60,20 @@ BlockOr MakeGatedMlp(const config::v1::GatedMlp& config, BlockTensors& tensors,
                      const ValueShape& in) {
   PENSTOCK_RETURN_IF_ERROR(WantFloats(in));
   PENSTOCK_ASSIGN_OR_RETURN(const kernels::Activation activation, FromProto(config.activation()));
-  PENSTOCK_ASSIGN_OR_RETURN(const auto gate, tensors.Floats("gate", {-1, in.dim}));
-  const int64_t f = static_cast<int64_t>(gate.size()) / in.dim;
-  PENSTOCK_ASSIGN_OR_RETURN(const auto up, tensors.Floats("up", {f, in.dim}));
-  PENSTOCK_ASSIGN_OR_RETURN(const auto down,
-                            tensors.Floats("down", {config.residual() ? in.dim : int64_t{-1}, f}));
-  const int64_t o = static_cast<int64_t>(down.size()) / f;
+  PENSTOCK_ASSIGN_OR_RETURN(StoredMatrix gate, tensors.Matrix("gate", -1, in.dim));
+  const int64_t f = gate.out;
+  PENSTOCK_ASSIGN_OR_RETURN(const StoredMatrix up, tensors.Matrix("up", f, in.dim));
+  PENSTOCK_ASSIGN_OR_RETURN(const StoredMatrix gate_up, Stack(std::move(gate), up, "gate and up"));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const StoredMatrix down,
+      tensors.Matrix("down", config.residual() ? in.dim : int64_t{-1}, f));
   std::vector<float> norm;
   if (config.norm()) {
     PENSTOCK_ASSIGN_OR_RETURN(norm, tensors.Floats("norm", {in.dim}));
   }
   return std::make_unique<GatedMlpBlock>(kernels::PackedGatedMlp(
-      gate.data(), up.data(), down.data(), norm.empty() ? nullptr : norm.data(), in.dim, f, o,
-      activation, config.residual()));
+      Pack(gate_up, nullptr), Pack(down, nullptr), norm.empty() ? nullptr : norm.data(), activation,
+      config.residual()));
 }
 
 }  // namespace penstock::expert

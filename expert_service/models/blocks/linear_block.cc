@@ -15,12 +15,16 @@ class LinearBlock final : public Block {
     out.dim = weights_.weights().out;
     return out;
   }
+  size_t WorkspaceBytes(const ValueShape& in) const override {
+    return kernels::LinearWorkspaceBytes(weights_.weights(), in.vectors());
+  }
   absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::LinearArgs args;
     args.w = weights_.weights();
     args.rows = x.shape.vectors();
     args.x = x.floats();
     args.y = y.floats();
+    args.workspace = scratch;
     return FromKernel("linear", kernels::Linear(args));
   }
   double Flops(const ValueShape& in) const override {
@@ -36,14 +40,12 @@ class LinearBlock final : public Block {
 
 BlockOr MakeLinear(const config::v1::Linear&, BlockTensors& tensors, const ValueShape& in) {
   PENSTOCK_RETURN_IF_ERROR(WantFloats(in));
-  PENSTOCK_ASSIGN_OR_RETURN(const auto weight, tensors.Floats("weight", {-1, in.dim}));
-  const int64_t out = static_cast<int64_t>(weight.size()) / in.dim;
+  PENSTOCK_ASSIGN_OR_RETURN(const StoredMatrix weight, tensors.Matrix("weight", -1, in.dim));
   std::vector<float> bias;
   if (tensors.Has("bias")) {
-    PENSTOCK_ASSIGN_OR_RETURN(bias, tensors.Floats("bias", {out}));
+    PENSTOCK_ASSIGN_OR_RETURN(bias, tensors.Floats("bias", {weight.out}));
   }
-  return std::make_unique<LinearBlock>(
-      kernels::PackedLinear(weight.data(), bias.empty() ? nullptr : bias.data(), in.dim, out));
+  return std::make_unique<LinearBlock>(Pack(weight, bias.empty() ? nullptr : bias.data()));
 }
 
 }  // namespace penstock::expert

@@ -32,7 +32,8 @@ class MoeBlock final : public Block {
   }
   size_t WorkspaceBytes(const ValueShape& in) const override {
     return Layout(in, nullptr).bytes +
-           kernels::MoeFfnWorkspaceBytes(w_.experts.weights(), in.vectors(), w_.top_k);
+           std::max(kernels::MoeFfnWorkspaceBytes(w_.experts.weights(), in.vectors(), w_.top_k),
+                    kernels::LinearWorkspaceBytes(w_.router.weights(), in.vectors()));
   }
 
   absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
@@ -40,6 +41,9 @@ class MoeBlock final : public Block {
     const kernels::MoeWeights experts = w_.experts.weights();
     const Parts parts = Layout(x.shape, static_cast<char*>(scratch.data));
     if (parts.bytes > scratch.bytes) return absl::InternalError("moe: the workspace is too small");
+
+    const kernels::Workspace rest = {static_cast<char*>(scratch.data) + parts.bytes,
+                                     scratch.bytes - parts.bytes};
 
     const float* n = x.floats();
     if (!w_.norm.empty()) {
@@ -58,6 +62,7 @@ class MoeBlock final : public Block {
     router.rows = rows;
     router.x = n;
     router.y = parts.logits;
+    router.workspace = rest;
     PENSTOCK_RETURN_IF_ERROR(FromKernel("moe: router", kernels::Linear(router)));
 
     kernels::RouteTopKArgs route;
@@ -86,7 +91,7 @@ class MoeBlock final : public Block {
     ffn.x = n;
     ffn.residual = w_.residual ? x.floats() : nullptr;
     ffn.y = y.floats();
-    ffn.workspace = {static_cast<char*>(scratch.data) + parts.bytes, scratch.bytes - parts.bytes};
+    ffn.workspace = rest;
     return FromKernel("moe: moe_ffn", kernels::MoeFfn(ffn));
   }
 
@@ -154,8 +159,8 @@ class MoeBlock final : public Block {
 BlockOr MakeMoe(const config::v1::Moe& config, BlockTensors& tensors, const ValueShape& in) {
   PENSTOCK_RETURN_IF_ERROR(WantFloats(in));
   const int64_t d = in.dim;
-  PENSTOCK_ASSIGN_OR_RETURN(const auto router, tensors.Floats("router", {-1, d}));
-  const int64_t experts = static_cast<int64_t>(router.size()) / d;
+  PENSTOCK_ASSIGN_OR_RETURN(const StoredMatrix router, tensors.Matrix("router", -1, d));
+  const int64_t experts = router.out;
   if (experts > kernels::kMaxExperts) {
     return absl::InvalidArgumentError(
         absl::StrCat("at most ", kernels::kMaxExperts, " experts, found ", experts));
@@ -164,18 +169,28 @@ BlockOr MakeMoe(const config::v1::Moe& config, BlockTensors& tensors, const Valu
     return absl::InvalidArgumentError(
         absl::StrCat("top_k must be in [1, ", experts, "], found ", config.top_k()));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const auto gate, tensors.Floats("gate", {experts, -1, d}));
-  const int64_t f = static_cast<int64_t>(gate.size()) / (experts * d);
-  PENSTOCK_ASSIGN_OR_RETURN(const auto up, tensors.Floats("up", {experts, f, d}));
+  PENSTOCK_ASSIGN_OR_RETURN(std::vector<StoredMatrix> gate,
+                            tensors.Matrices("gate", experts, -1, d));
+  const int64_t f = gate[0].out;
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<StoredMatrix> up,
+                            tensors.Matrices("up", experts, f, d));
   PENSTOCK_ASSIGN_OR_RETURN(
-      const auto down, tensors.Floats("down", {experts, config.residual() ? d : int64_t{-1}, f}));
-  const int64_t o = static_cast<int64_t>(down.size()) / (experts * f);
+      const std::vector<StoredMatrix> down,
+      tensors.Matrices("down", experts, config.residual() ? d : int64_t{-1}, f));
+  std::vector<kernels::PackedGatedMlp> packed;
+  for (size_t e = 0; e < gate.size(); ++e) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const StoredMatrix gate_up,
+        Stack(std::move(gate[e]), up[e], absl::StrCat("gate and up of expert ", e)));
+    packed.emplace_back(Pack(gate_up, nullptr), Pack(down[e], nullptr), nullptr,
+                        kernels::Activation::kSwiGlu, false);
+  }
   Weights weights;
   if (config.norm()) {
     PENSTOCK_ASSIGN_OR_RETURN(weights.norm, tensors.Floats("norm", {d}));
   }
-  weights.router = kernels::PackedLinear(router.data(), nullptr, d, experts);
-  weights.experts = kernels::PackedMoe(gate.data(), up.data(), down.data(), experts, d, f, o);
+  weights.router = Pack(router, nullptr);
+  weights.experts = kernels::PackedMoe(std::move(packed));
   weights.top_k = config.top_k();
   weights.residual = config.residual();
   return std::make_unique<MoeBlock>(std::move(weights));

@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "router_service/learning/cascades/cascade_trainer.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/learning/risk/cascade_risk.h"
 #include "router_service/quality/cascade_quality.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "router_service/learning/minimise.h"
+#include "router_service/learning/linear/minimise.h"
 
 namespace penstock::router {
 namespace {

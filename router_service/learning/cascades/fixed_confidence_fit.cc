@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
 
 namespace penstock::router {

@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "router_service/dispatch/cascade.h"
-#include "router_service/learning/logistic_heads.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/dispatch/attempts/cascade.h"
+#include "router_service/learning/linear/logistic_heads.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/learning/prediction_metrics.h"
 #include "router_service/quality/cascade/slow_estimate.h"
 #include "router_service/quality/cascade_quality.h"

@@ -7,7 +7,7 @@
 #include "common/status_macros.h"
 #include "router_service/learning/cascades/bypass_label.h"
 #include "router_service/learning/cascades/cascade_trainer.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/logistic_heads.h"
 #include "router_service/learning/risk/conformal_threshold.h"
 #include "router_service/quality/cascade/bypass_gate.h"
 

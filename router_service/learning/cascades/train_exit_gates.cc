@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "router_service/learning/cascades/cascade_trainer.h"
 #include "router_service/learning/cascades/exit_labels.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 #include "router_service/quality/cascade/exit_gates.h"
 
 namespace penstock::router {

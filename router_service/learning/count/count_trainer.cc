@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "router_service/learning/count/count_labels.h"
-#include "router_service/learning/softmax_regression.h"
+#include "router_service/learning/linear/softmax_regression.h"
 
 namespace penstock::router {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "common/status_macros.h"
 #include "router_service/learning/domains/domain_rows.h"
-#include "router_service/learning/linear_design.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/linear_design.h"
+#include "router_service/learning/linear/logistic_heads.h"
 
 namespace penstock::router {
 namespace {

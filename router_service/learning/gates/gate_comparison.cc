@@ -8,7 +8,7 @@
 #include "common/random.h"
 #include "router_service/evaluation/bootstrap.h"
 #include "router_service/gating/top_k.h"
-#include "router_service/learning/policy_evaluation.h"
+#include "router_service/learning/policies/policy_evaluation.h"
 
 namespace penstock::router {
 namespace {

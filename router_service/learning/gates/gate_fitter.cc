@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/random.h"
-#include "router_service/learning/minimise.h"
+#include "router_service/learning/linear/minimise.h"
 
 namespace penstock::router {
 namespace {

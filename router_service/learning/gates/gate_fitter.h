@@ -7,7 +7,7 @@
 #include "absl/types/span.h"
 #include "router_service/gating/weights/gate_weights.h"
 #include "router_service/learning/gates/gate_trainer.h"
-#include "router_service/learning/linear_design.h"
+#include "router_service/learning/linear/linear_design.h"
 
 namespace penstock::router {
 

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "router_service/learning/gates/gate_trainer.h"
 #include "router_service/learning/gates/mixer_refit.h"
-#include "router_service/learning/linear_design.h"
+#include "router_service/learning/linear/linear_design.h"
 
 namespace penstock::router {
 

@@ -5,8 +5,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "router_service/learning/gates/gate_trainer.h"
-#include "router_service/learning/linear_design.h"
-#include "router_service/learning/minimise.h"
+#include "router_service/learning/linear/linear_design.h"
+#include "router_service/learning/linear/minimise.h"
 
 namespace penstock::router {
 namespace {

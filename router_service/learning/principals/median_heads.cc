@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "router_service/learning/linear_design.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/linear_design.h"
+#include "router_service/learning/linear/logistic_heads.h"
 #include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {

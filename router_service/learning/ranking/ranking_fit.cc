@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "router_service/learning/gates/least_squares.h"
-#include "router_service/learning/minimise.h"
+#include "router_service/learning/linear/minimise.h"
 
 namespace penstock::router {
 namespace {

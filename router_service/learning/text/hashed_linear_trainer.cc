@@ -7,9 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "router_service/learning/text/cost_quality_frontier.h"
-#include "router_service/learning/text/spread_calibration.h"
 #include "router_service/learning/text/sparse_ridge.h"
+#include "router_service/learning/text/strength_blend.h"
 #include "router_service/learning/text/weighted_design.h"
 
 namespace penstock::router {
@@ -24,7 +23,12 @@ std::vector<size_t> AllRows(const TextOutcomes& outcomes) {
   return rows;
 }
 
-// [rows, targets] = for each lambda of `grid` the quality of every expert, then the lengths.
+// ln(length + kLengthOffset) of an entry, NaN = unknown.
+float LogLength(float length) {
+  return std::isnan(length) ? kUnknown : static_cast<float>(std::log(length + kLengthOffset));
+}
+
+// [rows, targets] = `levels` times the quality of every expert, then the lengths.
 std::vector<float> Targets(const TextOutcomes& outcomes, const std::vector<float>& lengths,
                            absl::Span<const size_t> taken, size_t levels) {
   const size_t experts = outcomes.experts.size(), targets = experts * (levels + 1);
@@ -36,9 +40,7 @@ std::vector<float> Targets(const TextOutcomes& outcomes, const std::vector<float
       for (size_t level = 0; level < levels; ++level) {
         to[level * experts + e] = outcomes.quality[at];
       }
-      to[levels * experts + e] = std::isnan(lengths[at])
-                                     ? kUnknown
-                                     : static_cast<float>(std::log(lengths[at] + kLengthOffset));
+      to[levels * experts + e] = LogLength(lengths[at]);
     }
   }
   return y;
@@ -53,10 +55,10 @@ struct HashedLinearTrainer::Raw {
 };
 
 // What the out-of-fold scores decide. By expert.
-struct HashedLinearTrainer::Chosen {
-  size_t level = 0;
-  std::vector<double> figure;  // of each level: average quality, or minus the Brier score
-  SpreadCalibration calibration;
+struct HashedLinearTrainer::Calibrated {
+  StrengthBlend quality, length;
+  std::vector<float> out_of_fold;  // [experts, rows]: quality
+  std::vector<float> work;         // [experts, rows]: 1 where no length is told
   std::vector<float> residual, work_scale, mean_cost, mean_quality, mean_tokens;
 };
 
@@ -90,6 +92,20 @@ std::vector<float> AnswerLengths(const TextOutcomes& outcomes) {
 double HashedLinearTrainer::complexity(const TextOutcomes& outcomes) const {
   return 2.0 * static_cast<double>(outcomes.experts.size()) *
          static_cast<double>(outcomes.counts.columns + outcomes.dense_dimension);
+}
+
+std::vector<std::pair<std::string, std::string>> HashedLinearTrainer::Notes(
+    const StrengthBlend& quality, const StrengthBlend& length) const {
+  std::vector<std::pair<std::string, std::string>> notes;
+  for (size_t level = 0; level < options_.grid.size(); ++level) {
+    const StrengthBlend::Part& part = quality.parts[level];
+    const std::string lambda = absl::StrCat("_lambda_", options_.grid[level]);
+    if (part.common > 0) notes.emplace_back("common" + lambda, absl::StrCat(part.common));
+    if (part.own > 0) notes.emplace_back("own" + lambda, absl::StrCat(part.own));
+  }
+  notes.emplace_back("length_common", absl::StrCat(length.parts[0].common));
+  notes.emplace_back("length_own", absl::StrCat(length.parts[0].own));
+  return notes;
 }
 
 HashedLinearTrainer::Raw HashedLinearTrainer::Scores(const TextOutcomes& outcomes,
@@ -140,80 +156,59 @@ HashedLinearTrainer::Raw HashedLinearTrainer::Scores(const TextOutcomes& outcome
   return raw;
 }
 
-HashedLinearTrainer::Chosen HashedLinearTrainer::Choose(const TextOutcomes& outcomes,
-                                                        absl::Span<const size_t> rows,
-                                                        const Raw& raw) const {
+HashedLinearTrainer::Calibrated HashedLinearTrainer::Calibrate(const TextOutcomes& outcomes,
+                                                               absl::Span<const size_t> rows,
+                                                               const Raw& raw) {
   const size_t experts = outcomes.experts.size(), count = rows.size();
   const std::vector<float> lengths = AnswerLengths(outcomes);
-  Chosen chosen;
-  std::vector<float> quality(experts * count), cost(experts * count), predicted(experts * count);
+  std::vector<float> quality(experts * count), log_length(experts * count);
   for (size_t e = 0; e < experts; ++e) {
-    double lengths_sum = 0, predicted_sum = 0, cost_sum = 0, costs = 0, labels = 0, right = 0;
-    double told = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t from = outcomes.At(e, rows[i]);
+      quality[e * count + i] = outcomes.quality[from];
+      log_length[e * count + i] = LogLength(lengths[from]);
+    }
+  }
+  Calibrated result;
+  result.quality = StrengthBlend::Of(raw.quality, quality, experts);
+  result.length = StrengthBlend::Of({&raw.length, 1}, log_length, experts);
+  result.out_of_fold = result.quality.Apply(raw.quality);
+  result.work = result.length.Apply({&raw.length, 1});
+  for (size_t e = 0; e < experts; ++e) {
+    double lengths_sum = 0, work_sum = 0, cost_sum = 0, costs = 0, labels = 0, right = 0;
+    double told = 0, squares = 0;
     for (size_t i = 0; i < count; ++i) {
       const size_t from = outcomes.At(e, rows[i]), at = e * count + i;
-      quality[at] = outcomes.quality[from];
-      cost[at] = outcomes.cost[from];
       if (!std::isnan(quality[at])) {
         labels += 1;
         right += quality[at];
+        const double off = quality[at] - result.out_of_fold[at];
+        squares += off * off;
       }
-      if (!std::isnan(cost[at])) {
+      if (!std::isnan(outcomes.cost[from])) {
         costs += 1;
-        cost_sum += cost[at];
+        cost_sum += outcomes.cost[from];
       }
+      result.work[at] = std::exp(result.work[at]);
       if (std::isnan(lengths[from])) continue;
       told += 1;
       lengths_sum += lengths[from];
-      predicted_sum += std::exp(raw.length[at]);
+      work_sum += result.work[at];
     }
     // exp(prediction) times s over the mean length: 1 in the mean over out-of-fold rows, and told
     // lengths cancel out of s = mean length / mean exp(prediction).
-    const bool has_length = told > 0 && predicted_sum > 0 && lengths_sum > 0;
-    chosen.work_scale.push_back(has_length ? static_cast<float>(told / predicted_sum) : 0.0f);
-    chosen.mean_cost.push_back(costs > 0 ? static_cast<float>(cost_sum / costs) : 0.0f);
-    chosen.mean_quality.push_back(labels > 0 ? static_cast<float>(right / labels) : 0.5f);
-    chosen.mean_tokens.push_back(has_length ? static_cast<float>(lengths_sum / told) : 0.0f);
-    for (size_t i = 0; i < count; ++i) {
-      const size_t at = e * count + i;
-      predicted[at] = chosen.mean_cost[e] *
-                      (has_length ? std::exp(raw.length[at]) * chosen.work_scale[e] : 1.0f);
-    }
-  }
-  const bool priced = outcomes.compares_costs();
-  if (!priced) std::fill(cost.begin(), cost.end(), 0.0f);
-  double best = -std::numeric_limits<double>::infinity();
-  for (size_t level = 0; level < raw.quality.size(); ++level) {
-    const SpreadCalibration calibration =
-        SpreadCalibration::Of(raw.quality[level], quality, experts);
-    const std::vector<float> calibrated = calibration.Apply(raw.quality[level]);
-    double brier = 0, labels = 0;
-    for (size_t at = 0; at < calibrated.size(); ++at) {
-      if (std::isnan(quality[at])) continue;
-      brier += (calibrated[at] - quality[at]) * (calibrated[at] - quality[at]);
-      labels += 1;
-    }
-    const double figure =
-        priced ? MeasureRouting({experts, quality, cost}, calibrated, predicted).aiq
-               : -brier / std::max(labels, 1.0);
-    chosen.figure.push_back(figure);
-    if (figure > best) {
-      best = figure;
-      chosen.level = level;
-      chosen.calibration = calibration;
-    }
-  }
-  for (size_t e = 0; e < experts; ++e) {
-    double squares = 0, labels = 0;
+    const bool has_length = told > 0 && work_sum > 0 && lengths_sum > 0;
+    result.work_scale.push_back(has_length ? static_cast<float>(told / work_sum) : 0.0f);
+    result.mean_cost.push_back(costs > 0 ? static_cast<float>(cost_sum / costs) : 0.0f);
+    result.mean_quality.push_back(labels > 0 ? static_cast<float>(right / labels) : 0.5f);
+    result.mean_tokens.push_back(has_length ? static_cast<float>(lengths_sum / told) : 0.0f);
+    result.residual.push_back(labels > 0 ? static_cast<float>(std::sqrt(squares / labels)) : 0.0f);
     for (size_t at = e * count; at < (e + 1) * count; ++at) {
-      if (std::isnan(quality[at])) continue;
-      const double off = quality[at] - raw.quality[chosen.level][at];
-      squares += off * off;
-      labels += 1;
+      result.out_of_fold[at] = HashedLinearQuality::Bounded(result.out_of_fold[at]);
+      result.work[at] = has_length ? result.work[at] * result.work_scale[e] : 1.0f;
     }
-    chosen.residual.push_back(labels > 0 ? static_cast<float>(std::sqrt(squares / labels)) : 0.0f);
   }
-  return chosen;
+  return result;
 }
 
 absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outcomes,
@@ -225,17 +220,23 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
   const size_t experts = outcomes.experts.size();
   std::vector<int> fold;
   for (const size_t row : rows) fold.push_back(FoldOf(outcomes.groups[row], options_.folds));
-  const Chosen chosen =
-      Choose(outcomes, rows, Scores(outcomes, rows, fold, options_.folds));
-  const double lambda = options_.grid[chosen.level];
+  const Calibrated calibrated =
+      Calibrate(outcomes, rows, Scores(outcomes, rows, fold, options_.folds));
+  const StrengthBlend &quality = calibrated.quality, &length = calibrated.length;
+  std::vector<size_t> used;  // of the grid
+  std::vector<double> lambdas;
+  for (size_t level = 0; level < options_.grid.size(); ++level) {
+    if (!quality.Uses(level)) continue;
+    used.push_back(level);
+    lambdas.insert(lambdas.end(), experts, options_.grid[level]);
+  }
+  lambdas.insert(lambdas.end(), experts, options_.length_lambda);
 
   const FeatureWeighting weighting =
       FitWeighting(outcomes, rows, options_.dense_share, outcomes.counts.columns);
   const SparseRidge ridge(WeightedRows(outcomes, weighting, rows));
-  std::vector<double> lambdas(experts, lambda);
-  lambdas.insert(lambdas.end(), experts, options_.length_lambda);
   const SparseRidge::Weights weights =
-      ridge.Solve(Targets(outcomes, AnswerLengths(outcomes), rows, 1), lambdas);
+      ridge.Solve(Targets(outcomes, AnswerLengths(outcomes), rows, used.size()), lambdas);
 
   Parameters parameters;
   parameters.experts = outcomes.experts;
@@ -245,36 +246,56 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
     parameters.idf.push_back(column < weighting.idf.size() ? weighting.idf[column] : 1.0f);
   }
   parameters.squares = ridge.SquaresOfColumns();
-  parameters.weight = weights.weight;
-  // The calibration is a linear map of the experts' scores, so it goes into their weights.
+  // Blends are linear maps of the experts' scores, so they go into the weights.
+  std::vector<double> of_quality, of_length;
+  parameters.weight.reserve(weights.columns.size() * 2 * experts);
   for (size_t place = 0; place < weights.columns.size(); ++place) {
-    chosen.calibration.Fold(
-        absl::MakeSpan(parameters.weight).subspan(place * 2 * experts, experts));
+    const absl::Span<const float> of_column =
+        absl::MakeConstSpan(weights.weight).subspan(place * weights.targets, weights.targets);
+    of_quality.assign(experts, 0.0);
+    of_length.assign(experts, 0.0);
+    for (size_t i = 0; i < used.size(); ++i) {
+      quality.AddFolded(used[i], of_column.subspan(i * experts, experts),
+                        absl::MakeSpan(of_quality));
+    }
+    length.AddFolded(0, of_column.subspan(used.size() * experts), absl::MakeSpan(of_length));
+    parameters.weight.insert(parameters.weight.end(), of_quality.begin(), of_quality.end());
+    parameters.weight.insert(parameters.weight.end(), of_length.begin(), of_length.end());
   }
-  const std::vector<double> mean = chosen.calibration.FoldedMean(
-      absl::MakeConstSpan(weights.mean).subspan(0, experts));
+  const auto off = [&](const StrengthBlend& blend, size_t level, size_t from) {
+    std::vector<double> deviation;
+    for (size_t e = 0; e < experts; ++e) {
+      deviation.push_back(weights.mean[from + e] - blend.parts[level].prediction_mean[e]);
+    }
+    return deviation;
+  };
+  of_quality = quality.label_mean;
+  of_length = length.label_mean;
+  for (size_t i = 0; i < used.size(); ++i) {
+    quality.AddFolded(used[i], off(quality, used[i], i * experts), absl::MakeSpan(of_quality));
+  }
+  length.AddFolded(0, off(length, 0, used.size() * experts), absl::MakeSpan(of_length));
   parameters.idf_unseen = static_cast<float>(std::log(1.0 + static_cast<double>(rows.size())) + 1);
-  parameters.lambda = lambda;
+  parameters.lambda = options_.grid[quality.own_strength];
   parameters.dense_mean = weighting.dense_mean;
   parameters.dense_scale = weighting.dense_scale;
   for (size_t e = 0; e < experts; ++e) {
-    parameters.mean.push_back(static_cast<float>(mean[e]));
-    parameters.length_mean.push_back(static_cast<float>(weights.mean[experts + e]));
-    parameters.mean_joules.push_back(outcomes.cost_unit == "joules" ? chosen.mean_cost[e] : 0.0f);
+    parameters.mean.push_back(static_cast<float>(of_quality[e]));
+    parameters.length_mean.push_back(static_cast<float>(of_length[e]));
+    parameters.mean_joules.push_back(outcomes.cost_unit == "joules" ? calibrated.mean_cost[e]
+                                                                    : 0.0f);
   }
-  for (const float residual : chosen.residual) {
-    parameters.residual.push_back(residual * static_cast<float>(chosen.calibration.own));
+  for (const float residual : calibrated.residual) {
+    parameters.residual.push_back(residual * static_cast<float>(quality.own_slope));
   }
-  parameters.work_scale = chosen.work_scale;
-  parameters.mean_quality = chosen.mean_quality;
-  parameters.mean_tokens = chosen.mean_tokens;
+  parameters.work_scale = calibrated.work_scale;
+  parameters.mean_quality = calibrated.mean_quality;
+  parameters.mean_tokens = calibrated.mean_tokens;
   FittedQuality fitted;
   fitted.model = HashedLinearQuality::FromParameters(parameters);
   fitted.tensors = HashedLinearQuality::Tensors(parameters);
   fitted.metadata = HashedLinearQuality::Metadata(parameters, fitted.tensors);
-  fitted.metadata["lambda"] = absl::StrCat(lambda);
-  fitted.metadata["spread_common"] = absl::StrCat(chosen.calibration.common);
-  fitted.metadata["spread_own"] = absl::StrCat(chosen.calibration.own);
+  for (const auto& [name, said] : Notes(quality, length)) fitted.metadata[name] = said;
   fitted.metadata["length_lambda"] = absl::StrCat(options_.length_lambda);
   return fitted;
 }
@@ -282,28 +303,13 @@ absl::StatusOr<FittedQuality> HashedLinearTrainer::Fit(const TextOutcomes& outco
 absl::StatusOr<OutOfFold> HashedLinearTrainer::CrossValidate(const TextOutcomes& outcomes,
                                                              absl::Span<const int> fold,
                                                              int folds) const {
-  // Lambda and calibration are a handful of numbers chosen on all folds' predictions together.
+  // The blends are a handful of numbers fitted to all folds' predictions together.
   const std::vector<size_t> rows = AllRows(outcomes);
-  const Raw raw = Scores(outcomes, rows, fold, folds);
-  const Chosen chosen = Choose(outcomes, rows, raw);
+  Calibrated calibrated = Calibrate(outcomes, rows, Scores(outcomes, rows, fold, folds));
   OutOfFold result;
-  result.quality = chosen.calibration.Apply(raw.quality[chosen.level]);
-  result.work.assign(raw.length.size(), 1.0f);
-  for (size_t at = 0; at < raw.length.size(); ++at) {
-    const size_t e = at / rows.size();
-    if (chosen.work_scale[e] > 0) {
-      result.work[at] = std::exp(raw.length[at]) * chosen.work_scale[e];
-    }
-  }
-  for (size_t level = 0; level < options_.grid.size(); ++level) {
-    result.notes.emplace_back(absl::StrCat("lambda ", options_.grid[level]),
-                              absl::StrCat(chosen.figure[level]));
-  }
-  result.notes.emplace_back("lambda chosen", absl::StrCat(options_.grid[chosen.level]));
-  result.notes.emplace_back("spread common to the experts, times",
-                            absl::StrCat(chosen.calibration.common));
-  result.notes.emplace_back("spread of each by itself, times",
-                            absl::StrCat(chosen.calibration.own));
+  result.notes = Notes(calibrated.quality, calibrated.length);
+  result.quality = std::move(calibrated.out_of_fold);
+  result.work = std::move(calibrated.work);
   return result;
 }
 

@@ -1,21 +1,23 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "router_service/learning/text/quality_trainer.h"
+#include "router_service/learning/text/strength_blend.h"
 #include "router_service/quality/hashed_linear_quality.h"
 
 namespace penstock::router {
 
-// Fits HashedLinearQuality: ridge regressions of quality and of ln(output tokens + 8) on TF-IDF.
-// The quality heads' lambda is the one of `grid` whose routing has the largest average quality over
-// cost, over all folds together (where the table tells no cost: the least Brier score); that of
-// the length heads is fixed. Calibrated on out-of-fold predictions (spread_calibration.h).
+// Fits HashedLinearQuality: ridge regressions of quality and of ln(output tokens + 8) on TF-IDF. Of
+// quality one for each strength of `grid`, which StrengthBlend puts together; lengths tell more of
+// their own and have one strength, calibrated likewise. Calibrated on out-of-fold predictions.
 class HashedLinearTrainer final : public QualityTrainer {
  public:
   struct Options {
-    std::vector<double> grid = {3, 10, 30};
+    std::vector<double> grid = {3, 10, 30, 100};  // rising
     double length_lambda = 3;
     // Weight of the dense features beside a text of length 1.
     double dense_share = 0.3;
@@ -34,11 +36,15 @@ class HashedLinearTrainer final : public QualityTrainer {
 
  private:
   struct Raw;  // out-of-fold ridge scores
-  struct Chosen;
+  struct Calibrated;
   Raw Scores(const TextOutcomes& outcomes, absl::Span<const size_t> rows,
              absl::Span<const int> fold, int folds) const;
-  Chosen Choose(const TextOutcomes& outcomes, absl::Span<const size_t> rows,
-                const Raw& raw) const;
+  static Calibrated Calibrate(const TextOutcomes& outcomes, absl::Span<const size_t> rows,
+                              const Raw& raw);
+
+  // The factors of the blends, as report and file have them.
+  std::vector<std::pair<std::string, std::string>> Notes(const StrengthBlend& quality,
+                                                         const StrengthBlend& length) const;
 
   Options options_;
 };

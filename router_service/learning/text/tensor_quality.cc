@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/logistic_heads.h"
 #include "router_service/learning/text/scorer_trainer.h"
 #include "router_service/learning/text/text_trainer.h"
 #include "router_service/quality/artifact_checksum.h"

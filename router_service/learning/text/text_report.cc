@@ -64,6 +64,12 @@ std::string FormatTextTrainReport(const TextTrainReport& report) {
                           expert.rows, expert.quality, expert.mean_cost, expert.mean_tokens,
                           expert.fit.brier, expert.fit.ece, expert.length_explained);
   }
+  absl::StrAppend(&text,
+                  "  (quality: share right; ", priced ? report.cost_unit : "cost",
+                  ", tokens: mean of an answer. Of the predicted P(right), 0 being best: brier: mean\n"
+                  "  squared error; ece: how far off it is on the mean, in 15 groups of equal size. length "
+                  "R2: share\n"
+                  "  of the answers' length that the prompt tells)\n");
   absl::StrAppend(&text, "\n", FormatContenders(report));
   if (priced) {
     const RoutingFigures& figures = report.chosen().figures;
@@ -102,9 +108,6 @@ std::string FormatTextTrainReport(const TextTrainReport& report) {
   }
   if (!report.warnings.empty()) absl::StrAppend(&text, "\n");
   for (const std::string& file : report.files) absl::StrAppend(&text, "\nwrote ", file, "\n");
-  if (!report.files.empty()) {
-    absl::StrAppend(&text, "To serve it, the pool needs:\n", report.pool_yaml);
-  }
   return text;
 }
 

@@ -286,6 +286,10 @@ std::string PoolYaml(const TextTrainOptions& options, const std::string& path) {
   if (text.surface()) add("surface: true");
   if (text.fold_compatibility()) add("fold_compatibility: true");
   if (text.has_max_bytes()) add(absl::StrCat("max_bytes: ", text.max_bytes()));
+  if (text.has_embeddings()) {
+    add(absl::StrCat("embeddings: {folder: ", text.embeddings().folder(),
+                     text.embeddings().alone() ? ", alone: true}" : "}"));
+  }
   return absl::StrCat("  features: {text: {", fields, "}}\n  quality_file: ", path, "\n");
 }
 
@@ -303,7 +307,8 @@ absl::Status Write(const TextTrainOptions& options, const TextOutcomes& outcomes
   }
   const std::string path =
       (std::filesystem::path(options.output_folder) / "quality.safetensors").string();
-  fitted.metadata["features"] = TextFeaturesMetadata(options.outcomes.features);
+  PENSTOCK_ASSIGN_OR_RETURN(fitted.metadata["features"],
+                            ReadTextFeaturesMetadata(options.outcomes.features));
   fitted.metadata["model"] = report.chosen().name;
   fitted.metadata["date"] = options.date;
   fitted.metadata["rows"] = absl::StrCat(outcomes.rows());

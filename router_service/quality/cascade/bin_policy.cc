@@ -38,7 +38,9 @@ size_t BinPolicy::BinOf(float p_right, absl::Span<const float> edges) {
 }
 
 bool BinPolicy::Stands(const StandingAnswer& answer, ExitState&) const {
-  return goes_on_[BinOf(answer.quality[answer.expert], edges_)] == 0;
+  const float p_right = answer.quality[answer.expert];
+  // What is not a number is not confident, and in no bin.
+  return !std::isnan(p_right) && goes_on_[BinOf(p_right, edges_)] == 0;
 }
 
 }  // namespace penstock::router

@@ -13,10 +13,11 @@ namespace {
 
 // One step of the exit distribution: P_l in `mass`, q_l as the result.
 double Step(double gate, ExitState& state, double& mass) {
-  mass = std::max(0.0, std::min(gate, 1 - state.used));
+  mass = std::isnan(gate) ? 0 : std::max(0.0, std::min(gate, 1 - state.used));
   const double q = state.survived > 0 ? std::clamp(mass / state.survived, 0.0, 1.0) : 1;
   state.survived *= 1 - q;
-  state.used += gate;
+  // A gate that is not a number lets go of nothing, and takes none of the mass.
+  if (!std::isnan(gate)) state.used += gate;
   return q;
 }
 

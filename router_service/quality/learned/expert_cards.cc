@@ -62,10 +62,8 @@ absl::StatusOr<ExpertCard> ParseCard(absl::string_view text) {
 }
 
 // One row per text, by the features and the weighting.
-absl::StatusOr<SparseRows> RowsOf(const std::vector<std::string>& texts,
-                                  const config::v1::TextFeatures& features,
-                                  const FeatureWeighting* weighting) {
-  PENSTOCK_ASSIGN_OR_RETURN(const TextFeatures extractor, TextFeatures::FromSettings(features));
+SparseRows RowsOf(const std::vector<std::string>& texts, const TextFeatures& extractor,
+                  const FeatureWeighting* weighting) {
   SparseRows rows;
   rows.columns = weighting == nullptr ? extractor.sparse_dimension() : weighting->columns();
   FeatureBuffer buffer;
@@ -130,7 +128,8 @@ absl::StatusOr<FeatureWeighting> CardWeighting(const std::vector<ExpertCard>& ca
   for (const ExpertCard& card : cards) {
     for (std::string& text : card.Texts()) texts.push_back(std::move(text));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const SparseRows rows, RowsOf(texts, features, nullptr));
+  PENSTOCK_ASSIGN_OR_RETURN(const TextFeatures extractor, TextFeatures::FromSettings(features));
+  const SparseRows rows = RowsOf(texts, extractor, nullptr);
   std::vector<size_t> all(rows.rows());
   for (size_t row = 0; row < all.size(); ++row) all[row] = row;
   FeatureWeighting weighting;
@@ -143,6 +142,11 @@ absl::StatusOr<SparseRows> CardPrototypes(const std::vector<ExpertCard>& cards,
                                           const std::vector<std::string>& names,
                                           const config::v1::TextFeatures& features,
                                           const FeatureWeighting& weighting) {
+  if (features.embeddings().alone() && weighting.dense_mean.empty()) {
+    return absl::InvalidArgumentError(
+        "cards are compared by words, which features.text.embeddings.alone leaves out");
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const TextFeatures extractor, TextFeatures::FromSettings(features));
   SparseRows prototypes;
   prototypes.columns = weighting.columns();
   for (const std::string& name : names) {
@@ -150,8 +154,7 @@ absl::StatusOr<SparseRows> CardPrototypes(const std::vector<ExpertCard>& cards,
                                    [&](const ExpertCard& item) { return item.expert == name; });
     const std::vector<std::string> texts =
         card == cards.end() ? std::vector<std::string>() : card->Texts();
-    PENSTOCK_ASSIGN_OR_RETURN(const SparseRows rows, RowsOf(texts, features, &weighting));
-    PrototypeScorer::AddPrototype(rows, prototypes);
+    PrototypeScorer::AddPrototype(RowsOf(texts, extractor, &weighting), prototypes);
   }
   return prototypes;
 }

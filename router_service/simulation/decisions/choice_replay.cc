@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "router_service/dispatch/cascade.h"
-#include "router_service/dispatch/replacement.h"
+#include "router_service/dispatch/attempts/cascade.h"
+#include "router_service/dispatch/attempts/replacement.h"
 #include "router_service/recording/choice_record.h"
-#include "router_service/selection/first_answer.h"
+#include "router_service/selection/other_prices.h"
 
 namespace penstock::router {
 namespace {
@@ -25,7 +25,9 @@ class ChoiceReplay {
     if (!Same("candidates, how many", decision_.candidates_size(), record_.score_size())) {
       return false;
     }
-    for (int i = 0; i < record_.choices_size(); ++i) Choose(*candidates, i);
+    const absl::StatusOr<std::vector<Amounts>> amounts = ReadAmounts(record_);
+    if (!amounts.ok()) return Broken(amounts.status());
+    for (int i = 0; i < record_.choices_size(); ++i) Choose(*candidates, *amounts, i);
     for (int i = 0; i < record_.follow_ups_size(); ++i) FollowUp(i);
     CheckRuns();
     return same_;
@@ -46,32 +48,43 @@ class ChoiceReplay {
     return same_ = false;
   }
 
-  void CheckView(const std::string& at, uint64_t sequence, double price, double headroom) {
+  void CheckView(const std::string& at, uint64_t sequence, double price, double headroom,
+                 const google::protobuf::RepeatedPtrField<v1::ResourceTerms>& others) {
     for (const auto& [seen, terms] : views_) {
       if (seen != sequence) continue;
       Same(at + ".price_per_joule", price, terms.price_per_joule);
       Same(at + ".headroom_j", headroom, terms.headroom_j);
+      const OtherTerms logged = ReadTerms(others);
+      for (const Resource resource : kOtherResources) {
+        if (!logged[resource].binds()) continue;
+        const std::string of = absl::StrCat(" a ", UnitName(resource));
+        Same(at + ".price" + of, logged[resource].price, terms.others[resource].price);
+        Same(at + ".headroom" + of, logged[resource].headroom, terms.others[resource].headroom);
+      }
       return;
     }
     Same<absl::string_view>(at + ".view", absl::StrCat(sequence), "the request saw no such one");
   }
 
-  void Choose(const CandidateColumns& candidates, int number) {
+  void Choose(const CandidateColumns& scored, const std::vector<Amounts>& amounts, int number) {
     const v1::Choice& choice = record_.choices(number);
     const std::string at =
         record_.choices_size() == 1 ? "choice" : absl::StrCat("choice[", number, "]");
     LoggedLimits logged;
-    if (absl::Status status = ReadLimits(choice, candidates.size(), logged); !status.ok()) {
+    if (absl::Status status = ReadLimits(choice, scored.size(), logged); !status.ok()) {
       Broken(status);
       return;
     }
-    CheckView(at, choice.view(), choice.price_per_joule(), choice.headroom_j());
+    CheckView(at, choice.view(), choice.price_per_joule(), choice.headroom_j(), choice.others());
+    const OtherTerms others = ReadTerms(choice.others());
+    CandidateColumns candidates = scored;
+    ApplyPrices(others, amounts, logged.limits.value, candidates);
     std::vector<Exclusion> excluded(candidates.excluded().begin(), candidates.excluded().end());
     std::optional<uint32_t> first;
     if (record_.has_first()) first = record_.first();
     SelectionResult result;
-    const bool cascade =
-        SelectFirst(selector_, candidates, logged.limits, first, absl::MakeSpan(excluded), result);
+    const bool cascade = SelectWithinBudgets(selector_, candidates, amounts, others, logged.limits,
+                                             first, absl::MakeSpan(excluded), result);
     Same<absl::string_view>(at + ".verdict", choice.verdict(), VerdictName(result.verdict));
     Same<absl::string_view>(at + ".degraded", choice.degraded(), DegradedName(result.degraded));
     Same(at + ".cascade", choice.cascade(), cascade);
@@ -117,7 +130,8 @@ class ChoiceReplay {
       Same(at + ".price_per_joule", follow_up.price_per_joule(),
            record_.choices(record_.choices_size() - 1).price_per_joule());
     } else {
-      CheckView(at, follow_up.view(), follow_up.price_per_joule(), follow_up.headroom_j());
+      CheckView(at, follow_up.view(), follow_up.price_per_joule(), follow_up.headroom_j(),
+                follow_up.others());
     }
     const auto name = [](std::optional<size_t> option) {
       return option ? absl::StrCat(*option) : std::string("nobody");

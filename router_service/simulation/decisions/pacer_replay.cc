@@ -5,6 +5,20 @@
 #include "absl/strings/str_cat.h"
 
 namespace penstock::router {
+namespace {
+
+Amounts WithOthers(double energy_j,
+                   const google::protobuf::RepeatedPtrField<v1::ResourceAmount>& others) {
+  Amounts amounts{energy_j, 0, 0};
+  for (const v1::ResourceAmount& other : others) {
+    for (const Resource resource : kOtherResources) {
+      if (other.resource() == ConfigOf(resource)) amounts[resource] = other.amount();
+    }
+  }
+  return amounts;
+}
+
+}  // namespace
 
 double PacerReplay::LoggedLedger::Total(const std::string&, const BudgetWindow&) const {
   if (answers.empty()) {
@@ -149,21 +163,34 @@ void PacerReplay::View(const v1::PacerEvent& event) {
                          terms.price_multiplier),
         request);
   Check(mismatches_.Same(where_, "view.headroom_j", view.headroom_j(), terms.headroom_j), request);
+  for (const v1::ResourceTerms& logged : view.others()) {
+    for (const Resource resource : kOtherResources) {
+      if (logged.resource() != ConfigOf(resource)) continue;
+      const ResourceTerms& other = terms.others[resource];
+      Check(mismatches_.Same(where_, absl::StrCat("view.price a ", UnitName(resource)),
+                             logged.price(), other.price),
+            request);
+      Check(mismatches_.Same(where_, absl::StrCat("view.headroom of ", UnitName(resource)),
+                             logged.headroom(), other.headroom),
+            request);
+    }
+  }
 }
 
 void PacerReplay::Hold(const v1::JouleHold& hold) {
   Request* const request = Find(hold.request());
   if (request == nullptr) return;
+  const Amounts amounts = WithOthers(hold.energy_j(), hold.others());
   bool held = true;
   switch (hold.kind()) {
     case v1::JouleHold::IF_COVERED:
-      held = request->reservation.TryHold(hold.energy_j());
+      held = request->reservation.TryHold(amounts);
       break;
     case v1::JouleHold::METERED:
       request->reservation.Metered(hold.energy_j());
       break;
     default:
-      request->reservation.Hold(hold.energy_j());
+      request->reservation.Hold(amounts);
       break;
   }
   Check(mismatches_.Same(where_, "hold.refused", hold.refused(), !held), request);
@@ -181,8 +208,20 @@ void PacerReplay::NoteOptions(const v1::PacerEvent& event) {
   for (int i = 0; i < noted.worth_size(); ++i) {
     options.push_back({noted.worth(i), noted.energy_j(i)});
   }
+  for (const v1::ResourceColumn& column : noted.others()) {
+    if (!mismatches_.Same(where_, "options.others, how many", double(noted.worth_size()),
+                          double(column.amount_size()))) {
+      return;
+    }
+    for (int i = 0; i < column.amount_size(); ++i) {
+      PricedOption& option = options[static_cast<size_t>(i)];
+      (column.resource() == ConfigOf(Resource::kDollars) ? option.dollars
+                                                         : option.accelerator_seconds) =
+          column.amount(i);
+    }
+  }
   std::vector<DueLevel> due = request->reservation.NoteOptions(
-      noted.sunk_j(), options, noted.max_experts(), noted.follow_up());
+      WithOthers(noted.sunk_j(), noted.sunk_others()), options, noted.max_experts(), noted.follow_up());
   if (!due.empty()) due_[event.sequence()] = std::move(due);
 }
 

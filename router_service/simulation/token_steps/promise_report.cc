@@ -39,7 +39,9 @@ PromiseReport MakePromiseReport(const TokenStepResult& result, const OutcomeMatr
       near.Add(run.predicted_s > kNear * run.deadline_s);
       if (run.predicted_s > kNear * run.deadline_s) near_hit.Add(hit);
     }
-    report.quality += outcomes.Row(run.row)[run.expert].quality;
+    const double quality = outcomes.Row(run.row)[run.expert].quality;
+    report.quality += quality;
+    report.promised_quality += run.promised ? quality : 0;
     report.wait_s_mean += run.started_s - run.arrived_s;
   }
   report.coverage = covered.value();
@@ -60,6 +62,7 @@ PromiseReport MakePromiseReport(const TokenStepResult& result, const OutcomeMatr
   report.unpromised_hit_share = unpromised_hit.value();
   const double n = static_cast<double>(report.requests);
   report.quality /= n;
+  report.promised_quality /= static_cast<double>(promised.good);
   report.wait_s_mean /= n;
   return report;
 }

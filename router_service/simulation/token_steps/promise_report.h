@@ -23,6 +23,7 @@ struct PromiseReport {
   double unpromised_share = 0;
   double unpromised_hit_share = 0;
   double quality = 0;
+  double promised_quality = 0;  // of the promised ones, late or not
   double wait_s_mean = 0;  // before its prompt was read
 };
 

@@ -10,6 +10,7 @@
 #include "common/status_macros.h"
 #include "router_service/cost/cost_model.h"
 #include "router_service/selection/selector.h"
+#include "router_service/selection/timely_score.h"
 #include "router_service/simulation/digest.h"
 #include "router_service/simulation/event_queue.h"
 #include "router_service/simulation/simulated_clock.h"
@@ -147,7 +148,9 @@ class TokenSimulator {
           cost_.Estimate(e, 0, 1, LoadOf(LeastLoaded(e)), Work(row[e], e));
       SelectionCandidate& candidate = candidates_[e];
       candidate = {};
-      candidate.score = candidate.quality = row[e].predicted_quality;
+      candidate.quality = row[e].predicted_quality;
+      candidate.score =
+          TimelyScore(candidate.quality, estimate.latency_s, estimate.p99_latency_s, deadline_s);
       candidate.latency_s = estimate.latency_s;
       candidate.idle_latency_s = estimate.idle_latency_s;
       candidate.energy_j = estimate.energy_j;

@@ -68,6 +68,31 @@ TEST_F(PlanReportTest, AClassOfTheProfileHasLimitsOfItsOwn) {
   EXPECT_THAT(report.classes[1].plan.experts, ::testing::Contains(3));
 }
 
+TEST_F(PlanReportTest, SaysWhichLimitAppliedAndInsteadOfWhich) {
+  PlanInputOptions options;
+  options.limits.energy_j = 9;
+  options.limits.latency_s = 2;
+  ASSERT_OK_AND_ASSIGN(
+      const PlanInput input,
+      Prepare(std::string(kProfile) + "classes:\n  fast: {latency_limit_s: 0.45}\n  any: {}\n",
+              options));
+  ASSERT_OK_AND_ASSIGN(const PlanReport report, MakePlanReport(input, {}, clock_));
+  const std::string text = PlanText(input, report);
+  EXPECT_THAT(text, HasSubstr("limits    9 J (--energy_limit_j), 450 ms (the profile, instead of "
+                              "--latency_limit_ms 2000)\n"));
+  EXPECT_THAT(text, HasSubstr("limits    9 J (--energy_limit_j), 2000 ms (--latency_limit_ms)\n"));
+  const nlohmann::ordered_json json = PlanJson(input, report);
+  EXPECT_EQ(json["classes"][0]["latency_limit_s"]["from"], "profile");
+  EXPECT_EQ(json["classes"][0]["energy_limit_j"]["from"], "command line");
+}
+
+TEST_F(PlanReportTest, SaysThatNothingLimits) {
+  ASSERT_OK_AND_ASSIGN(const PlanInput input, Prepare(kProfile));
+  ASSERT_OK_AND_ASSIGN(const PlanReport report, MakePlanReport(input, {}, clock_));
+  EXPECT_THAT(PlanText(input, report), HasSubstr("limits    no --energy_limit_j, no --latency_limit_ms\n"));
+  EXPECT_TRUE(PlanJson(input, report)["classes"][0]["energy_limit_j"].is_null());
+}
+
 TEST_F(PlanReportTest, SaysThatChoosingAddsNothingWithoutIdleWatts) {
   PlanInputOptions options;
   ASSERT_OK_AND_ASSIGN(PlanInput input, Prepare(kProfile, options));

@@ -108,6 +108,24 @@ TEST(CostModelTest, TheNinetyNinthPercentileIsAboveThePromise) {
   EXPECT_GT(estimate.p99_latency_s, estimate.latency_s);
 }
 
+TEST(CostModelTest, APromiseOfTheNinetyNinthPercentileAndItsEstimateAreOne) {
+  for (const double promise : {0.99, 0.995}) {
+    CostModel model({.promise = promise}, {{0.01, 0, 0, 0}});
+    for (uint64_t i = 0; i < 500; ++i) {
+      CounterRandom random(6, i);
+      CostOutcome outcome = Attempt(model, 0, 1);
+      outcome.latency_s = 0.01 * Noise(random, 0.5);
+      // Misses that are counted while an answer is out move the promise's margin alone.
+      if (*outcome.latency_s > outcome.predicted.latency_s) {
+        outcome.late_counted = model.ObserveLate(0, 0, 1, outcome.predicted.margin);
+      }
+      model.Observe(outcome);
+      const CostEstimate estimate = model.Estimate(0, 0, 1, {});
+      ASSERT_EQ(estimate.p99_latency_s, estimate.latency_s) << i;
+    }
+  }
+}
+
 TEST(CostModelTest, AnExpertWithFewObservationsLeansOnThePool) {
   CostModel model({}, {{0.01, 0, 0, 0}, {0.01, 0, 0, 0}});
   for (int i = 0; i < 50; ++i) model.ObserveLate(0, 0);

@@ -51,7 +51,7 @@ class BoundTenantsTest : public testing::Test {
 TEST_F(BoundTenantsTest, OnlyTheTenantThatTookMoreThanItsPartPaysMore) {
   Set(Joules(10));
   Ask("modest", 10);
-  Ask("greedy", 112.5);
+  Ask("greedy", 301);  // 30.1 - 1.1 - 25 = 4 requests' worth of debt
   auto greedy = pacer_.Open("pool", "greedy");
   auto modest = pacer_.Open("pool", "modest");
   const double shared = pacer_.PricePerJoule("pool");
@@ -64,7 +64,7 @@ TEST_F(BoundTenantsTest, OnlyTheTenantThatTookMoreThanItsPartPaysMore) {
 TEST_F(BoundTenantsTest, WhatExplainSaysIsWhatARequestPays) {
   Set(Joules(10));
   Ask("modest", 10);
-  Ask("greedy", 112.5);
+  Ask("greedy", 301);  // 30.1 - 1.1 - 25 = 4 requests' worth of debt
   const BudgetPacer::Quote quote = pacer_.Peek("pool", "greedy");
   auto opened = pacer_.Open("pool", "greedy");
   EXPECT_DOUBLE_EQ(quote.price_per_joule, opened->price_per_joule());
@@ -89,21 +89,34 @@ TEST_F(BoundTenantsTest, TheOnlyTenantPaysWhatThePacerSays) {
 TEST_F(BoundTenantsTest, HoldsAndSettlementReachTheLedger) {
   Set(Joules(10));
   Ask("other", 10);
+  Ask("p", 261);  // 25: the slack
   auto first = pacer_.Open("pool", "p");
-  first->Hold(112.5);
+  first->Hold(51);
   EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
-  first->Metered(120);  // half the hold more: 16.875 - 1.25
-  EXPECT_NEAR(Multiplier("p"), std::exp(15.625 / 20), 1e-12);
+  first->Metered(52);  // half the hold more: 7.65 - 1.1
+  EXPECT_NEAR(Multiplier("p"), std::exp(6.55 / 8), 1e-12);
   Reservation moved = *std::move(first);
-  moved.Settle({112.5});
-  moved.Settle({112.5});
+  moved.Settle({51});
+  moved.Settle({51});
   EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
   {
     auto never_ran = pacer_.Open("pool", "p");
     never_ran->Hold(1000);
-    EXPECT_GT(Multiplier("p"), 10);
+    EXPECT_GT(Multiplier("p"), 4);
   }
   EXPECT_NEAR(Multiplier("p"), std::exp(0.5), 1e-12);
+}
+
+TEST_F(BoundTenantsTest, WhoOwesTooMuchMayHaveNothingThatIsDear) {
+  Set(Joules(10));
+  Ask("modest", 5, 200);
+  Ask("greedy", 10 * (1.1 + 25 + 12));
+  const BudgetPacer::Quote quote = pacer_.Peek("pool", "greedy");
+  auto greedy = pacer_.Open("pool", "greedy");
+  EXPECT_DOUBLE_EQ(quote.headroom_j, 7.5);
+  EXPECT_DOUBLE_EQ(greedy->headroom_j(), 7.5);
+  EXPECT_NEAR(greedy->price_multiplier(), 4, 1e-12);
+  EXPECT_GT(pacer_.Open("pool", "modest")->headroom_j(), 100);
 }
 
 TEST_F(BoundTenantsTest, WattsAreARequestsPartByTheRateOfArrivals) {
@@ -112,15 +125,15 @@ TEST_F(BoundTenantsTest, WattsAreARequestsPartByTheRateOfArrivals) {
     Ask(i % 2 == 0 ? "modest" : "other", 10);
     clock_.Advance(absl::Milliseconds(500));
   }
-  Ask("greedy", 10 * 21.25);
-  EXPECT_NEAR(Multiplier("greedy"), std::exp(1.0), 0.03);
+  Ask("greedy", 10 * (1.1 + 25 + 2));
+  EXPECT_NEAR(Multiplier("greedy"), std::exp(0.25), 0.03);
   EXPECT_EQ(Multiplier("modest"), 1);
 }
 
 TEST_F(BoundTenantsTest, AChangedAmountKeepsWhatTenantsOwe) {
   Set(Joules(10));
   Ask("other", 10);
-  Ask("greedy", 112.5);
+  Ask("greedy", 301);  // 30.1 - 1.1 - 25 = 4 requests' worth of debt
   Set(Joules(20));
   EXPECT_NEAR(Multiplier("greedy"), std::exp(0.5), 1e-12);
   Budget off = Joules(20);
@@ -142,10 +155,10 @@ TEST_F(BoundTenantsTest, PricesThatAreNotLearntStayTheSameForAll) {
   EXPECT_EQ(pacer.Peek("pool", "greedy").price_multiplier, 1);
 }
 
-// Half the requests are of a tenant that pays ten times the price, and the budget covers the dear
-// option for half of all requests. At one price for all 10 J are worth the middle gain, .32.
-// Greedy's gains count a tenth, so that modest's take nearly all that there is: at .058, 58 of 64
-// and 6 of greedy's.
+// Half the requests are of a tenant that pays ten times the price (4 * 2.5), and the budget covers
+// the dear option for half of all requests. At one price for all 10 J are worth the middle gain,
+// .32. Greedy's gains count a tenth, so that modest's take nearly all that there is: at .058, 58 of
+// 64 and 6 of greedy's.
 TEST_F(BoundTenantsTest, TheLevelKnowsWhoPaysMore) {
   const auto price = [&](bool bound) {
     BudgetPacer pacer(clock_, ledger_, Priced());
@@ -153,7 +166,8 @@ TEST_F(BoundTenantsTest, TheLevelKnowsWhoPaysMore) {
     budget.set_bound_tenants(bound);
     EXPECT_THAT(pacer.SetBudget("pool", budget), IsOk());
     for (const auto& [tenant, joules] :
-         {std::pair("modest", 6.0), std::pair("greedy", 6 * (1.25 + 20 * std::log(10.0)))}) {
+         {std::pair("modest", 6.0),
+          std::pair("greedy", 6 * (1.1 + 25 + 100 + 20 * std::log(2.5)))}) {
       auto reservation = pacer.Open("pool", tenant);
       reservation->Hold(joules);
       reservation->Settle({joules});

@@ -6,7 +6,7 @@
 
 #include "common/random.h"
 #include "gtest/gtest.h"
-#include "router_service/dispatch/cascade.h"
+#include "router_service/dispatch/attempts/cascade.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "tests/support/fake_clock.h"
 

@@ -6,6 +6,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using absl::StatusCode;
 
 // What a request gets that cannot be answered as it was asked.
@@ -245,6 +246,19 @@ TEST_F(BadNews, APoolThatIsLoading) {
   Build(kTwoExperts);
   EXPECT_THAT(Ask(MakeRequest()).status,
               StatusIs(StatusCode::kUnavailable, HasSubstr("loading")));
+}
+
+TEST_F(BadNews, AFileThatDoesNotFitIsNoLoading) {
+  const TempDir folder;
+  const std::string file = folder.Write("gate.safetensors", "no tensors at all");
+  Build(absl::StrCat(kTwoExperts, "  gate: {topk_softmax: {file: \"", file, "\"}}\n"));
+  // What the router's log says of the pool; waiting would not help, another router might.
+  EXPECT_THAT(Ask(MakeRequest()).status,
+              StatusIs(StatusCode::kUnavailable,
+                       AllOf(HasSubstr("pool pool is not ready: "),
+                             HasSubstr(catalogue_->Find("pool")->NotReadyBecause()),
+                             HasSubstr("gate.topk_softmax.file"), HasSubstr(file),
+                             Not(HasSubstr("loading")))));
 }
 
 TEST_F(BadNews, AnExpertsOwnFailureWithNobodyElseToAskNamesIt) {

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "router_service/dispatch/batch_window.h"
+#include "router_service/dispatch/batch/batch_window.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 
 namespace penstock::router {

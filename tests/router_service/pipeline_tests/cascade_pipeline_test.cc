@@ -39,6 +39,29 @@ TEST_F(CascadePipeline, AnUnsureFirstAnswerIsEscalatedAndBothAreCharged) {
   EXPECT_EQ(decision.runs(1).reason(), "escalation");
 }
 
+TEST_F(CascadePipeline, AnAnswerThatIsNotANumberIsNotConfident) {
+  BuildCascade();
+  Target("small:1").AnswerWith(MakeReply(1, std::numeric_limits<float>::quiet_NaN(), 0.1));
+  const InferReply reply = Ask(MakeRequest());
+  ASSERT_THAT(reply.status, IsOk());
+  EXPECT_EQ(Text(reply, "penstock_experts"), "big");
+  EXPECT_EQ(Last().runs(0).confidence(), 0);
+}
+
+// Worth 0 against the .95 that `big` is expected to be right with, at a price of its joule.
+TEST_F(CascadePipeline, AnAnswerThatIsNotANumberIsNotKeptForAPriceBelowTheOthersWorth) {
+  BuildCascade("  budgets: [{resource: JOULES, amount: 0.5, per: REQUEST}]\n");
+  int escalated = 0;
+  for (int i = 0; i < 600; ++i) {
+    const bool broken = i % 4 == 0;
+    Target("small:1").AnswerWith(
+        MakeReply(1, broken ? std::numeric_limits<float>::quiet_NaN() : 0.9f, 0.1));
+    ASSERT_THAT(Ask(MakeRequest()).status, IsOk());
+    if (broken) escalated += Last().runs_size() == 2;
+  }
+  EXPECT_GT(escalated, 120);  // of 150; the first have no headroom
+}
+
 TEST_F(CascadePipeline, ReadsTheConfidenceWithoutTheCallerAskingForIt) {
   BuildCascade();
   Target("small:1").AnswerWith(MakeReply(1, 0.6f, 0.1));

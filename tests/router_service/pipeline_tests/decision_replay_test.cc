@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "google/protobuf/util/json_util.h"
-#include "router_service/dispatch/recorded_choice.h"
+#include "router_service/dispatch/explain/recorded_choice.h"
 #include "router_service/selection/first_answer.h"
 #include "router_service/simulation/decisions/choice_replay.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
@@ -92,6 +92,42 @@ TEST_F(LoggedDecisions, AreAllMadeAgain) {
   EXPECT_EQ(report.mismatches.count(), 0u) << First(report);
   EXPECT_THAT(report.incomplete, IsEmpty());
   EXPECT_GT(report.events, 1600u);
+}
+
+// The better expert's answers are in time, but only just: that it is passed over for them is in the
+// log.
+TEST_F(LoggedDecisions, OfAnswersAtRiskOfLatenessAreMadeAgain) {
+  Build(absl::StrCat(kTwoExperts, LogYaml()));
+  Target("small:1").AnswerWith(MakeReply(1, 0.9f, 0.1));
+  CounterRandom random(5, 1);
+  Target("big:1").AnswerWith([&](const Bytes&, const CallOptions&) {
+    clock_.Advance(absl::Microseconds(8000 + static_cast<int64_t>(random.Below(8000))));
+    return MakeReply(1, 0.9f, 1.0);
+  });
+  uint64_t asked = 0;
+  const auto ask = [&](double latency_budget_ms) {
+    ++asked;
+    const InferRequest request =
+        MakeRequest(1, {{"penstock_latency_budget_ms", latency_budget_ms}});
+    EXPECT_THAT(Ask(request).status, IsOk());
+    return Last();
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(ask(1000).runs(0).expert(), "big");
+  // Up from where it is late: first it is at risk, then at ease.
+  double budget_ms = ask(1000).candidates(1).latency_ms();
+  size_t late = 0, at_risk = 0;
+  for (bool at_ease = false; !at_ease && budget_ms < 1000; budget_ms *= 1.002) {
+    const v1::Decision decision = ask(budget_ms);
+    at_ease = decision.runs(0).expert() == "big";
+    const bool in_time = decision.candidates(1).excluded().empty();
+    if (!at_ease) ++(in_time ? at_risk : late);
+    EXPECT_TRUE(in_time || at_risk == 0) << "in time, and late with more time left";
+  }
+  EXPECT_LT(budget_ms, 100);
+  EXPECT_GT(at_risk, 2u);
+  const DecisionReplayReport report = Replay(Lines());
+  EXPECT_EQ(report.decisions, asked);
+  EXPECT_EQ(report.reproduced, asked) << First(report);
 }
 
 TEST_F(LoggedDecisions, OfACascadeAreAllMadeAgain) {

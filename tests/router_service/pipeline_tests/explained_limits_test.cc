@@ -1,5 +1,5 @@
 // What Explain says of limits that would change the choice.
-#include "router_service/dispatch/explained_limits.h"
+#include "router_service/dispatch/explain/explained_limits.h"
 
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 

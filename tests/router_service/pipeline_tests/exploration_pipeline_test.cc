@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "router_service/dispatch/exploration.h"
+#include "router_service/dispatch/choice/exploration.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 
 namespace penstock::router {

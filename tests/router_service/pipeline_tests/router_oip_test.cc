@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/yaml_config.h"
 #include "common/net/caller_rights.h"
-#include "common/net/oip_server.h"
+#include "common/net/oip/oip_server.h"
 #include "common/net/orca.h"
 #include "common/tensors/infer_message.h"
 #include "common/time/clock.h"

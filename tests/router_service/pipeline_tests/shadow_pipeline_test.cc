@@ -2,8 +2,8 @@
 #include <fstream>
 
 #include "google/protobuf/util/json_util.h"
-#include "router_service/dispatch/exploration.h"
-#include "router_service/dispatch/shadow_trials.h"
+#include "router_service/dispatch/choice/exploration.h"
+#include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/quality/artifact_checksum.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 

@@ -35,7 +35,17 @@ TEST(ReadConfidences, ReadsAYesNoQuestion) {
 TEST(ReadConfidences, RefusesWhatIsNoProbability) {
   EXPECT_FALSE(ReadConfidences(StringTensor("s", {1, 1}, {"x"})).ok());
   EXPECT_FALSE(ReadConfidences(FloatTensor("p", {0, 3}, {})).ok());
-  EXPECT_FALSE(ReadConfidences(FloatTensor("p", {1, 2}, {std::nanf(""), 1})).ok());
+}
+
+TEST(ReadConfidences, TellsNoNumbersFromNoProbabilities) {
+  EXPECT_EQ(ReadConfidences(FloatTensor("p", {1, 2}, {std::nanf(""), 1})).status().code(),
+            absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(ReadConfidences(FloatTensor("p", {0, 3}, {})).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ConfidenceFeatures, OfNoNumberAreThoseOfNoConfidence) {
+  EXPECT_EQ(ConfidenceFeatures({std::nanf(""), std::nanf("")}), ConfidenceFeatures({0, 0}));
 }
 
 TEST(ConfidenceFeatures, IsFiniteForCertainty) {

@@ -115,7 +115,24 @@ TEST(HashedLinearQuality, StaysWithinItsRange) {
   p.weight[0] = 50;
   p.weight[1] = -50;
   const Said said = Ask(*HashedLinearQuality::FromParameters(p), {3}, {1});
-  EXPECT_THAT(said.quality, ElementsAre(0.99f, 0.01f));
+  EXPECT_THAT(said.quality, ElementsAre(FloatNear(0.99f, 1e-4f), FloatNear(0.01f, 1e-4f)));
+}
+
+TEST(HashedLinearQuality, TheLargerScoreStaysLargerAtTheEndsOfTheRange) {
+  for (const float score : {0.02f, 0.3f, 0.5f, 0.98f}) {
+    EXPECT_EQ(HashedLinearQuality::Bounded(score), score);
+  }
+  float before = HashedLinearQuality::Bounded(-1.001f);
+  EXPECT_GT(before, 0.01f);
+  for (int i = -100; i <= 200; ++i) {
+    const float bounded = HashedLinearQuality::Bounded(static_cast<float>(i) / 100);
+    EXPECT_GT(bounded, before) << i;
+    before = bounded;
+  }
+  EXPECT_LT(before, 0.99f);
+  // Half of the way, one width beyond the knee.
+  EXPECT_FLOAT_EQ(HashedLinearQuality::Bounded(0.99f), 0.985f);
+  EXPECT_FLOAT_EQ(HashedLinearQuality::Bounded(0.01f), 0.015f);
 }
 
 TEST(HashedLinearQuality, AFileGivesTheSameBitsByName) {

@@ -74,9 +74,10 @@ TEST(BoundTenantsSimulationTest, AnAttackerIsHeldToItsPartAndTheOthersKeepTheirs
   const Taken open = Replay(true, false);
   const Taken bound = Replay(true, true);
   EXPECT_GT(open.joules_mean[0], 2 * kRho);
-  EXPECT_LE(bound.joules_mean[0], 1.3 * kRho);
+  // 1,200 requests: 1.1 and 36 / 1,200, and what the last answers took beyond.
+  EXPECT_LE(bound.joules_mean[0], 1.15 * kRho);
   EXPECT_LT(open.honest_mean, 0.9 * calm.honest_mean);
-  EXPECT_GE(bound.honest_mean, 0.95 * calm.honest_mean);
+  EXPECT_GE(bound.honest_mean, 0.97 * calm.honest_mean);
 }
 
 // Whose credit wanders below 0 for a while is repriced for that while, honest or not.

@@ -7,7 +7,7 @@
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "router_service/features/text_features.h"
-#include "router_service/learning/logged_policies.h"
+#include "router_service/learning/policies/logged_policies.h"
 #include "router_service/learning/text/text_trainer.h"
 #include "router_service/learning/trainer.h"
 #include "router_service/quality/quality_model.h"

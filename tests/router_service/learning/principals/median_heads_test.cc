@@ -7,8 +7,8 @@
 #include "common/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "router_service/learning/linear_design.h"
-#include "router_service/learning/logistic_heads.h"
+#include "router_service/learning/linear/linear_design.h"
+#include "router_service/learning/linear/logistic_heads.h"
 #include "tests/support/status_matchers.h"
 
 namespace penstock::router {

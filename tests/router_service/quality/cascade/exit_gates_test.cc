@@ -41,6 +41,13 @@ TEST(ExitGates, LeavesWhereTheDistributionSaysSo) {
   EXPECT_TRUE(ExitGates::Exits(0.5, state));   // q = .7143
 }
 
+TEST(ExitGates, WhatIsNotANumberStaysAndTakesNoneOfTheMass) {
+  ExitState state;
+  EXPECT_FALSE(ExitGates::Exits(std::nan(""), state));
+  EXPECT_FALSE(ExitGates::Exits(0.3, state));  // as if nothing had been asked before
+  EXPECT_TRUE(ExitGates::Exits(0.5, state));
+}
+
 TEST(UncertaintyFeatures, AreThoseOfADistributionOfThree) {
   const auto f = UncertaintyFeatures({0.5f, 0.25f});  // the rest is .25
   EXPECT_NEAR(f[0], 0.5, 1e-12);

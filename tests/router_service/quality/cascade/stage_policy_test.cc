@@ -44,6 +44,7 @@ TEST(BinPolicy, GivesUpAtTheBottomAndAcceptsAtTheTop) {
   EXPECT_FALSE(stands(0.3f));  // an edge belongs to the bin above
   EXPECT_FALSE(stands(0.79f));
   EXPECT_TRUE(stands(0.8f));
+  EXPECT_FALSE(stands(std::numeric_limits<float>::quiet_NaN()));
   EXPECT_THAT((*policy)->After(1), ElementsAre(0));
   EXPECT_TRUE((*policy)->After(0).empty());
   EXPECT_EQ((*policy)->bypass(), nullptr);

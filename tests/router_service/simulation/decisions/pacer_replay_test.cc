@@ -59,13 +59,19 @@ class PacerReplayTest : public testing::Test {
     absl::StatusOr<Reservation> opened = pacer.Open(pool, zeta ? "zeta" : "acme");
     if (!opened.ok()) return;
     const BudgetTerms terms = opened->terms();
-    const PricedOption options[] = {{0.6 + 0.1 * random.Uniform(), 1},
-                                    {0.8 + 0.1 * random.Uniform(), 2 + 3 * random.Uniform()}};
+    const PricedOption options[] = {
+        {0.6 + 0.1 * random.Uniform(), 1, 0.005, 0.0005},
+        {0.8 + 0.1 * random.Uniform(), 2 + 3 * random.Uniform(), 0.02, 0.002}};
     const double gain = options[1].quality - options[0].quality;
     const double more = options[1].energy_j - options[0].energy_j;
-    const bool dearer = zeta || gain > terms.price_per_joule * more;
+    const double others = terms.others.PriceOf(options[1].amounts()) -
+                          terms.others.PriceOf(options[0].amounts());
+    const bool dearer = zeta || gain > terms.price_per_joule * more + others;
     double joules = options[dearer ? 1 : 0].energy_j;
-    if (!dearer || !opened->TryHold(joules)) opened->Hold(joules = options[0].energy_j);
+    if (!dearer || !opened->TryHold(options[1].amounts())) {
+      opened->Hold(options[0].amounts());
+      joules = options[0].energy_j;
+    }
     opened->RecordDecision(0, options);
     running.push_back({*std::move(opened), joules});
     clock.Advance(absl::Microseconds(static_cast<int64_t>(random.Below(40'000))));
@@ -91,6 +97,7 @@ class PacerReplayTest : public testing::Test {
     ASSERT_TRUE(pacer.SetBudget("pool", of_tenant).ok());
     ASSERT_TRUE(pacer.SetBudget("", Of(300, Budget::SECOND, Budget::REQUESTS)).ok());
     ASSERT_TRUE(pacer.SetBudget("pool", Of(3600, Budget::HOUR, Budget::ACCELERATOR_SECONDS)).ok());
+    ASSERT_TRUE(pacer.SetBudget("pool", Of(0.001, Budget::REQUEST, Budget::DOLLARS)).ok());
     pacer.SetIdleWatts("pool", 3);
   }
 

@@ -26,7 +26,7 @@ double Noise(CounterRandom& random, double sigma) {
 
 // "large" is better and takes twice as long a step as "small"; answers are off from what is
 // predicted of them by a log-normal factor.
-OutcomeMatrix Planted(size_t rows, double sigma) {
+OutcomeMatrix Planted(size_t rows, double sigma, float small_quality = 0.4f) {
   OutcomeMatrix outcomes;
   outcomes.experts = {"small", "large"};
   for (size_t row = 0; row < rows; ++row) {
@@ -34,7 +34,7 @@ OutcomeMatrix Planted(size_t rows, double sigma) {
     outcomes.ids.push_back(std::to_string(row));
     const auto prompt = static_cast<float>(20 + 200 * random.Uniform());
     const double tokens = 50 * std::exp(1.2 * random.Uniform());
-    for (const float quality : {0.4f, 0.7f}) {
+    for (const float quality : {small_quality, 0.7f}) {
       OutcomeMatrix::Cell& cell = outcomes.cells.emplace_back();
       cell.quality = cell.predicted_quality = quality;
       cell.prompt_tokens = prompt;
@@ -101,6 +101,20 @@ TEST(TokenSimulationTest, PromisesAreKeptNearTheDeadlineToo) {
   const PromiseReport report = MakePromiseReport(result, outcomes, 60);
   EXPECT_GT(report.near_deadline_share, 0.1);
   EXPECT_GE(report.near_deadline_hit_share, 0.94);
+}
+
+TEST(TokenSimulationTest, WhereTheFasterIsNearlyAsGoodMoreDeadlinesAreMet) {
+  // "large" is the best in time either way; at risk it is worth 0.42.
+  double met[2];
+  const auto profiles = Profiles(8);
+  for (const bool nearly : {false, true}) {
+    const OutcomeMatrix outcomes = Planted(700, 0.4, nearly ? 0.45f : 0.4f);
+    const auto result = Simulated(outcomes, profiles, 25'000, 0.7, {.promise = 0.95});
+    const PromiseReport report = MakePromiseReport(result, outcomes, 60);
+    EXPECT_NEAR(report.coverage, 0.95, 0.015);
+    met[nearly ? 1 : 0] = report.promised_hit_share;
+  }
+  EXPECT_GT(met[1], met[0] + 0.003);
 }
 
 TEST(TokenSimulationTest, EveryRequestRunsOnceAndTakesAtLeastItsUnloadedTime) {
@@ -258,6 +272,7 @@ TEST(PromiseReportTest, CountsWhatWasPromisedAndKept) {
                  run(5, 9, 10, 8, true),   // near, in time
                  run(5, 12, 10, 9, true),  // near, late
                  run(5, 3, 2, 4, false)};
+  result.runs.back().expert = 1;  // of quality 0.7, the others' being 0.4
   const PromiseReport report = MakePromiseReport(result, outcomes, 5);
   EXPECT_EQ(report.requests, 5);
   EXPECT_DOUBLE_EQ(report.coverage, 0.4);
@@ -267,6 +282,8 @@ TEST(PromiseReportTest, CountsWhatWasPromisedAndKept) {
   EXPECT_DOUBLE_EQ(report.near_deadline_hit_share, 0.5);
   EXPECT_DOUBLE_EQ(report.unpromised_share, 0.2);
   EXPECT_DOUBLE_EQ(report.unpromised_hit_share, 0);
+  EXPECT_FLOAT_EQ(static_cast<float>(report.quality), 0.46f);
+  EXPECT_FLOAT_EQ(static_cast<float>(report.promised_quality), 0.4f);
   // No expert has had enough requests to be judged.
   EXPECT_TRUE(std::isnan(report.worst_expert_coverage));
 }

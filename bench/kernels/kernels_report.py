@@ -1,0 +1,83 @@
+"""Runs the bench program and reports its rows: see run.sh."""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from machine import print_table, write_report  # noqa: E402
+
+COLUMNS = ["format", "isa", "rows_per_expert", "rows_over_ridge", "gflops", "gb_per_s", "floor_over_time", "wanted",
+           "verdict", "over_onednn", "over_pytorch"]
+# Of a CPU's moe_ffn with bfloat16 weights: rows over the ridge up to, floor over time wanted.
+GOALS = [(0.5, 0.85), (1.5, 0.75), (7, 0.80), (float("inf"), 0.92)]
+
+
+def torch_rows(python, options):
+    """Seconds of PyTorch's CPU form, by format and rows; None where it does not run."""
+    script = pathlib.Path(__file__).with_name("torch_moe.py")
+    command = [python, str(script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode != 0:
+        print(f"PyTorch: not run here: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}")
+        return {}
+    return {(row["format"], row["rows_per_expert"]): row["seconds"] for row in json.loads(done.stdout)}
+
+
+def wanted(row):
+    if row["format"] != "bf16":
+        return None
+    return next(goal for limit, goal in GOALS if row["rows_over_ridge"] <= limit)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--torch", help="a Python that has torch")
+    options, more = parser.parse_known_args()
+    done = subprocess.run([str(options.bin / "penstock_bench_kernels"), *more], stdout=subprocess.PIPE, text=True,
+                          check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+    report = json.loads(done.stdout)
+    rows = report.pop("rows")
+    contenders = {(row["format"], row["isa"], row["rows_per_expert"]): row["seconds"]
+                  for row in rows if "seconds" in row}
+    torch = torch_rows(options.torch, more) if options.torch else {}
+    for row in rows:
+        if "seconds" not in row:
+            row["verdict"] = row["skipped"]
+            continue
+        if "ceiling_isa" not in row:
+            continue
+        key = (row["format"], row["rows_per_expert"])
+        row["gflops"] = row["flops"] / row["seconds"] / 1e9
+        row["gb_per_s"] = row["bytes"] / row["seconds"] / 1e9
+        row["floor_over_time"] = round(row["floor_over_time"], 3)
+        row["rows_over_ridge"] = round(row["rows_over_ridge"], 2)
+        goal = wanted(row)
+        if goal is not None:
+            row["wanted"] = goal
+            row["verdict"] = "holds" if row["floor_over_time"] >= goal else "does NOT hold"
+        for name, seconds in (("over_onednn", contenders.get((key[0], "onednn", key[1]))),
+                              ("over_pytorch", torch.get(key))):
+            if seconds is not None:
+                row[name] = round(seconds / row["seconds"], 2)
+    ceilings = ", ".join(f"{isa} {flops / 1e9:.0f} GF/s" for isa, flops in report["flops_per_s"].items())
+    print(f"one core reads {report['gb_per_s']:.1f} GB/s and does {ceilings}")
+    shown = [{**row, "floor_over_time": str(row.get("floor_over_time", "")),
+              "rows_over_ridge": str(row.get("rows_over_ridge", "")), "wanted": str(row.get("wanted", "")),
+              "over_onednn": str(row.get("over_onednn", "")), "over_pytorch": str(row.get("over_pytorch", ""))}
+             for row in rows if row["isa"] != "onednn"]
+    print_table(shown, COLUMNS)
+    if options.json:
+        write_report(options.json, rows, **report)
+
+
+if __name__ == "__main__":
+    main()

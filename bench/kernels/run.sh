@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# How near do the kernels come to what one core of this machine can do, and to what others make of it?
+#
+#   bench/kernels/run.sh [--json FILE] [--bin DIR] [--torch PYTHON] [--formats A,B] [--rows A,B] [--isas A,B]
+#                        [--experts N] [--d N] [--f N] [--rounds N]
+#
+# The ceilings are measured in the same run: reading (the best of 1 to 8 streams with and without prefetching) and a
+# loop of multiply-adds in registers. floor over time: the larger of bytes / reading and operations / multiplying, over
+# the time taken. Contenders: oneDNN where it was installed when this was built (Debian: libdnnl-dev), PyTorch of the
+# Python given (--torch), each on one core too. Nothing else should run on the machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source bench/build.sh
+bench_arguments "$@"
+bench_binaries penstock_bench_kernels
+exec python3 bench/kernels/kernels_report.py --bin "$bin" "${arguments[@]}"

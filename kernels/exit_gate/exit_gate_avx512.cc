@@ -1,0 +1,10 @@
+#include "kernels/device/simd_avx512.h"
+#include "kernels/device/simd_exp.h"
+#include "kernels/exit_gate/exit_gate.h"
+#include "kernels/exit_gate/exit_gate_rows.h"
+
+namespace penstock::kernels {
+
+Status ExitGateAvx512(const ExitGateArgs& args) { return ExitGateRows(args); }
+
+}  // namespace penstock::kernels

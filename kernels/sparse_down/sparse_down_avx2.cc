@@ -1,0 +1,9 @@
+#include "kernels/device/simd_avx2.h"
+#include "kernels/sparse_down/sparse_down.h"
+#include "kernels/sparse_down/sparse_down_rows.h"
+
+namespace penstock::kernels {
+
+Status SparseDownAvx2(const SparseDownArgs& args) { return SparseDownRows(args); }
+
+}  // namespace penstock::kernels
