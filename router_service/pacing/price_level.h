@@ -11,8 +11,8 @@
 namespace penstock::router {
 
 // What a decision could have done: its worth (value * quality) and its joules; of the other
-// resources, what Reservation tells their budgets of. A table knows one resource: `energy_j` is then
-// the amount of that one.
+// resources, what Reservation tells their budgets of. A table knows one resource: `energy_j` is
+// then the amount of that one.
 struct PricedOption {
   double quality = 0;
   double energy_j = 0;

@@ -17,7 +17,8 @@ namespace penstock::router {
 
 // One budget of joules, dollars or accelerator seconds, per request (a mean) or per second, hour or
 // day, and the price that keeps it. Everything below is said of joules and watts; of another
-// resource, read its unit for a joule, and its unit a second for a watt. kMirrorDescent is plain online dual mirror descent from the start price, with
+// resource, read its unit for a joule, and its unit a second for a watt.
+// kMirrorDescent is plain online dual mirror descent from the start price, with
 // predictions at dispatch and corrections at settlement (mirror_descent.h). kCredit sets the level
 // apart from the feedback:
 //   credit: + rho for each request, or P dt; - reservation at dispatch; - correction at settlement

@@ -240,8 +240,8 @@ std::vector<DueLevel> Reservation::NoteOptions(const Amounts& sunk,
     const double multiplier = Multiplier(i);
     const double same = std::max(0.0, prices[resource] - budget.price() * multiplier);
     // An option's worth to this budget is what the prices of the other resources leave of it. And
-    // value - (m l + same) a orders options as value / m - (l + same / m) a does: the level is solved
-    // for knowing that this one will pay m times it.
+    // value - (m l + same) a orders options as value / m - (l + same / m) a does: the level is
+    // solved for knowing that this one will pay m times it.
     repriced.clear();
     for (const PricedOption& option : options) {
       const Amounts amounts = option.amounts();

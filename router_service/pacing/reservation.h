@@ -93,8 +93,8 @@ class Reservation {
   // until they do not.
   void Metered(double energy_j);
 
-  // What could have been done, at which worth and amounts, so that prices find their level. Once per
-  // request and decision, whatever was chosen. A cascade: after the first answer, with `sunk` =
+  // What could have been done, at which worth and amounts, so that prices find their level. Once
+  // per request and decision, whatever was chosen. A cascade: after the first answer, with `sunk` =
   // what that answer took and the options stay = {value * p_stay, 0}, target j = {value * p_j,
   // joules_j}; where no question of escalation arises, options is {{0, 0}}. A later escalation's
   // decision is a follow_up (nothing sunk). A ROW request passes RowTrimResult::curve.

@@ -10,8 +10,8 @@
 namespace penstock::router {
 
 // Budgets of resources beside joules in a choice: their prices come off the scores, and their
-// headroom binds as that of joules does. `amounts`: by expert, what each is expected to take; empty:
-// no such budget binds.
+// headroom binds as that of joules does. `amounts`: by expert, what each is expected to take;
+// empty: no such budget binds.
 
 // Takes price * amount off the scores, a right answer being worth `value`.
 void ApplyPrices(const OtherTerms& terms, absl::Span<const Amounts> amounts, double value,

@@ -10,7 +10,8 @@
 namespace penstock::router {
 
 // What `expert` is expected to take for `rows` of the request: `energy_j` as estimated, accelerator
-// seconds as the cost model expects an unloaded replica's run, dollars as configuration states them.
+// seconds as the cost model expects an unloaded replica's run, dollars as configuration states
+// them.
 // `work`: how much longer than its mean answer this one is expected to be.
 Amounts ExpectedAmounts(const RouteRequest& request, size_t expert, uint64_t rows, double work,
                         double energy_j);

@@ -221,7 +221,8 @@ void PacerReplay::NoteOptions(const v1::PacerEvent& event) {
     }
   }
   std::vector<DueLevel> due = request->reservation.NoteOptions(
-      WithOthers(noted.sunk_j(), noted.sunk_others()), options, noted.max_experts(), noted.follow_up());
+      WithOthers(noted.sunk_j(), noted.sunk_others()), options, noted.max_experts(),
+      noted.follow_up());
   if (!due.empty()) due_[event.sequence()] = std::move(due);
 }
 
