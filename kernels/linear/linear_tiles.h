@@ -164,7 +164,9 @@ using PrepareFunction = void (*)(const float* x, int64_t x_stride, int64_t rows,
 [[maybe_unused]] void PadRows(const float* x, int64_t x_stride, int64_t rows, int64_t in, float* to,
              int64_t stride) {
   for (int64_t r = 0; r < rows; ++r) {
-    std::memcpy(to + r * stride, x + r * x_stride, static_cast<size_t>(in) * sizeof(float));
+    if (in > 0) {  // x may be null where there are no inputs
+      std::memcpy(to + r * stride, x + r * x_stride, static_cast<size_t>(in) * sizeof(float));
+    }
     std::memset(to + r * stride + in, 0, static_cast<size_t>(stride - in) * sizeof(float));
   }
 }

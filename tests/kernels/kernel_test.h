@@ -77,7 +77,7 @@ inline double RelativeError(const std::vector<float>& actual, const std::vector<
 }
 
 inline bool SameBits(const float* a, const float* b, int64_t count) {
-  return std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0;
+  return count == 0 || std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0;
 }
 
 // Workspace of exactly `bytes`, off any alignment but float's, poisoned, with a guard behind it.
