@@ -42,6 +42,8 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
       {"plan",
        {"--outcomes", "--profile", "--energy_limit_j", "--latency_limit_ms", "--semantics", "--watts",
         "--cascade", "--plot", "--json"}},
+      {"quantize", {"--output", "--format", "--group", "--budget_bytes", "--budget_bits", "--inputs", "--json"}},
+      {"kernels", {"--force", "--json"}},
       {"infer",
        {"--target", "--pool", "--input", "--latency_budget_ms", "--energy_budget_j",
         "--min_quality", "--objective", "--experts", "--explain", "--api_key_file", "--json"}},
