@@ -1,5 +1,7 @@
 #include "kernels/device/isa.h"
 
+#include <cpuid.h>
+
 #include <atomic>
 #include <optional>
 
@@ -14,6 +16,12 @@ std::optional<Isa> ParseIsa(std::string_view name) {
     if (name == IsaName(isa)) return isa;
   }
   return std::nullopt;
+}
+
+// clang 14 does not know the name of this one.
+bool CpuHasF16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 }
 
 bool Present(Isa isa) {
@@ -51,8 +59,8 @@ std::string_view IsaName(Isa isa) {
 }
 
 bool CpuHasAvx2() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                          __builtin_cpu_supports("f16c");
+  static const bool has =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && CpuHasF16c();
   return has;
 }
 
