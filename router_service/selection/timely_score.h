@@ -19,7 +19,7 @@ inline double TimelyScore(double score, double latency_s, double p99_latency_s,
   const bool late = latency_s > time_left_s;
   const bool at_ease = latency_s * p99_latency_s <= time_left_s * time_left_s;
   const double at_risk = score > 0 ? kAtRiskShare * score : score;
-  return late | at_ease ? score : at_risk;
+  return late || at_ease ? score : at_risk;
 }
 
 }  // namespace penstock::router
