@@ -51,7 +51,10 @@ struct Simd {
   }
   // Bit i: a[i] == b[i].
   [[gnu::always_inline]] static uint32_t EqualBits(V a, V b) {
-    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+    uint32_t bits = _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+    // Through a general register: g++ 12 spills the 16 bits of a mask and reads 32 back.
+    asm("" : "+r"(bits));
+    return bits;
   }
 
   [[gnu::always_inline]] static V Round(V a) {
