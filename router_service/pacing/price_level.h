@@ -78,9 +78,9 @@ class PriceLevel {
 
   // The smallest price at which the mean joules per request do not exceed `target_j`, to a
   // thousandth; if there is none, one that leaves only the cheapest. `hint`: a price near which to
-  // look first. `margin`: the target is kept this share of what prices can move below what a price of
-  // 0 would take, so that one window that is slack does not send the level to 0, far from where the
-  // next one needs it.
+  // look first. `margin`: the target is kept this share of what prices can move below what a price
+  // of 0 would take, so that one window that is slack does not send the level to 0, far from where
+  // the next one needs it.
   static Solution Solve(absl::Span<const DecisionTable> tables, double target_j, double hint,
                         double margin = 0);
   static double MeanEnergy(absl::Span<const DecisionTable> tables, double price);

@@ -52,8 +52,8 @@ struct BudgetTerms {
 // of a millisecond.
 class DueLevel {
  public:
-  DueLevel(std::shared_ptr<PricedBudget> budget, std::shared_ptr<PacerOrder> order, uint64_t options,
-           uint32_t which)
+  DueLevel(std::shared_ptr<PricedBudget> budget, std::shared_ptr<PacerOrder> order,
+           uint64_t options, uint32_t which)
       : budget_(std::move(budget)), order_(std::move(order)), options_(options), which_(which) {}
   // Solves, and has it adopted. The budget's price at that moment. Once.
   double Find();
