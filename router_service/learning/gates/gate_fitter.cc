@@ -90,11 +90,7 @@ double GateFitter::Loss(Part part, const GateWeights& gate, double l2,
     }
   }
   design.linear.Gradient(residuals, gate.heads(), gradient);
-  for (size_t at = 0; at < gradient.size(); ++at) {
-    if (at % width == width - 1) continue;
-    loss += 0.5 * l2 * x[at] * x[at];
-    gradient[at] += l2 * x[at];
-  }
+  loss += RidgePenalty(x.first(gradient.size()), set_.dimension, l2, absl::MakeSpan(gradient));
   gradient.insert(gradient.end(), by_scalar.begin(), by_scalar.end());
   return loss;
 }

@@ -1,5 +1,6 @@
 #include "router_service/learning/linear/linear_design.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -101,6 +102,28 @@ void LinearDesign::Gradient(absl::Span<const float> residuals, size_t heads,
     for (size_t j = 0; j < dimension_; ++j) to[j] = product[h * dimension_ + j];
     for (size_t i = 0; i < rows_; ++i) to[dimension_] += residuals[h * rows_ + i];
   }
+}
+
+std::vector<float> Columns(absl::Span<const float> values, size_t heads,
+                           absl::Span<const size_t> taken) {
+  const size_t columns = values.size() / std::max<size_t>(heads, 1);
+  std::vector<float> result;
+  result.reserve(heads * taken.size());
+  for (size_t h = 0; h < heads; ++h) {
+    for (const size_t column : taken) result.push_back(values[h * columns + column]);
+  }
+  return result;
+}
+
+double RidgePenalty(absl::Span<const double> parameters, size_t dimension, double l2,
+                    absl::Span<double> gradient) {
+  double penalty = 0;
+  for (size_t at = 0; at < parameters.size(); ++at) {
+    if (at % (dimension + 1) == dimension) continue;
+    penalty += 0.5 * l2 * parameters[at] * parameters[at];
+    gradient[at] += l2 * parameters[at];
+  }
+  return penalty;
 }
 
 }  // namespace penstock::router

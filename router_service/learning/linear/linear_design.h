@@ -39,4 +39,13 @@ class LinearDesign {
   kernels::PackedLinear backward_;  // X^T
 };
 
+// The columns `taken` of values [heads, columns].
+std::vector<float> Columns(absl::Span<const float> values, size_t heads,
+                           absl::Span<const size_t> taken);
+
+// l2/2 |w|^2 over the weights of parameters [heads, dimension + 1] (biases go free), its gradient
+// added to the first of `gradient`.
+double RidgePenalty(absl::Span<const double> parameters, size_t dimension, double l2,
+                    absl::Span<double> gradient);
+
 }  // namespace penstock::router

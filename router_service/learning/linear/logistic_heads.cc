@@ -28,16 +28,6 @@ HeadLabels Count(absl::Span<const float> labels) {
   return result;
 }
 
-std::vector<float> LabelsOf(absl::Span<const float> labels, size_t heads, size_t rows,
-                            absl::Span<const size_t> taken) {
-  std::vector<float> result;
-  result.reserve(heads * taken.size());
-  for (size_t h = 0; h < heads; ++h) {
-    for (const size_t row : taken) result.push_back(labels[h * rows + row]);
-  }
-  return result;
-}
-
 }  // namespace
 
 const std::vector<double>& LogisticPenalties() {
@@ -55,7 +45,7 @@ float LogisticHeads::Predict(size_t head, absl::Span<const float> z) const {
 
 void FitLogistic(const LinearDesign& design, absl::Span<const float> labels, size_t heads,
                  double l2, const MinimiseOptions& options, std::vector<double>& parameters) {
-  const size_t rows = design.rows(), width = design.dimension() + 1;
+  const size_t rows = design.rows();
   std::vector<double> share(heads, 0.0);
   for (size_t h = 0; h < heads; ++h) {
     const double count = Count(labels.subspan(h * rows, rows)).count;
@@ -75,12 +65,7 @@ void FitLogistic(const LinearDesign& design, absl::Span<const float> labels, siz
       }
     }
     design.Gradient(residuals, heads, gradient);
-    for (size_t at = 0; at < x.size(); ++at) {
-      if (at % width == width - 1) continue;
-      loss += 0.5 * l2 * x[at] * x[at];
-      gradient[at] += l2 * x[at];
-    }
-    return loss;
+    return loss + RidgePenalty(x, design.dimension(), l2, absl::MakeSpan(gradient));
   };
   Minimise(objective, parameters, options);
 }
@@ -98,7 +83,7 @@ LogisticHeads FitCalibratedHeads(absl::Span<const float> x, size_t dimension,
     for (size_t row = 0; row < rows; ++row) (fold[row] == out ? out_rows : in_rows).push_back(row);
     if (in_rows.empty() || out_rows.empty()) continue;
     const LinearDesign in(standard, dimension, in_rows), held(standard, dimension, out_rows);
-    const std::vector<float> in_labels = LabelsOf(labels, heads, rows, in_rows);
+    const std::vector<float> in_labels = Columns(labels, heads, in_rows);
     std::vector<double> parameters(heads * width, 0.0);
     std::vector<float> held_scores;
     for (size_t level = 0; level < levels; ++level) {

@@ -31,21 +31,11 @@ double RowWeight(absl::Span<const float> targets, size_t classes, size_t rows, s
   return weight;
 }
 
-std::vector<float> Columns(absl::Span<const float> targets, size_t classes, size_t rows,
-                           absl::Span<const size_t> taken) {
-  std::vector<float> result;
-  result.reserve(classes * taken.size());
-  for (size_t c = 0; c < classes; ++c) {
-    for (const size_t row : taken) result.push_back(targets[c * rows + row]);
-  }
-  return result;
-}
-
 }  // namespace
 
 void FitSoftmax(const LinearDesign& design, absl::Span<const float> targets, size_t classes,
                 double l2, const MinimiseOptions& options, std::vector<double>& parameters) {
-  const size_t rows = design.rows(), width = design.dimension() + 1;
+  const size_t rows = design.rows();
   double total = 0;
   for (size_t i = 0; i < rows; ++i) total += RowWeight(targets, classes, rows, i);
   if (!(total > 0)) return;
@@ -63,12 +53,7 @@ void FitSoftmax(const LinearDesign& design, absl::Span<const float> targets, siz
       }
     }
     design.Gradient(residuals, classes, gradient);
-    for (size_t at = 0; at < x.size(); ++at) {
-      if (at % width == width - 1) continue;
-      loss += 0.5 * l2 * x[at] * x[at];
-      gradient[at] += l2 * x[at];
-    }
-    return loss;
+    return loss + RidgePenalty(x, design.dimension(), l2, absl::MakeSpan(gradient));
   };
   Minimise(objective, parameters, options);
 }
@@ -86,8 +71,8 @@ SoftmaxFit FitSoftmaxByFolds(absl::Span<const float> x, size_t dimension,
     for (size_t row = 0; row < rows; ++row) (fold[row] == out ? out_rows : in_rows).push_back(row);
     if (in_rows.empty() || out_rows.empty()) continue;
     const LinearDesign in(standard, dimension, in_rows), held(standard, dimension, out_rows);
-    const std::vector<float> in_targets = Columns(targets, classes, rows, in_rows);
-    const std::vector<float> out_targets = Columns(targets, classes, rows, out_rows);
+    const std::vector<float> in_targets = Columns(targets, classes, in_rows);
+    const std::vector<float> out_targets = Columns(targets, classes, out_rows);
     std::vector<double> parameters(classes * width, 0.0);
     std::vector<float> scores;
     for (size_t level = 0; level < l2_grid.size(); ++level) {

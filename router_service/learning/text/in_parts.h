@@ -5,6 +5,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/cpu_quota.h"
+
 namespace penstock::router {
 
 // Calls fn(first, last) over parts of [0, count), one per core and each of `least` at least, and
@@ -12,7 +14,7 @@ namespace penstock::router {
 // cores does not show in results.
 template <typename Fn>
 void InParts(size_t count, size_t least, Fn fn) {
-  const size_t cores = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 16);
+  static const size_t cores = std::min(UsableCores(), 16);
   const size_t parts = std::clamp<size_t>(count / std::max<size_t>(least, 1), 1, cores);
   std::vector<std::thread> threads;
   for (size_t part = 1; part < parts; ++part) {
