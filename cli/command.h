@@ -20,6 +20,7 @@ void RegisterServe(CLI::App& app, Run& run);
 void RegisterTrain(CLI::App& app, Run& run);
 void RegisterPlan(CLI::App& app, Run& run);
 void RegisterQuantize(CLI::App& app, Run& run);
+void RegisterImport(CLI::App& app, Run& run);
 void RegisterKernels(CLI::App& app, Run& run);
 void RegisterReplay(CLI::App& app, Run& run);
 void RegisterInfer(CLI::App& app, Run& run);

@@ -14,3 +14,8 @@ enable_language(CUDA)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 find_package(CUDAToolkit REQUIRED)
 add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
+# A spilled accumulator is a warning of ptxas alone.
+if(PENSTOCK_WERROR)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Werror all-warnings>"
+    "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Xptxas -warn-spills>")
+endif()

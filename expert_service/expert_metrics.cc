@@ -61,8 +61,13 @@ struct ExpertMetrics::State {
                           .Register(registry)),
         compute_cpu(BuildCounter()
                         .Name("penstock_expert_compute_cpu_seconds_total")
-                        .Help("CPU that workers spent inside models.")
+                        .Help("CPU that workers and those who help them spent inside models.")
                         .Register(registry)),
+        rows_ended(BuildCounter()
+                       .Name("penstock_expert_rows_ended_total")
+                       .Help("Rows that left a model early, by the block of its exit; each view of "
+                             "a row counts. Others ran to the end.")
+                       .Register(registry)),
         reported(BuildCounter()
                      .Name("penstock_expert_reported_joules_total")
                      .Help("Active joules told to requests in trailers.")
@@ -123,6 +128,7 @@ struct ExpertMetrics::State {
   Family<Histogram>& batch_rows;
   Family<Histogram>& batch_seconds;
   Family<Counter>& compute_cpu;
+  Family<Counter>& rows_ended;
   Family<Counter>& reported;
   Family<Counter>& active;
   Family<Counter>& unattributed;
@@ -139,6 +145,7 @@ struct ExpertMetrics::State {
   // Adding to a family takes a lock and copies labels, so its answers are kept.
   std::map<std::pair<std::string, absl::StatusCode>, Counter*> request_counters
       ABSL_GUARDED_BY(mutex);
+  std::map<std::pair<std::string, size_t>, Counter*> exit_counters ABSL_GUARDED_BY(mutex);
 };
 
 ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<std::string>& models)
@@ -178,6 +185,20 @@ void ExpertMetrics::BatchExecuted(const std::string& model, int64_t rows, int64_
   metrics.batch_rows->Observe(static_cast<double>(rows));
   metrics.batch_seconds->Observe(absl::ToDoubleSeconds(took));
   metrics.compute_cpu->Increment(absl::ToDoubleSeconds(cpu));
+}
+
+void ExpertMetrics::RowsEnded(const std::string& model, size_t block, int64_t rows) {
+  const std::string& label = state_->LabelOf(model);
+  Counter* counter = nullptr;
+  {
+    MutexLock lock(state_->mutex);
+    Counter*& kept = state_->exit_counters[{label, block}];
+    if (kept == nullptr) {
+      kept = &state_->rows_ended.Add({{"model", label}, {"block", std::to_string(block)}});
+    }
+    counter = kept;
+  }
+  counter->Increment(static_cast<double>(rows));
 }
 
 void ExpertMetrics::JoulesReported(const std::string& model, double joules) {

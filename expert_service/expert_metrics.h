@@ -25,6 +25,7 @@ class ExpertMetrics final : public ExpertEvents {
                        absl::Duration latency) override;
   void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
                      absl::Duration took, absl::Duration cpu) override;
+  void RowsEnded(const std::string& model, size_t block, int64_t rows) override;
   void JoulesReported(const std::string& model, double joules) override;
 
   // What is read rather than counted; call it a few times a second. `models[i]` is the name of the

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/metrics/process.h"
+#include "common/cpu_quota.h"
 #include "common/net/oip/oip_server.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"

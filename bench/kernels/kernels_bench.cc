@@ -11,12 +11,14 @@
 #include "bench/kernels/machine_ceilings.h"
 #include "bench/kernels/moe_case.h"
 #include "bench/kernels/onednn_moe.h"
+#include "bench/kernels/op_cases.h"
 #include "nlohmann/json.hpp"
 
 namespace penstock::kernels {
 namespace {
 
 struct Options {
+  std::string op = "moe_ffn";
   std::vector<std::string> formats = {"bf16", "int4:64", "int8:64", "f32"};
   std::vector<int64_t> rows = {1, 2, 4, 6, 8, 13, 20, 48, 91, 192};
   std::vector<std::string> isas = {"avx512bf16", "avx512", "avx2"};
@@ -86,7 +88,7 @@ void AddOneDnn(const Options& options, bool bf16, nlohmann::ordered_json& rows) 
   }
 }
 
-int Run(const Options& options) {
+int RunMoe(const Options& options) {
   constexpr size_t kProbeBytes = size_t{512} << 20;
   const ReadProbe probe(kProbeBytes);
   std::vector<std::string> isas = options.isas;
@@ -158,6 +160,17 @@ int Run(const Options& options) {
   return 0;
 }
 
+int Run(const Options& options) {
+  if (options.op == "moe_ffn") return RunMoe(options);
+  const OpOptions op_options = {options.isas, options.rounds};
+  const nlohmann::ordered_json report = {
+      {"rows", options.op == "linear_attention" ? LinearAttentionRows(op_options)
+               : options.op == "route_topk"     ? RouteTopKRows(op_options)
+                                                : SparseDownRows(op_options)}};
+  std::printf("%s\n", report.dump(1).c_str());
+  return 0;
+}
+
 }  // namespace
 }  // namespace penstock::kernels
 
@@ -165,6 +178,9 @@ int main(int argc, char** argv) {
   using penstock::kernels::Options;
   Options options;
   CLI::App app("How near do the kernels come to what this machine can do? One core.");
+  app.add_option("--op", options.op, "What to measure")
+      ->check(CLI::IsMember({"moe_ffn", "linear_attention", "route_topk", "sparse_down"}))
+      ->capture_default_str();
   app.add_option("--formats", options.formats, "Weight formats, FORMAT or FORMAT:GROUP")
       ->delimiter(',')
       ->capture_default_str();

@@ -16,6 +16,51 @@ COLUMNS = ["format", "isa", "rows_per_expert", "rows_over_ridge", "gflops", "gb_
 GOALS = [(0.5, 0.85), (1.5, 0.75), (7, 0.80), (float("inf"), 0.92)]
 
 
+# Of route_topk's nanoseconds a row at 256 experts, by instruction set and form.
+ROUTE_GOALS = {("avx512", "softmax"): 200, ("avx512", "sigmoid+bias"): 250, ("avx2", "softmax"): 400,
+               ("avx2", "sigmoid+bias"): 550}
+# How often as fast blocks of tokens are to be, by size of head, from 32 tokens on.
+CHUNK_GOALS = {64: 1.05, 128: 1.7}
+DENSE_GOAL = 1.15  # sparse_down over the dense product, where a single row has no zeros
+
+
+def judge(row, value, goal, holds):
+    row["ratio"] = f"{value:.2f}"
+    if goal is not None:
+        row["wanted"] = str(goal)
+        row["verdict"] = "holds" if holds else "does NOT hold"
+
+
+def op_rows(rows):
+    """The rows of an op with ratio, goal and verdict; the columns to show."""
+    columns = []
+    for row in rows:
+        if "skipped" in row:
+            row["verdict"] = row["skipped"]
+        elif row["op"] == "linear_attention":
+            per_token = {form: row[f"{form}_seconds"] * 1e9 / (row["tokens"] * row["heads"])
+                         for form in ("recurrent", "by_token", "chunkwise")}
+            row.update({f"{form}_ns": ns for form, ns in per_token.items()})
+            ratio = min(per_token["recurrent"], per_token["by_token"]) / per_token["chunkwise"]
+            goal = CHUNK_GOALS.get(row["d"]) if row["tokens"] >= 32 else None
+            judge(row, ratio, goal, goal is not None and ratio >= goal)
+            columns = ["isa", "d", "tokens", "recurrent_ns", "by_token_ns", "chunkwise_ns", "ratio", "wanted", "verdict"]
+        elif row["op"] == "route_topk":
+            goal = ROUTE_GOALS.get((row["isa"], row["form"])) if row["experts"] == 256 else None
+            if goal is not None:
+                row["wanted"] = str(goal)
+                row["verdict"] = "holds" if row["ns_per_row"] <= goal else "does NOT hold"
+            columns = ["isa", "form", "experts", "k", "ns_per_row", "wanted", "verdict"]
+        else:
+            ratio = row["seconds"] / row["dense_seconds"]
+            goal = DENSE_GOAL if row["density"] == 1 and row["rows"] == 1 else None
+            judge(row, ratio, goal, goal is not None and ratio <= goal)
+            row["density"] = str(row["density"])
+            row["us"], row["dense_us"] = row["seconds"] * 1e6, row["dense_seconds"] * 1e6
+            columns = ["isa", "rows", "density", "us", "dense_us", "ratio", "wanted", "verdict"]
+    return columns or ["isa", "verdict"]
+
+
 def torch_rows(python, options):
     """Seconds of PyTorch's CPU form, by format and rows; None where it does not run."""
     script = pathlib.Path(__file__).with_name("torch_moe.py")
@@ -46,6 +91,11 @@ def main():
         sys.exit(done.returncode)
     report = json.loads(done.stdout)
     rows = report.pop("rows")
+    if "flops_per_s" not in report:
+        print_table(rows, op_rows(rows))
+        if options.json:
+            write_report(options.json, rows)
+        return
     contenders = {(row["format"], row["isa"], row["rows_per_expert"]): row["seconds"]
                   for row in rows if "seconds" in row}
     torch = torch_rows(options.torch, more) if options.torch else {}

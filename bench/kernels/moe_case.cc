@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
+
+#include "bench/kernels/random_floats.h"
 
 namespace penstock::kernels {
 namespace {
 
 std::vector<float> Random(int64_t count, uint32_t seed, float scale) {
-  std::minstd_rand bits(seed);
-  std::uniform_real_distribution<float> uniform(-scale, scale);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = uniform(bits);
-  return values;
+  return RandomFloats(count, seed, -scale, scale);
 }
 
 }  // namespace

@@ -300,6 +300,18 @@ const Safetensors::Entry* Safetensors::Find(absl::string_view name) const {
 
 absl::StatusOr<std::vector<float>> Safetensors::Floats(absl::string_view name,
                                                        absl::Span<const int64_t> shape) const {
+  return Convert(name, shape, std::nullopt);
+}
+
+absl::StatusOr<std::vector<float>> Safetensors::FloatsOfPart(absl::string_view name,
+                                                             absl::Span<const int64_t> shape,
+                                                             int64_t index) const {
+  return Convert(name, shape, index);
+}
+
+absl::StatusOr<std::vector<float>> Safetensors::Convert(absl::string_view name,
+                                                        absl::Span<const int64_t> shape,
+                                                        std::optional<int64_t> part) const {
   const Entry* entry = Find(name);
   if (entry == nullptr) {
     return absl::NotFoundError(absl::StrCat(
@@ -323,10 +335,20 @@ absl::StatusOr<std::vector<float>> Safetensors::Floats(absl::string_view name,
   } else if (entry->dtype != "F32") {
     return Bad(name, absl::StrCat("wanted F32, F16, BF16 or F64, got ", entry->dtype));
   }
-  return ToFloats(Tensor{.name = std::string(name),
-                         .datatype = type,
-                         .shape = entry->shape,
-                         .data = Bytes::Static(entry->data)});
+  Tensor tensor{.name = std::string(name),
+                .datatype = type,
+                .shape = entry->shape,
+                .data = Bytes::Static(entry->data)};
+  if (part) {
+    if (tensor.shape.empty() || *part < 0 || *part >= tensor.shape[0]) {
+      return Bad(name,
+                 absl::StrCat("has no part ", *part, ", its shape is ", ShapeString(entry->shape)));
+    }
+    const size_t size = entry->data.size() / static_cast<size_t>(tensor.shape[0]);
+    tensor.shape.erase(tensor.shape.begin());
+    tensor.data = Bytes::Static(entry->data.substr(static_cast<size_t>(*part) * size, size));
+  }
+  return ToFloats(tensor);
 }
 
 }  // namespace penstock

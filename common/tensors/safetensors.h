@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +39,16 @@ class Safetensors {
   // NOT_FOUND or INVALID_ARGUMENT name the tensor, what was wanted and what is there.
   absl::StatusOr<std::vector<float>> Floats(absl::string_view name,
                                             absl::Span<const int64_t> shape) const;
+  // Of a tensor of that shape only the part [index] of its first dimension.
+  absl::StatusOr<std::vector<float>> FloatsOfPart(absl::string_view name,
+                                                  absl::Span<const int64_t> shape,
+                                                  int64_t index) const;
 
  private:
   Safetensors() = default;
+  absl::StatusOr<std::vector<float>> Convert(absl::string_view name,
+                                             absl::Span<const int64_t> shape,
+                                             std::optional<int64_t> part) const;
   absl::Status ParseMapped(absl::string_view file);
 
   std::string owned_;
@@ -63,5 +72,21 @@ absl::StatusOr<std::string> SafetensorsBytes(const std::vector<SafetensorsTensor
 // Writes atomically (a temporary file renamed).
 absl::Status WriteSafetensors(const std::string& path, const std::vector<SafetensorsTensor>& tensors,
                               const std::map<std::string, std::string>& metadata);
+
+// A tensor whose data stand elsewhere, in pieces one behind the other.
+struct SafetensorsView {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::string dtype;
+  std::vector<absl::string_view> pieces;
+
+  uint64_t bytes() const;
+};
+// The same of data that need not be in memory: pieces of a mapped file are read as they are
+// written. `progress`, where it is not null, is told the bytes of each step.
+absl::Status WriteSafetensorsViews(const std::string& path,
+                                   const std::vector<SafetensorsView>& tensors,
+                                   const std::map<std::string, std::string>& metadata,
+                                   const std::function<void(uint64_t)>& progress);
 
 }  // namespace penstock

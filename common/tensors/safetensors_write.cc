@@ -24,8 +24,23 @@ absl::string_view DataOf(const SafetensorsTensor& tensor) {
           tensor.values.size() * sizeof(float)};
 }
 
+absl::StatusOr<std::vector<SafetensorsView>> ViewsOf(
+    const std::vector<SafetensorsTensor>& tensors) {
+  std::vector<SafetensorsView> views;
+  for (const SafetensorsTensor& tensor : tensors) {
+    PENSTOCK_ASSIGN_OR_RETURN(const int64_t count, ElementCount(tensor.shape));
+    if (tensor.dtype == "F32" && static_cast<uint64_t>(count) != tensor.values.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("tensor '", tensor.name, "': shape ",
+                                                     ShapeString(tensor.shape), " takes ", count,
+                                                     " values, got ", tensor.values.size()));
+    }
+    views.push_back({tensor.name, tensor.shape, tensor.dtype, {DataOf(tensor)}});
+  }
+  return views;
+}
+
 // The file's bytes up to the data.
-absl::StatusOr<std::string> Header(const std::vector<SafetensorsTensor>& tensors,
+absl::StatusOr<std::string> Header(const std::vector<SafetensorsView>& tensors,
                                    const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   for (const auto& [key, value] : metadata) {
@@ -36,19 +51,13 @@ absl::StatusOr<std::string> Header(const std::vector<SafetensorsTensor>& tensors
   }
   uint64_t offset = 0;
   absl::flat_hash_set<std::string> names;
-  for (const SafetensorsTensor& tensor : tensors) {
+  for (const SafetensorsView& tensor : tensors) {
     if (tensor.name == "__metadata__" || !IsUtf8(tensor.name) ||
         !names.insert(tensor.name).second) {
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor '", tensor.name, "': a name that is reserved, repeated or not UTF-8"));
     }
-    PENSTOCK_ASSIGN_OR_RETURN(const int64_t count, ElementCount(tensor.shape));
-    if (tensor.dtype == "F32" && static_cast<uint64_t>(count) != tensor.values.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor '", tensor.name, "': shape ",
-                                                     ShapeString(tensor.shape), " takes ", count,
-                                                     " values, got ", tensor.values.size()));
-    }
-    const uint64_t end = offset + DataOf(tensor).size();
+    const uint64_t end = offset + tensor.bytes();
     header[tensor.name] = {
         {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
@@ -73,9 +82,16 @@ bool WriteAll(int file, const void* data, size_t size) {
 
 }  // namespace
 
+uint64_t SafetensorsView::bytes() const {
+  uint64_t total = 0;
+  for (const absl::string_view piece : pieces) total += piece.size();
+  return total;
+}
+
 absl::StatusOr<std::string> SafetensorsBytes(const std::vector<SafetensorsTensor>& tensors,
                                              const std::map<std::string, std::string>& metadata) {
-  PENSTOCK_ASSIGN_OR_RETURN(std::string bytes, Header(tensors, metadata));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SafetensorsView> views, ViewsOf(tensors));
+  PENSTOCK_ASSIGN_OR_RETURN(std::string bytes, Header(views, metadata));
   for (const SafetensorsTensor& tensor : tensors) absl::StrAppend(&bytes, DataOf(tensor));
   return bytes;
 }
@@ -83,6 +99,15 @@ absl::StatusOr<std::string> SafetensorsBytes(const std::vector<SafetensorsTensor
 absl::Status WriteSafetensors(const std::string& path,
                               const std::vector<SafetensorsTensor>& tensors,
                               const std::map<std::string, std::string>& metadata) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SafetensorsView> views, ViewsOf(tensors));
+  return WriteSafetensorsViews(path, views, metadata, nullptr);
+}
+
+absl::Status WriteSafetensorsViews(const std::string& path,
+                                   const std::vector<SafetensorsView>& tensors,
+                                   const std::map<std::string, std::string>& metadata,
+                                   const std::function<void(uint64_t)>& progress) {
+  constexpr size_t kStep = size_t{1} << 24;
   PENSTOCK_ASSIGN_OR_RETURN(const std::string header, Header(tensors, metadata));
   std::string temporary = path + ".XXXXXX";
   const int file = mkostemp(temporary.data(), O_CLOEXEC);
@@ -91,9 +116,15 @@ absl::Status WriteSafetensors(const std::string& path,
     return absl::ErrnoToStatus(error, absl::StrCat("writing ", path));
   }
   bool written = fchmod(file, 0644) == 0 && WriteAll(file, header.data(), header.size());
-  for (const SafetensorsTensor& tensor : tensors) {
-    const absl::string_view data = DataOf(tensor);
-    written = written && WriteAll(file, data.data(), data.size());
+  for (const SafetensorsView& tensor : tensors) {
+    for (absl::string_view piece : tensor.pieces) {
+      while (written && !piece.empty()) {
+        const absl::string_view step = piece.substr(0, kStep);
+        written = WriteAll(file, step.data(), step.size());
+        if (written && progress) progress(step.size());
+        piece.remove_prefix(step.size());
+      }
+    }
   }
   written = written && fsync(file) == 0;
   int error = errno;

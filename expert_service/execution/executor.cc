@@ -17,6 +17,8 @@ constexpr absl::Duration kSlow = absl::Seconds(1);
 // Waits are cut so that a wake-up lost to a clock that jumps costs no more.
 constexpr absl::Duration kLongestWait = absl::Hours(1);
 
+int64_t ThreadCpuNanoseconds() { return absl::ToInt64Nanoseconds(ThreadCpuTime()); }
+
 ExecutionRequest& Request(const std::shared_ptr<QueuedRequest>& request) {
   return static_cast<ExecutionRequest&>(*request);
 }
@@ -41,7 +43,8 @@ Executor::Executor(Options options, const ModelRepository& models, EnergyMeter& 
       meter_(meter),
       clock_(clock),
       events_(events),
-      utilization_(options.threads, clock.Now()) {
+      utilization_(options.threads, clock.Now()),
+      pool_(options.threads, ThreadCpuNanoseconds) {
   for (const std::shared_ptr<const Model>& model : models.models()) {
     served_.push_back(std::make_unique<Served>(model, served_.size()));
   }
@@ -143,7 +146,7 @@ Executor::Picked Executor::Pick(absl::Time now) {
 }
 
 void Executor::Run() {
-  Arena arena;
+  Arena arena(&pool_);
   for (;;) {
     Picked picked;
     {
@@ -193,13 +196,16 @@ std::vector<Executor::Group> Executor::Split(const Model& model,
 
 void Executor::Execute(Served& served, const DeadlineBatcher::Requests& batch, Arena& arena) {
   const absl::Time start = clock_.Now();
-  for (const Group& group : Split(*served.model, batch)) ExecuteGroup(served, group, arena);
+  absl::Duration helped;
+  for (const Group& group : Split(*served.model, batch)) {
+    helped += ExecuteGroup(served, group, arena);
+  }
   const absl::Time end = clock_.Now();
   MutexLock lock(mutex_);
-  utilization_.AddBusy(start, end);
+  utilization_.AddBusy(start, end, helped);
 }
 
-void Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
+absl::Duration Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
   const Model& model = *served.model;
   const int64_t positions = group[0]->inputs.positions;
   int64_t rows = 0, size = 0;
@@ -207,8 +213,9 @@ void Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
     rows += request->rows;
     size += request->size;
   }
-  const double weight_bytes =
-      model.Work(rows, positions).weight_bytes / static_cast<double>(group.size());
+  // At most, for the books of a window that closes before the execution ends; charged is what ran.
+  const double count = static_cast<double>(group.size());
+  const double weight_bytes = model.Work(rows, positions).weight_bytes / count;
   std::vector<EnergyShare> shares;
   std::vector<ExecutionOutcome> outcomes(group.size());
   std::vector<ModelCall> calls;
@@ -219,16 +226,24 @@ void Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
   }
 
   const absl::Time start = clock_.Now();
-  const EnergyMeter::LaunchId launch = meter_.Begin(std::move(shares), start);
+  const kernels::ThreadPool::Busy busy(pool_);
+  const auto helped = [&] { return absl::Nanoseconds(busy.helped_nanoseconds()); };
+  const EnergyMeter::LaunchId launch = meter_.Begin(std::move(shares), start, helped);
   const absl::Duration cpu_start = ThreadCpuTime();
-  const absl::Status status = model.Run(calls, arena);
-  const absl::Duration cpu = ThreadCpuTime() - cpu_start;
+  ModelRun ran;
+  const absl::Status status = model.Run(calls, arena, &ran);
+  const absl::Duration cpu = ThreadCpuTime() - cpu_start + helped();
   const absl::Time end = clock_.Now();
-  const std::vector<double> joules = meter_.End(launch, end);
+  std::vector<double> modelled;
+  for (const double flops : ran.flops) {
+    modelled.push_back(options_.energy.Joules(flops, ran.weight_bytes / count));
+  }
+  const std::vector<double> joules = meter_.End(launch, end, modelled);
   const absl::Duration took = end - start;
 
   served.statistics.Executed(rows, took);
   events_.BatchExecuted(model.name(), rows, static_cast<int64_t>(group.size()), took, cpu);
+  for (const auto& [block, ended] : ran.ended) events_.RowsEnded(model.name(), block, ended);
   {
     MutexLock lock(mutex_);
     running_ -= group.size();
@@ -242,6 +257,7 @@ void Executor::ExecuteGroup(Served& served, const Group& group, Arena& arena) {
     events_.JoulesReported(model.name(), joules[i]);
     group[i]->done(std::move(outcomes[i]));
   }
+  return helped();
 }
 
 absl::StatusOr<absl::Duration> Executor::TimeRun(Served& served, int64_t rows, Arena& arena) {
@@ -257,7 +273,9 @@ absl::StatusOr<absl::Duration> Executor::TimeRun(Served& served, int64_t rows, A
     const absl::Time start = clock_.Now();
     const auto launch = meter_.Begin(
         {{EnergyShare::kNobody, options_.energy.Joules(work.flops, work.weight_bytes)}}, start);
-    const absl::Status status = model.Run({&call, 1}, arena);
+    // Zeros might all end at the first exit, and promises of latency must hold for rows that do
+    // not.
+    const absl::Status status = model.Run({&call, 1}, arena, nullptr, Exits::kIgnored);
     const absl::Time end = clock_.Now();
     meter_.End(launch, end);
     if (!status.ok()) {

@@ -17,6 +17,7 @@
 #include "expert_service/metering/energy_meter.h"
 #include "expert_service/metering/energy_model.h"
 #include "expert_service/models/model_repository.h"
+#include "kernels/device/thread_pool.h"
 
 namespace penstock::expert {
 
@@ -43,6 +44,7 @@ struct ExecutionRequest final : QueuedRequest {
 };
 
 // Worker threads that take batches over all models, the most urgent first, run them and answer.
+// While fewer batches run than there are workers, the cores that are left help with those that do.
 // Thread-safe.
 class Executor {
  public:
@@ -68,7 +70,7 @@ class Executor {
   ~Executor();
 
   // Runs every model alone and full, which touches all weights and teaches the latency models.
-  // Blocks; before Start.
+  // Blocks; before Start. Without help, which a loaded service cannot promise.
   absl::Status WarmUp();
   void Start();
   // Answers what waits with UNAVAILABLE, lets what runs finish, ends the threads.
@@ -108,7 +110,8 @@ class Executor {
   void Run();
   Picked Pick(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Execute(Served& served, const DeadlineBatcher::Requests& batch, Arena& arena);
-  void ExecuteGroup(Served& served, const Group& group, Arena& arena);
+  // What idle cores spent to help.
+  absl::Duration ExecuteGroup(Served& served, const Group& group, Arena& arena);
   std::vector<Group> Split(const Model& model, const DeadlineBatcher::Requests& batch) const;
   absl::StatusOr<absl::Duration> TimeRun(Served& served, int64_t rows, Arena& arena);
 
@@ -124,6 +127,7 @@ class Executor {
   uint64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t running_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable Utilization utilization_ ABSL_GUARDED_BY(mutex_);
+  kernels::ThreadPool pool_;
   std::vector<std::thread> threads_;
 };
 

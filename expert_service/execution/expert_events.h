@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -15,9 +16,11 @@ class ExpertEvents {
   // `model` is a served model's name, or empty where a request named none.
   virtual void RequestAnswered(const std::string& model, absl::StatusCode code,
                                absl::Duration latency) {}
-  // `cpu`: what the worker's thread spent of `took`.
+  // `cpu`: what the worker's thread and those that helped it spent.
   virtual void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
                              absl::Duration took, absl::Duration cpu) {}
+  // Of an execution: rows that ended at the exit which is block `block` of the model.
+  virtual void RowsEnded(const std::string& model, size_t block, int64_t rows) {}
   // Told to a request in its trailers; whoever went away in the meantime is included.
   virtual void JoulesReported(const std::string& model, double joules) {}
 };

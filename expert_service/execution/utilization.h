@@ -6,21 +6,24 @@
 
 namespace penstock::expert {
 
-// The share of the workers' time that was spent on executions, the recent second weighing most:
-// an exponential average with time constant kTau of "workers busy / workers". Not thread-safe.
+// The share of the cores' time that was spent on executions, the recent second weighing most: an
+// exponential average with time constant kTau of "cores busy / cores", a core for each worker. Not
+// thread-safe.
 class Utilization {
  public:
   static constexpr double kTauSeconds = 1;
 
   Utilization(int workers, absl::Time now) : workers_(workers), at_(now) {}
 
-  // One worker was busy during [start, end].
-  void AddBusy(absl::Time start, absl::Time end) {
+  // One worker was busy during [start, end], and helped for so long by idle cores.
+  void AddBusy(absl::Time start, absl::Time end, absl::Duration helped = absl::ZeroDuration()) {
     Decay(end);
     const double seconds = absl::ToDoubleSeconds(end - start);
     if (seconds <= 0) return;
     const double age = absl::ToDoubleSeconds(at_ - end);
-    value_ += (1 - std::exp(-seconds / kTauSeconds)) * std::exp(-age / kTauSeconds) / workers_;
+    const double cores = 1 + absl::ToDoubleSeconds(helped) / seconds;
+    value_ +=
+        cores * (1 - std::exp(-seconds / kTauSeconds)) * std::exp(-age / kTauSeconds) / workers_;
   }
   double At(absl::Time now) {
     Decay(now);

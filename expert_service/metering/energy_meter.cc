@@ -23,9 +23,11 @@ double EnergyMeter::IdleWatts() const {
   return least_watts_.value_or(0);
 }
 
-EnergyMeter::LaunchId EnergyMeter::Begin(std::vector<EnergyShare> shares, absl::Time now) {
+EnergyMeter::LaunchId EnergyMeter::Begin(std::vector<EnergyShare> shares, absl::Time now,
+                                         Helped helped) {
   Launch launch;
   launch.accounted_until = now;
+  launch.helped = std::move(helped);
   launch.shares = std::move(shares);
   for (const EnergyShare& share : launch.shares) launch.modelled += share.modelled_joules;
   MutexLock lock(mutex_);
@@ -34,8 +36,14 @@ EnergyMeter::LaunchId EnergyMeter::Begin(std::vector<EnergyShare> shares, absl::
 }
 
 void EnergyMeter::Account(Launch& launch, absl::Time until) {
-  const double seconds = absl::ToDoubleSeconds(until - launch.accounted_until);
+  absl::Duration cores = until - launch.accounted_until;
   launch.accounted_until = until;
+  if (launch.helped) {
+    const absl::Duration helped = launch.helped();
+    cores += helped - launch.helped_before;
+    launch.helped_before = helped;
+  }
+  const double seconds = absl::ToDoubleSeconds(cores);
   if (seconds <= 0 || launch.shares.empty()) return;
   launch.ran.emplace_back(window_.number, seconds);
   const double count = static_cast<double>(launch.shares.size());
@@ -70,12 +78,20 @@ void EnergyMeter::SetRatio(uint64_t window, double active, double worked) {
   ratio_ = active / worked;
 }
 
-std::vector<double> EnergyMeter::End(LaunchId launch_id, absl::Time now) {
+std::vector<double> EnergyMeter::End(LaunchId launch_id, absl::Time now,
+                                     const std::vector<double>& modelled_joules) {
   std::vector<double> told;
   MutexLock lock(mutex_);
   const auto it = running_.find(launch_id);
   if (it == running_.end()) return told;
   Launch& launch = it->second;
+  if (modelled_joules.size() == launch.shares.size()) {
+    launch.modelled = 0;
+    for (size_t i = 0; i < launch.shares.size(); ++i) {
+      launch.shares[i].modelled_joules = modelled_joules[i];
+      launch.modelled += modelled_joules[i];
+    }
+  }
   Account(launch, now);
   for (const EnergyShare& share : launch.shares) {
     told.push_back(share.modelled_joules * ratio_);

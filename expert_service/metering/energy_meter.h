@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -28,11 +29,13 @@ struct EnergyShare {
 // The joules of one device, by window: of the energy E that a window's counter shows,
 //   idle   = min(E, P_idle * dt), P_idle configured or else the least power seen; all of E where
 //            nothing was launched,
-//   active = E - idle, split among launches by their busy seconds within the window and within a
-//            launch by modelled joules.
+//   active = E - idle, split among launches by their core seconds within the window and within a
+//            launch by modelled joules. A launch's core seconds are its time and what other
+//            threads spend to help it.
 // A request is told its joules before its window closes: modelled times the counter/model ratio of
-// the last window that had work and whose launches have ended. The difference is booked as a correction at the close, so that for
-// closed windows reported + corrections + unattributed + idle = meter.
+// the last window that had work and whose launches have ended. The difference is booked as a
+// correction at the close, so that for closed windows reported + corrections + unattributed + idle
+// = meter.
 //
 // Without a counter, and while the counter is stalled, E is P_idle * dt plus the modelled joules.
 // Thread-safe; Sample by one thread.
@@ -55,9 +58,15 @@ class EnergyMeter {
   // `counter` null: modelled.
   EnergyMeter(Options options, std::unique_ptr<EnergyCounter> counter, absl::Time now);
 
-  LaunchId Begin(std::vector<EnergyShare> shares, absl::Time now);
+  // What other threads have spent so far on a launch.
+  using Helped = std::function<absl::Duration()>;
+
+  // `helped`, null where nobody helps, is asked until End returns.
+  LaunchId Begin(std::vector<EnergyShare> shares, absl::Time now, Helped helped = nullptr);
   // What each share is told, in order. The work is charged whoever still waits for its answer.
-  std::vector<double> End(LaunchId launch, absl::Time now);
+  // `modelled_joules` of each share where the end knows better than the beginning what ran.
+  std::vector<double> End(LaunchId launch, absl::Time now,
+                          const std::vector<double>& modelled_joules = {});
   // Reads the counter, closes the window when it is over. Ten times a window or more often.
   void Sample(absl::Time now);
 
@@ -72,9 +81,11 @@ class EnergyMeter {
  private:
   struct Launch {
     absl::Time accounted_until;
+    Helped helped;
+    absl::Duration helped_before;  // accounted_until
     std::vector<EnergyShare> shares;
     double modelled = 0;
-    std::vector<std::pair<uint64_t, double>> ran;  // number of a window -> seconds within it
+    std::vector<std::pair<uint64_t, double>> ran;  // number of a window -> core seconds within it
   };
   struct Window {
     absl::Time start;
@@ -83,7 +94,7 @@ class EnergyMeter {
     double counted = 0;                            // joules of the counter
     double reported = 0;                           // told to requests
     double modelled = 0;                           // of launches that ended
-    std::map<uint64_t, double> busy;               // owner -> busy seconds
+    std::map<uint64_t, double> busy;               // owner -> core seconds
     std::map<uint64_t, double> modelled_by_owner;  // of launches that ended
   };
 

@@ -5,7 +5,8 @@
 namespace penstock::expert {
 
 absl::StatusOr<std::unique_ptr<Block>> MakeBlock(const config::v1::Block& config,
-                                                 BlockTensors& tensors, const ValueShape& in) {
+                                                 BlockTensors& tensors, const ValueShape& in,
+                                                 absl::Span<const ValueShape> earlier) {
   using config::v1::Block;
   switch (config.kind_case()) {
     case Block::kLinear:
@@ -34,6 +35,16 @@ absl::StatusOr<std::unique_ptr<Block>> MakeBlock(const config::v1::Block& config
       return MakeShiftedViews(config.shifted_views(), tensors, in);
     case Block::kAveragePool:
       return MakeAveragePool(config.average_pool(), tensors, in);
+    case Block::kGatedLinearAttention:
+      return MakeGatedLinearAttention(config.gated_linear_attention(), tensors, in);
+    case Block::kGatedDelta:
+      return MakeGatedDelta(config.gated_delta(), tensors, in);
+    case Block::kGmu:
+      return MakeGmu(config.gmu(), tensors, in, earlier);
+    case Block::kAdaptiveFfn:
+      return MakeAdaptiveFfn(config.adaptive_ffn(), tensors, in);
+    case Block::kExitHead:
+      return MakeExitHead(config.exit_head(), tensors, in);
     case Block::KIND_NOT_SET:
       break;
   }

@@ -13,6 +13,15 @@ kernels::WeightFormat FormatOf(const Safetensors::Entry& entry) {
   return kernels::WeightFormat::kF32;
 }
 
+StoredMatrix Stored(const Safetensors::Entry& entry, std::vector<float> weight, int64_t in) {
+  StoredMatrix matrix;
+  matrix.in = in;
+  matrix.out = static_cast<int64_t>(weight.size()) / in;
+  matrix.format = FormatOf(entry);
+  matrix.weight = std::move(weight);
+  return matrix;
+}
+
 }  // namespace
 
 bool ModelTensors::Has(absl::string_view name) const {
@@ -57,37 +66,24 @@ absl::StatusOr<StoredMatrix> ModelTensors::Matrix(absl::string_view name, int64_
     absl::StatusOr<StoredMatrix> matrix = ReadCoded(*file_, name, out, in);
     return matrix.ok() ? std::move(matrix) : InFile(matrix.status());
   }
-  StoredMatrix matrix;
-  PENSTOCK_ASSIGN_OR_RETURN(matrix.weight, Floats(name, {out, in}));
-  matrix.in = in;
-  matrix.out = static_cast<int64_t>(matrix.weight.size()) / in;
-  matrix.format = FormatOf(*file_->Find(name));
-  return matrix;
+  PENSTOCK_ASSIGN_OR_RETURN(std::vector<float> weight, Floats(name, {out, in}));
+  return Stored(*file_->Find(name), std::move(weight), in);
 }
 
-absl::StatusOr<std::vector<StoredMatrix>> ModelTensors::Matrices(absl::string_view name,
-                                                                 int64_t count, int64_t out,
-                                                                 int64_t in) {
-  std::vector<StoredMatrix> matrices(static_cast<size_t>(count));
-  if (!Has(name)) {
-    for (int64_t e = 0; e < count; ++e) {
-      const std::string own = absl::StrCat(name, ".", e);
-      PENSTOCK_ASSIGN_OR_RETURN(matrices[static_cast<size_t>(e)], Matrix(own, out, in));
-      out = matrices[0].out;
-    }
-    return matrices;
+bool ModelTensors::HasMatrix(absl::string_view name) const {
+  return Has(name) || (file_ != nullptr && IsCoded(*file_, name));
+}
+
+absl::StatusOr<StoredMatrix> ModelTensors::ExpertMatrix(absl::string_view name, int64_t expert,
+                                                        int64_t count, int64_t out, int64_t in) {
+  if (!Has(name)) return Matrix(absl::StrCat(name, ".", expert), out, in);
+  read_.insert(std::string(name));
+  absl::StatusOr<std::vector<float>> weight = file_->FloatsOfPart(name, {count, out, in}, expert);
+  if (!weight.ok()) return InFile(weight.status());
+  if (weight->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": tensor ", name, " is empty"));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<float> all, Floats(name, {count, out, in}));
-  out = static_cast<int64_t>(all.size()) / (count * in);
-  for (int64_t e = 0; e < count; ++e) {
-    StoredMatrix& matrix = matrices[static_cast<size_t>(e)];
-    matrix.out = out;
-    matrix.in = in;
-    matrix.format = FormatOf(*file_->Find(name));
-    const auto begin = all.begin() + e * out * in;
-    matrix.weight.assign(begin, begin + out * in);
-  }
-  return matrices;
+  return Stored(*file_->Find(name), *std::move(weight), in);
 }
 
 absl::Status ModelTensors::CheckAllRead() const {

@@ -29,10 +29,11 @@ class ModelTensors {
                                             absl::Span<const int64_t> shape);
   // A matrix as it is stored, [out, in]; `out` -1: any.
   absl::StatusOr<StoredMatrix> Matrix(absl::string_view name, int64_t out, int64_t in);
-  // A matrix for each of `count` experts, all of one shape: NAME is [count, out, in], or there are
+  bool HasMatrix(absl::string_view name) const;
+  // The matrix of one of `count` experts, all of one shape: NAME is [count, out, in], or there are
   // matrices NAME.0, NAME.1, ..., each in a format of its own.
-  absl::StatusOr<std::vector<StoredMatrix>> Matrices(absl::string_view name, int64_t count,
-                                                     int64_t out, int64_t in);
+  absl::StatusOr<StoredMatrix> ExpertMatrix(absl::string_view name, int64_t expert, int64_t count,
+                                            int64_t out, int64_t in);
   // INVALID_ARGUMENT for tensors that nobody read.
   absl::Status CheckAllRead() const;
 
@@ -58,9 +59,10 @@ class BlockTensors {
   absl::StatusOr<StoredMatrix> Matrix(absl::string_view name, int64_t out, int64_t in) {
     return tensors_.Matrix(Full(name), out, in);
   }
-  absl::StatusOr<std::vector<StoredMatrix>> Matrices(absl::string_view name, int64_t count,
-                                                     int64_t out, int64_t in) {
-    return tensors_.Matrices(Full(name), count, out, in);
+  bool HasMatrix(absl::string_view name) const { return tensors_.HasMatrix(Full(name)); }
+  absl::StatusOr<StoredMatrix> ExpertMatrix(absl::string_view name, int64_t expert, int64_t count,
+                                            int64_t out, int64_t in) {
+    return tensors_.ExpertMatrix(Full(name), expert, count, out, in);
   }
 
  private:

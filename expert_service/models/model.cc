@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
-#include "expert_service/models/block_factory.h"
 #include "expert_service/models/block_tensors.h"
 
 namespace penstock::expert {
@@ -14,18 +13,6 @@ namespace {
 // A request whose values need more is refused: with variable dimensions a small message could
 // otherwise ask for any amount of memory.
 constexpr size_t kMaxValueBytes = size_t{1} << 30;
-
-absl::Status At(size_t block, absl::string_view kind, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat("blocks[", block, "] ", kind, ": ", status.message()));
-}
-
-// "gated_mlp", as the configuration spells it.
-std::string KindName(const config::v1::Block& block) {
-  const auto* oneof = block.GetDescriptor()->FindOneofByName("kind");
-  const auto* field = block.GetReflection()->GetOneofFieldDescriptor(block, oneof);
-  return field == nullptr ? std::string() : field->name();
-}
 
 absl::StatusOr<ValueShape> FirstValue(const TensorContract& input, bool ids) {
   ValueShape shape;
@@ -43,13 +30,14 @@ absl::StatusOr<ValueShape> FirstValue(const TensorContract& input, bool ids) {
       return absl::InvalidArgumentError(absl::StrCat(
           "inputs[0].shape: embedding takes [positions], found ", ShapeString(input.shape)));
     }
-    return ValueShape{0, input.shape[0], 1, Element::kId};
+    return ValueShape{1, input.shape[0], 1, Element::kId};
   }
   if (input.shape.empty() || input.shape.size() > 2 || input.shape.back() == -1) {
     return absl::InvalidArgumentError(
         absl::StrCat("inputs[0].shape: wanted [dim] or [positions, dim] with dim fixed, found ",
                      ShapeString(input.shape)));
   }
+  shape.rows = 1;
   shape.dim = input.shape.back();
   if (input.shape.size() == 2) shape.positions = input.shape[0];
   return shape;
@@ -84,7 +72,6 @@ absl::Status Model::Build(const config::v1::Model& config, const Safetensors* we
                           const std::string& weights_path) {
   if (config.blocks().empty()) return absl::InvalidArgumentError("blocks is empty");
   if (config.blocks_size() == 1 && config.blocks(0).has_identity()) {
-    identity_ = true;
     if (contract_.inputs.size() != contract_.outputs.size()) {
       return absl::InvalidArgumentError(absl::StrCat("identity: wanted as many outputs as inputs (",
                                                      contract_.inputs.size(), "), found ",
@@ -113,36 +100,26 @@ absl::Status Model::Build(const config::v1::Model& config, const Safetensors* we
                             FirstValue(contract_.inputs[0], config.blocks(0).has_embedding()));
 
   ModelTensors tensors(weights, weights_path);
-  std::vector<ValueShape> values;
-  ValueShape shape = input_;
-  for (int i = 0; i < config.blocks_size(); ++i) {
-    const std::string kind = KindName(config.blocks(i));
-    BlockTensors of_block(tensors, i);
-    absl::StatusOr<std::unique_ptr<Block>> block = MakeBlock(config.blocks(i), of_block, shape);
-    if (!block.ok()) return At(i, kind, block.status());
-    for (const std::unique_ptr<Block>& earlier : blocks_) {
-      if (earlier->views() > 1 && (*block)->views() > 1) {
-        return At(i, kind, absl::InvalidArgumentError("may stand in a model once"));
-      }
-    }
-    shape = (*block)->Output(shape);
-    values.push_back(shape);
-    blocks_.push_back(*std::move(block));
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(chain_, BlockChain::Create(config, tensors, input_));
   PENSTOCK_RETURN_IF_ERROR(tensors.CheckAllRead());
   for (int i = 0; i < config.outputs_size(); ++i) {
-    PENSTOCK_RETURN_IF_ERROR(CheckOutput(config.outputs(i), i, values));
+    PENSTOCK_RETURN_IF_ERROR(CheckOutput(config.outputs(i), i));
   }
   return absl::OkStatus();
 }
 
-absl::Status Model::CheckOutput(const config::v1::TensorSpec& spec, size_t index,
-                                const std::vector<ValueShape>& values) {
+absl::Status Model::CheckOutput(const config::v1::TensorSpec& spec, size_t index) {
+  const std::vector<ValueShape>& values = chain_->values();
   const std::string where = absl::StrCat("outputs[", index, "] ", spec.name());
   const size_t block = spec.has_block() ? spec.block() : values.size() - 1;
   if (block >= values.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, ".block must be in [0, ", values.size() - 1, "], found ", block));
+  }
+  if (chain_->MayLack(block)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ".block: rows that left at exit_head have no value of blocks[", block,
+                     "]: wanted one before it, itself where it is the first, or the answer"));
   }
   const ValueShape& value = values[block];
   const TensorContract& output = contract_.outputs[index];
@@ -174,7 +151,7 @@ absl::StatusOr<ModelInputs> Model::Accept(std::vector<Tensor> inputs) const {
   ModelInputs accepted;
   accepted.rows = matched.rows;
   accepted.tensors = std::move(matched.tensors);
-  if (identity_) return accepted;
+  if (!chain_) return accepted;
 
   const Tensor& first = accepted.tensors[0];
   if (input_.has_positions()) {
@@ -195,7 +172,7 @@ absl::StatusOr<ModelInputs> Model::Accept(std::vector<Tensor> inputs) const {
 }
 
 absl::Status Model::CheckIds(const Tensor& tensor) const {
-  const int64_t vocabulary = blocks_[0]->vocabulary();
+  const int64_t vocabulary = chain_->block(0).vocabulary();
   std::string storage;
   const absl::string_view data = tensor.data.Flat(storage);
   const int64_t count = static_cast<int64_t>(data.size() / ElementSize(tensor.datatype));
@@ -221,7 +198,7 @@ Value Model::Gather(absl::Span<const ModelCall> calls, Arena& arena) const {
   for (const ModelCall& call : calls) rows += call.inputs->rows;
   Value value;
   value.shape = InputShape(rows, calls[0].inputs->positions);
-  value.data = arena.Take(Arena::kInput, value.shape.bytes());
+  value.data = arena.Take(Arena::kValues, value.shape.bytes());
   int64_t at = 0;
   for (const ModelCall& call : calls) {
     const Tensor& tensor = call.inputs->tensors[0];
@@ -244,26 +221,6 @@ Value Model::Gather(absl::Span<const ModelCall> calls, Arena& arena) const {
   return value;
 }
 
-Value Model::Average(const Value& value, int64_t views, Arena& arena) const {
-  Value mean;
-  mean.shape = value.shape;
-  mean.shape.rows /= views;
-  mean.data = arena.Take(Arena::kAverage, mean.shape.bytes());
-  if (mean.shape.rows == 0) return mean;
-  const int64_t size = mean.shape.elements() / mean.shape.rows;
-  const float* from = value.floats();
-  float* to = mean.floats();
-  for (int64_t row = 0; row < mean.shape.rows; ++row, to += size) {
-    std::copy_n(from, size, to);
-    from += size;
-    for (int64_t v = 1; v < views; ++v, from += size) {
-      for (int64_t i = 0; i < size; ++i) to[i] += from[i];
-    }
-    for (int64_t i = 0; i < size; ++i) to[i] /= static_cast<float>(views);
-  }
-  return mean;
-}
-
 void Model::Emit(size_t block, const Value& value, absl::Span<const ModelCall> calls) const {
   const int64_t per_row = value.shape.elements() / value.shape.rows;
   int64_t at = 0;
@@ -276,7 +233,7 @@ void Model::Emit(size_t block, const Value& value, absl::Span<const ModelCall> c
       if (value.shape.has_positions()) shape.push_back(value.shape.positions);
       shape.push_back(value.shape.dim);
       if (value.shape.element == Element::kLabel) {
-        const std::vector<std::string>& names = *blocks_[block]->names();
+        const std::vector<std::string>& names = *chain_->block(block).names();
         std::vector<std::string> labels;
         for (int64_t row = 0; row < count; ++row) labels.push_back(names[value.ids()[at + row]]);
         (*call.outputs)[i] = StringTensor(name, std::move(shape), labels);
@@ -289,10 +246,12 @@ void Model::Emit(size_t block, const Value& value, absl::Span<const ModelCall> c
   }
 }
 
-absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena) const {
+absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena, ModelRun* run,
+                        Exits exits) const {
+  if (run != nullptr) *run = {std::vector<double>(calls.size()), 0, {}};
   if (calls.empty()) return absl::OkStatus();
   for (const ModelCall& call : calls) call.outputs->resize(call.wanted.size());
-  if (identity_) {
+  if (!chain_) {
     for (const ModelCall& call : calls) {
       for (size_t i = 0; i < call.wanted.size(); ++i) {
         Tensor output = call.inputs->tensors[call.wanted[i]];
@@ -303,77 +262,35 @@ absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena) const {
     return absl::OkStatus();
   }
 
-  const auto wanted = [&](size_t block) {
-    return std::any_of(calls.begin(), calls.end(), [&](const ModelCall& call) {
-      return std::any_of(call.wanted.begin(), call.wanted.end(),
-                         [&](size_t output) { return output_block_[output] == block; });
-    });
-  };
-  size_t last = 0;  // blocks after the last wanted one are not run
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    if (wanted(i)) last = i;
+  std::vector<bool> wanted(chain_->size());
+  for (const ModelCall& call : calls) {
+    for (const size_t output : call.wanted) wanted[output_block_[output]] = true;
   }
-
-  Value value = Gather(calls, arena);
-  int64_t views = 1;
-  for (size_t i = 0; i <= last; ++i) {
-    const Block& block = *blocks_[i];
-    if (block.names() != nullptr && views > 1) {
-      value = Average(value, views, arena);
-      views = 1;
-    }
-    Value next;
-    next.shape = block.Output(value.shape);
-    next.data = arena.Take(i % 2 == 0 ? Arena::kEven : Arena::kOdd, next.shape.bytes());
-    PENSTOCK_RETURN_IF_ERROR(
-        block.Run(value, next, arena.Scratch(block.WorkspaceBytes(value.shape))));
-    value = next;
-    views *= block.views();
-    if (wanted(i)) Emit(i, views > 1 ? Average(value, views, arena) : value, calls);
+  ChainCosts costs;
+  const absl::Status status = chain_->Run(
+      Gather(calls, arena), wanted, exits, arena,
+      [&](size_t block, const Value& value) { Emit(block, value, calls); },
+      run == nullptr ? nullptr : &costs);
+  if (run == nullptr) return status;
+  size_t row = 0;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const size_t end = row + static_cast<size_t>(calls[i].inputs->rows);
+    for (; row < end; ++row) run->flops[i] += costs.flops[row];
   }
-  return absl::OkStatus();
-}
-
-template <typename Visit>
-void Model::Walk(ValueShape shape, Visit visit) const {
-  int64_t views = 1;
-  for (const std::unique_ptr<Block>& block : blocks_) {
-    if (block->names() != nullptr) shape.rows /= views;
-    visit(*block, shape);
-    shape = block->Output(shape);
-    views *= block->views();
-  }
+  run->weight_bytes = costs.weight_bytes;
+  run->ended = std::move(costs.ended);
+  return status;
 }
 
 ModelWork Model::Work(int64_t rows, int64_t positions) const {
-  ModelWork work;
-  Walk(InputShape(rows, positions), [&](const Block& block, const ValueShape& in) {
-    work.flops += block.Flops(in);
-    work.weight_bytes += block.WeightBytes(in);
-  });
-  return work;
+  return chain_ ? chain_->Work(InputShape(rows, positions)) : ModelWork();
 }
 
 size_t Model::ValueBytes(int64_t rows, int64_t positions) const {
-  // Accepted shapes fit a message, so elements of the input do not overflow; outputs might, hence
-  // doubles.
-  double most = 0;
-  Walk(InputShape(rows, positions), [&](const Block& block, const ValueShape& in) {
-    const ValueShape out = block.Output(in);
-    for (const ValueShape& shape : {in, out}) {
-      most = std::max(most, static_cast<double>(shape.rows) *
-                                static_cast<double>(std::max<int64_t>(shape.positions, 1)) *
-                                static_cast<double>(shape.dim) * 4);
-    }
-  });
-  return most > 1e18 ? size_t{1'000'000'000'000'000'000} : static_cast<size_t>(most);
+  return chain_ ? chain_->ValueBytes(InputShape(rows, positions)) : 0;
 }
 
-size_t Model::resident_bytes() const {
-  size_t bytes = 0;
-  for (const std::unique_ptr<Block>& block : blocks_) bytes += block->resident_bytes();
-  return bytes;
-}
+size_t Model::resident_bytes() const { return chain_ ? chain_->resident_bytes() : 0; }
 
 ModelInputs Model::ZeroInputs(int64_t rows) const {
   ModelInputs inputs;
@@ -392,7 +309,7 @@ ModelInputs Model::ZeroInputs(int64_t rows) const {
     tensor.data = Bytes(std::string(static_cast<size_t>(count) * size, '\0'));
     inputs.tensors.push_back(std::move(tensor));
   }
-  if (!identity_ && input_.has_positions()) inputs.positions = inputs.tensors[0].shape[1];
+  if (chain_ && input_.has_positions()) inputs.positions = inputs.tensors[0].shape[1];
   return inputs;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +13,7 @@
 #include "common/tensors/safetensors.h"
 #include "common/tensors/tensor.h"
 #include "expert_service/models/arena.h"
-#include "expert_service/models/block.h"
+#include "expert_service/models/block_chain.h"
 #include "expert_service/models/contract.h"
 #include "penstock/config/v1/model.pb.h"
 
@@ -31,10 +33,11 @@ struct ModelCall {
   std::vector<Tensor>* outputs = nullptr;  // filled in the order of `wanted`
 };
 
-// Arithmetic and weights of an execution.
-struct ModelWork {
-  double flops = 0;
-  double weight_bytes = 0;  // read once, however many rows
+// What an execution came to.
+struct ModelRun {
+  std::vector<double> flops;        // of each call
+  double weight_bytes = 0;          // read once, however many calls
+  std::map<size_t, int64_t> ended;  // block of an exit -> rows that ended there
 };
 
 // A contract and the blocks that keep it. Immutable: all workers share one.
@@ -60,9 +63,11 @@ class Model {
   }
 
   // Runs the rows of compatible requests together. A row's outputs do not depend on its company.
-  absl::Status Run(absl::Span<const ModelCall> calls, Arena& arena) const;
+  // `run` is told what ran, to the error where there is one; it may be null.
+  absl::Status Run(absl::Span<const ModelCall> calls, Arena& arena, ModelRun* run = nullptr,
+                   Exits exits = Exits::kTaken) const;
 
-  // Of an execution; `positions` as in ModelInputs.
+  // Of an execution in which all rows run through all blocks; `positions` as in ModelInputs.
   ModelWork Work(int64_t rows, int64_t positions) const;
   // The largest value between blocks.
   size_t ValueBytes(int64_t rows, int64_t positions) const;
@@ -75,23 +80,18 @@ class Model {
   Model() = default;
   absl::Status Build(const config::v1::Model& config, const Safetensors* weights,
                      const std::string& weights_path);
-  absl::Status CheckOutput(const config::v1::TensorSpec& spec, size_t index,
-                           const std::vector<ValueShape>& values);
+  absl::Status CheckOutput(const config::v1::TensorSpec& spec, size_t index);
   absl::Status CheckIds(const Tensor& tensor) const;
   ValueShape InputShape(int64_t rows, int64_t positions) const;
   Value Gather(absl::Span<const ModelCall> calls, Arena& arena) const;
-  Value Average(const Value& value, int64_t views, Arena& arena) const;
   void Emit(size_t block, const Value& value, absl::Span<const ModelCall> calls) const;
-  template <typename Visit>
-  void Walk(ValueShape shape, Visit visit) const;
 
   std::string name_;
   int64_t version_ = 1;
   Contract contract_;
-  bool identity_ = false;
-  ValueShape input_;                            // rows 0; positions may be variable
-  std::vector<std::unique_ptr<Block>> blocks_;  // empty: identity
-  std::vector<size_t> output_block_;            // of each output
+  ValueShape input_;                  // rows 1; positions may be variable
+  std::optional<BlockChain> chain_;   // none: identity
+  std::vector<size_t> output_block_;  // of each output
 };
 
 }  // namespace penstock::expert

@@ -34,9 +34,10 @@ class Units {
     return absl::OkStatus();
   }
 
-  absl::Status AddGatedMlp(int block) {
-    const std::string gate = absl::StrCat(block, ".gate"), up = absl::StrCat(block, ".up"),
-                      down = absl::StrCat(block, ".down");
+  // Its tensors' names begin with `prefix`.
+  absl::Status AddGatedMlp(const std::string& prefix) {
+    const std::string gate = absl::StrCat(prefix, "gate"), up = absl::StrCat(prefix, "up"),
+                      down = absl::StrCat(prefix, "down");
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> f_d, ShapeOf(file_, gate, 2));
     PENSTOCK_RETURN_IF_ERROR(ShapeOf(file_, up, 2).status());
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> o_f, ShapeOf(file_, down, 2));
@@ -60,7 +61,9 @@ class Units {
       all_.push_back(
           {absl::StrCat(down, " of expert ", e), {{down, e, own(down)}}, o_f[1], o_f[2]});
     }
-    return absl::OkStatus();
+    const std::string shared = absl::StrCat(block, ".shared_");
+    if (file_.Find(shared + "gate") == nullptr) return absl::OkStatus();
+    return AddGatedMlp(shared);
   }
 
   std::vector<WeightUnit> Take() { return std::move(all_); }
@@ -78,7 +81,7 @@ absl::StatusOr<std::vector<WeightUnit>> WeightUnits(const config::v1::Model& con
   for (int block = 0; block < config.blocks_size(); ++block) {
     const config::v1::Block& each = config.blocks(block);
     if (each.has_linear()) PENSTOCK_RETURN_IF_ERROR(units.AddLinear(block));
-    if (each.has_gated_mlp()) PENSTOCK_RETURN_IF_ERROR(units.AddGatedMlp(block));
+    if (each.has_gated_mlp()) PENSTOCK_RETURN_IF_ERROR(units.AddGatedMlp(absl::StrCat(block, ".")));
     if (each.has_moe()) PENSTOCK_RETURN_IF_ERROR(units.AddMoe(block));
   }
   return units.Take();

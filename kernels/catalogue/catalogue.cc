@@ -1,5 +1,10 @@
 #include "kernels/catalogue/catalogue.h"
 
+#include "kernels/associative_memory/associative_memory.h"
+#include "kernels/block_gate/block_gate.h"
+#include "kernels/block_pool/block_pool.h"
+#include "kernels/block_sparse_attention/block_sparse_attention.h"
+#include "kernels/causal_conv/causal_conv.h"
 #include "kernels/channel_gate/channel_gate.h"
 #include "kernels/channel_linear/channel_linear.h"
 #include "kernels/combine/combine.h"
@@ -41,6 +46,11 @@ CatalogueOp Op(std::string_view name, std::span<const Impl> impls) {
 
 std::vector<CatalogueOp> Catalogue() {
   return {
+      Op("associative_memory", AssociativeMemoryImpls()),
+      Op("block_gate", BlockGateImpls()),
+      Op("block_pool", BlockPoolImpls()),
+      Op("block_sparse_attention", BlockSparseAttentionImpls()),
+      Op("causal_conv", CausalConvImpls()),
       Op("channel_gate", ChannelGateImpls()),
       Op("channel_linear", ChannelLinearImpls()),
       Op("combine", CombineImpls()),

@@ -10,6 +10,20 @@
 namespace penstock::kernels {
 namespace {
 
+// Entry `bits`: the places of its set bits, rising, a byte each.
+struct CompressTable {
+  alignas(8) uint8_t places[256][8] = {};
+  constexpr CompressTable() {
+    for (unsigned bits = 0; bits < 256; ++bits) {
+      int count = 0;
+      for (uint8_t i = 0; i < 8; ++i) {
+        if ((bits >> i & 1u) != 0) places[bits][count++] = i;
+      }
+    }
+  }
+};
+constexpr CompressTable kCompressTable;
+
 struct Simd {
   using V = __m256;
   static constexpr int kLanes = 8;
@@ -54,6 +68,13 @@ struct Simd {
   // Bit i: a[i] == b[i].
   [[gnu::always_inline]] static uint32_t EqualBits(V a, V b) {
     return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+  }
+
+  // The lanes whose bits are set, moved to the front; anything behind them.
+  [[gnu::always_inline]] static V Compress(V v, uint32_t bits) {
+    const __m128i bytes =
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kCompressTable.places[bits]));
+    return _mm256_permutevar8x32_ps(v, _mm256_cvtepu8_epi32(bytes));
   }
 
   [[gnu::always_inline]] static V Round(V a) {

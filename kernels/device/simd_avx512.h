@@ -57,6 +57,11 @@ struct Simd {
     return bits;
   }
 
+  // The lanes whose bits are set, moved to the front; anything behind them.
+  [[gnu::always_inline]] static V Compress(V v, uint32_t bits) {
+    return _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), v);
+  }
+
   [[gnu::always_inline]] static V Round(V a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }

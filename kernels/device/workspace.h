@@ -5,11 +5,15 @@
 
 namespace penstock::kernels {
 
-// Scratch memory of one call, owned by the caller, contents undefined before and after. Any
-// alignment: *WorkspaceBytes() leave room to align.
+class ThreadPool;
+
+// What a caller lends one call. Scratch memory: contents undefined before and after, any alignment,
+// since *WorkspaceBytes() leave room to align. Threads that may help: they do where the memory has
+// room for them all, the `threads` of *WorkspaceBytes(). No thread count changes a result's bits.
 struct Workspace {
   void* data = nullptr;
   size_t bytes = 0;
+  ThreadPool* pool = nullptr;  // null: the caller's thread alone
 };
 
 // Parts start on cache lines, so that no two share one.

@@ -44,11 +44,11 @@ size_t GatedMlpLinearBytes(const GatedMlpWeights& w, int64_t rows) {
   return std::max(LinearWorkspaceBytes(w.gate_up, rows), LinearWorkspaceBytes(w.down, rows));
 }
 
-size_t GatedMlpWorkspaceBytes(const GatedMlpWeights& w, int64_t rows) {
+size_t GatedMlpWorkspaceBytes(const GatedMlpWeights& w, int64_t rows, int threads) {
   const int64_t block = std::min(rows, kGatedMlpRowBlock);
   const size_t normed = w.norm != nullptr ? WorkspaceFloats(block * w.gate_up.in) : 0;
   return kWorkspaceAlign + normed + WorkspaceFloats(block * w.gate_up.out) +
-         GatedMlpLinearBytes(w, block);
+         static_cast<size_t>(threads) * GatedMlpLinearBytes(w, block);
 }
 
 Cost GatedMlpCost(int64_t rows, int64_t d, int64_t f, int64_t o) {

@@ -78,11 +78,11 @@ struct GatedMlpImpl {
 
 std::span<const GatedMlpImpl> GatedMlpImpls();
 Status GatedMlp(const GatedMlpArgs& args);
-size_t GatedMlpWorkspaceBytes(const GatedMlpWeights& w, int64_t rows);
+size_t GatedMlpWorkspaceBytes(const GatedMlpWeights& w, int64_t rows, int threads = 1);
 Cost GatedMlpCost(int64_t rows, int64_t d, int64_t f, int64_t o);
 Status CheckGatedMlp(const GatedMlpArgs& args);
 
-// Scratch that the two products of a block of rows need, one after the other.
+// Scratch that the two products of a block of rows need of a thread, one after the other.
 size_t GatedMlpLinearBytes(const GatedMlpWeights& w, int64_t rows);
 
 // Rows per pass: enough that weights cost little per row, few enough that intermediates stay in L2.

@@ -5,12 +5,13 @@
 #include <cstdint>
 
 #include "kernels/gated_mlp/gated_mlp.h"
+#include "kernels/gated_mlp/gated_mlp_segments.h"
 #include "kernels/gated_mlp/glu.h"
 
 namespace penstock::kernels {
 namespace {
 
-Status GatedMlpRows(const GatedMlpArgs& args, Status (*linear)(const LinearArgs&),
+Status GatedMlpRows(const GatedMlpArgs& args, LinearEntry linear,
                     Status (*rms_norm)(const RmsNormArgs&)) {
   Status status = CheckGatedMlp(args);
   if (status.code != Code::kOk || args.rows == 0) return status;
@@ -20,7 +21,7 @@ Status GatedMlpRows(const GatedMlpArgs& args, Status (*linear)(const LinearArgs&
   char* at = WorkspaceStart(args.workspace);
   float* gate_up = TakeFloats(&at, block * w.gate_up.out);
   float* normed = w.norm != nullptr ? TakeFloats(&at, block * d) : nullptr;
-  const Workspace scratch = {at, GatedMlpLinearBytes(w, block)};
+  const ThreadScratch scratch = GatedMlpThreads(args, at);
   for (int64_t row = 0; row < args.rows; row += block) {
     const int64_t rows = args.rows - row < block ? args.rows - row : block;
     const float* x = args.x + row * d;
@@ -30,8 +31,9 @@ Status GatedMlpRows(const GatedMlpArgs& args, Status (*linear)(const LinearArgs&
       if (status.code != Code::kOk) return status;
       n = normed;
     }
-    status = GatedMlpBlock(w, n, rows, gate_up, scratch, w.residual ? x : nullptr, args.y + row * o,
-                           linear);
+    const GatedMlpSegment segment = {&w, 0, rows};
+    status = RunGatedMlpSegments(&segment, 1, n, gate_up, w.residual ? x : nullptr,
+                                 args.y + row * o, scratch, {linear, Glu});
     if (status.code != Code::kOk) return status;
   }
   return status;

@@ -69,16 +69,5 @@ void Glu(Activation activation, float* gate_up, int64_t rows, int64_t f) {
   }
 }
 
-// One block of rows through a gated MLP. gate_up: scratch [rows, 2 f]; scratch: GatedMlpLinearBytes.
-[[gnu::noinline]] Status GatedMlpBlock(const GatedMlpWeights& w, const float* x, int64_t rows,
-                                       float* gate_up, Workspace scratch, const float* residual,
-                                       float* y, Status (*linear)(const LinearArgs&)) {
-  const int64_t f = w.down.in;
-  Status status = linear({w.gate_up, rows, x, w.gate_up.in, gate_up, 2 * f, nullptr, scratch});
-  if (status.code != Code::kOk) return status;
-  Glu(w.activation, gate_up, rows, f);
-  return linear({w.down, rows, gate_up, 2 * f, y, w.down.out, residual, scratch});
-}
-
 }  // namespace
 }  // namespace penstock::kernels

@@ -3,15 +3,35 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/linear/linear_slices.h"
+
 namespace penstock::kernels {
 namespace {
 
+// By blocks of rows and slices of columns.
+template <LinearEntry kEntry>
+Status Shared(const LinearArgs& args) {
+  ThreadPool* pool = PoolWithRoom(args.workspace, [&](int threads) {
+    return LinearWorkspaceBytes(args.w, args.rows, threads);
+  });
+  if (pool == nullptr) return kEntry(args);
+  const Status status = CheckLinear(args);
+  if (!status.ok() || args.rows == 0) return status;
+  const int64_t blocks = (args.rows + LinearRowBlock(args.w.in) - 1) / LinearRowBlock(args.w.in);
+  const ThreadScratch scratch = {pool, static_cast<char*>(args.workspace.data),
+                                 LinearWorkspaceBytes(args.w, args.rows)};
+  return RunLinears(blocks, args.rows, scratch, kEntry, [&](int64_t block) {
+    const int64_t first = args.rows * block / blocks;
+    return LinearRows(args, first, args.rows * (block + 1) / blocks);
+  });
+}
+
 constexpr LinearImpl kImpls[] = {
     {"cuda", Isa::kCuda, CudaDevicePresent, LinearCuda},
-    {"avx512bf16", Isa::kAvx512Bf16, CpuHasAvx512Bf16, LinearAvx512Bf16},
-    {"avx512", Isa::kAvx512, CpuHasAvx512, LinearAvx512},
-    {"avx2", Isa::kAvx2, CpuHasAvx2, LinearAvx2},
-    {"reference", Isa::kReference, AlwaysSupported, LinearReference},
+    {"avx512bf16", Isa::kAvx512Bf16, CpuHasAvx512Bf16, Shared<LinearAvx512Bf16>},
+    {"avx512", Isa::kAvx512, CpuHasAvx512, Shared<LinearAvx512>},
+    {"avx2", Isa::kAvx2, CpuHasAvx2, Shared<LinearAvx2>},
+    {"reference", Isa::kReference, AlwaysSupported, Shared<LinearReference>},
 };
 
 }  // namespace
@@ -79,10 +99,11 @@ double PanelWeight(const LinearWeights& w, int64_t n, int64_t k) {
   return value * static_cast<double>(w.scales[at]);
 }
 
-size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows) {
+size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows, int threads) {
   if (w.format == WeightFormat::kF32 || rows <= 0) return 0;
-  return kWorkspaceAlign +
-         WorkspaceFloats(std::min(rows, LinearRowBlock(w.in)) * LinearXStride(w.in));
+  return static_cast<size_t>(threads) *
+         (kWorkspaceAlign +
+          WorkspaceFloats(std::min(rows, LinearRowBlock(w.in)) * LinearXStride(w.in)));
 }
 
 Cost LinearCost(int64_t rows, int64_t in, int64_t out) {

@@ -95,7 +95,8 @@ struct LinearArgs {
   float* y = nullptr;  // [rows, out]
   int64_t y_stride = 0;
   const float* residual = nullptr;  // [rows, out] with y_stride, or null
-  Workspace workspace;              // LinearWorkspaceBytes(): none for f32
+  // LinearWorkspaceBytes(): none for f32. The table's CPU entries share the work with its pool.
+  Workspace workspace;
 };
 
 struct LinearImpl {
@@ -107,13 +108,13 @@ struct LinearImpl {
 
 std::span<const LinearImpl> LinearImpls();
 Status Linear(const LinearArgs& args);  // the chosen entry
-size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows);
+size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows, int threads = 1);
 Cost LinearCost(int64_t rows, int64_t in, int64_t out);
 
 // kInvalidArgument for null pointers, negative sizes, rows that overlap, a workspace too small.
 Status CheckLinear(const LinearArgs& args);
 
-// The entries, for the table and for the ops built on them.
+// The entries, for the table and for the ops built on them: in the caller's thread.
 Status LinearReference(const LinearArgs& args);
 Status LinearAvx2(const LinearArgs& args);
 Status LinearAvx512(const LinearArgs& args);

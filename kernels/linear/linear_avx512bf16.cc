@@ -9,6 +9,7 @@ namespace {
 // Pairs of inputs as bfloat16: one instruction multiplies two and adds both to a float32.
 struct PairDot {
   using B = __m512i;
+  static constexpr bool kPrepared = true;
   [[gnu::always_inline]] static Simd::V Dot(const float* x, B b, Simd::V c) {
     int32_t pair = 0;
     __builtin_memcpy(&pair, x, sizeof(pair));
@@ -63,26 +64,13 @@ struct TablePairs : PairDot {
   }
 };
 
-// Rounded to bfloat16, pairs of inputs a word, zeros behind the row.
-void PackRows(const float* x, int64_t x_stride, int64_t rows, int64_t in, float* to,
-              int64_t stride) {
-  constexpr int64_t kLanes = Simd::kLanes;
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* from = x + r * x_stride;
-    char* at = reinterpret_cast<char*>(to + r * stride);
-    int64_t k = 0;
-    for (; k + kLanes <= in; k += kLanes) {
-      const __m256i packed = (__m256i)_mm512_cvtneps_pbh(Simd::Load(from + k));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 2 * k), packed);
-    }
-    for (; k < 2 * stride; k += kLanes) {
-      const Simd::V rest =
-          k < in ? Simd::LoadPart(from + k, in - k, Simd::Zero()) : Simd::Zero();
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 2 * k),
-                          (__m256i)_mm512_cvtneps_pbh(rest));
-    }
+// Pairs of inputs a word, rounded to bfloat16.
+struct PairWords {
+  static constexpr int kInputs = 8;
+  [[gnu::always_inline]] static __m128i Load(const float* x) {
+    return (__m128i)_mm256_cvtneps_pbh(_mm256_loadu_ps(x));
   }
-}
+};
 
 // 32 registers: rows * panels accumulators (at most 24, half with scales) and a register a panel.
 template <class S>
@@ -110,23 +98,26 @@ struct Tables {
 }  // namespace
 
 Status LinearAvx512Bf16(const LinearArgs& args) {
-  const int64_t stride = LinearXStride(args.w.in) / 2;
+  const int64_t words = LinearXStride(args.w.in) / 2;
   switch (args.w.format) {
     case WeightFormat::kF32:
     case WeightFormat::kF16:  // not exact in bfloat16
       return LinearAvx512(args);
     case WeightFormat::kBf16:
-      return RunTiles(args, Tables<Bf16Pairs>::kPlain, PackRows, stride);
+      return RunTiles(args, Tables<Bf16Pairs>::kPlain, Interleave<PairWords>, words);
     case WeightFormat::kInt8:
-      return RunTiles(args, Tables<WidePairs<Int8Source>>::kScaled, PackRows, stride);
+      return RunTiles(args, Tables<WidePairs<Int8Source>>::kScaled, Interleave<PairWords>, words);
     case WeightFormat::kInt4:
-      return RunTiles(args, Tables<TablePairs<4, kInt4Values>>::kScaled, PackRows, stride);
+      return RunTiles(args, Tables<TablePairs<4, kInt4Values>>::kScaled, Interleave<PairWords>,
+                      words);
     case WeightFormat::kFp8E4m3:
-      return RunTiles(args, Tables<WidePairs<Fp8Source>>::kScaled, PackRows, stride);
+      return RunTiles(args, Tables<WidePairs<Fp8Source>>::kScaled, Interleave<PairWords>, words);
     case WeightFormat::kTernary:
-      return RunTiles(args, Tables<TablePairs<2, kTernaryValues>>::kScaled, PackRows, stride);
+      return RunTiles(args, Tables<TablePairs<2, kTernaryValues>>::kScaled, Interleave<PairWords>,
+                      words);
     case WeightFormat::kPot4:
-      return RunTiles(args, Tables<TablePairs<4, kPot4Values>>::kScaled, PackRows, stride);
+      return RunTiles(args, Tables<TablePairs<4, kPot4Values>>::kScaled, Interleave<PairWords>,
+                      words);
   }
   return {Code::kInvalidArgument, "linear: unknown format"};
 }

@@ -13,24 +13,27 @@ namespace {
 // accumulators.
 template <template <class> class Tables>
 Status RunFormat(const LinearArgs& args) {
-  const int64_t stride = LinearXStride(args.w.in);
+  const int64_t words = LinearXStride(args.w.in);
   switch (args.w.format) {
     case WeightFormat::kF32:
       return RunTiles(args, Tables<F32Source>::kPlain);
     case WeightFormat::kBf16:
-      return RunTiles(args, Tables<Bf16Source>::kPlain, PadRows, stride);
+      return RunTiles(args, Tables<Bf16Source>::kPlain, Interleave<FloatWords>, words);
     case WeightFormat::kF16:
-      return RunTiles(args, Tables<F16Source>::kPlain, PadRows, stride);
+      return RunTiles(args, Tables<F16Source>::kPlain, Interleave<FloatWords>, words);
     case WeightFormat::kInt8:
-      return RunTiles(args, Tables<Int8Source>::kScaled, PadRows, stride);
+      return RunTiles(args, Tables<Int8Source>::kScaled, Interleave<FloatWords>, words);
     case WeightFormat::kInt4:
-      return RunTiles(args, Tables<TableSource<4, kInt4Values>>::kScaled, PadRows, stride);
+      return RunTiles(args, Tables<TableSource<4, kInt4Values>>::kScaled, Interleave<FloatWords>,
+                      words);
     case WeightFormat::kFp8E4m3:
-      return RunTiles(args, Tables<Fp8Source>::kScaled, PadRows, stride);
+      return RunTiles(args, Tables<Fp8Source>::kScaled, Interleave<FloatWords>, words);
     case WeightFormat::kTernary:
-      return RunTiles(args, Tables<TableSource<2, kTernaryValues>>::kScaled, PadRows, stride);
+      return RunTiles(args, Tables<TableSource<2, kTernaryValues>>::kScaled, Interleave<FloatWords>,
+                      words);
     case WeightFormat::kPot4:
-      return RunTiles(args, Tables<TableSource<4, kPot4Values>>::kScaled, PadRows, stride);
+      return RunTiles(args, Tables<TableSource<4, kPot4Values>>::kScaled, Interleave<FloatWords>,
+                      words);
   }
   return {Code::kInvalidArgument, "linear: unknown format"};
 }

@@ -17,8 +17,8 @@ constexpr int64_t kLineBytes = kPanelColumns * 4;
 
 // What a tile needs, strides resolved.
 struct TileArgs {
-  const float* x;    // a source's steps of every line, 4 bytes each
-  int64_t x_stride;  // of 4 bytes
+  const float* x;    // rows; of sources that prepare them, tiles of interleaved rows
+  int64_t x_stride;  // of 4 bytes, a row
   const char* panels;
   int64_t lines;        // of a panel
   int64_t group_lines;  // of a scale
@@ -29,6 +29,11 @@ struct TileArgs {
   float* y;
   int64_t y_stride;
   int64_t out;
+  // What the tile asks memory for meanwhile: of each of its panels a line every `every` of its own.
+  // `ahead` null: what it reads itself soon, and `next` at the end; else from `ahead` on.
+  const char* ahead = nullptr;
+  const char* next = nullptr;  // the panels that follow, or its own where none do
+  int64_t every = 1;
 };
 
 // One register of output columns: + bias, + residual, store; the last may be partial.
@@ -62,7 +67,8 @@ struct Accumulators {
   }
 };
 
-// One step of a line, into every accumulator.
+// One step of a line, into every accumulator. Rows that were prepared stand interleaved, the tile's
+// inputs of one step side by side: one stream of x however many rows, and no address a row.
 template <int kStep, class Source, int kRows, int kVecs>
 [[gnu::always_inline]] inline void RunStep(const Source& source, const Simd::W (&words)[kVecs],
                                            const float* x, int64_t stride,
@@ -74,7 +80,8 @@ template <int kStep, class Source, int kRows, int kVecs>
   for (int r = 0; r < kRows; ++r) {
     PENSTOCK_UNROLL
     for (int i = 0; i < kVecs; ++i) {
-      acc.v[r][i] = Source::Dot(x + r * stride + kStep, b[i], acc.v[r][i]);
+      const float* at = Source::kPrepared ? x + kStep * kRows + r : x + r * stride + kStep;
+      acc.v[r][i] = Source::Dot(at, b[i], acc.v[r][i]);
     }
   }
 }
@@ -90,32 +97,48 @@ template <class Source, int kRows, int kVecs, int... kSteps>
 // kRows x (kPanels * 16) outputs, accumulators in registers over all of k. Each output is one chain
 // over the steps of all lines (a chain a group, where there are scales): the same in every tile
 // shape, so a row's result does not depend on its neighbours. k is not blocked: panels stream from
-// L2 fast enough.
+// L2 fast enough. What is fetched how far ahead, 256 bytes into L1 or 8 KiB into L2, was found by
+// trial: both too near and too far halve the speed at few rows.
 template <class Source, int kRows, int kPanels>
 [[gnu::noinline]] void Tile(const TileArgs& a, int64_t row, int64_t panel) {
   constexpr int kVecs = kPanels * kVecsPerPanel;
-  // 512 bytes ahead: with few rows the tile runs at the speed of memory.
-  constexpr int64_t kPrefetch = 512;
   const int64_t panel_bytes = a.lines * kLineBytes;
   const char* w = a.panels + panel * panel_bytes;
   const float* x = a.x + row * a.x_stride;
   const int64_t stride = a.x_stride;
+  constexpr bool kNear = !Source::kScaled && (kPanels == 4 || kVecs == 4);
+  constexpr int64_t kDistance = kNear ? 256 : 8192;
+  const bool own = a.ahead == nullptr;
+  const char* ahead = !own ? a.ahead : kDistance < panel_bytes ? w + kDistance : a.next;
+  const char* const turn = own ? w + panel_bytes : nullptr;
+  int64_t until = 1;
   const Source source{};
   Accumulators<kRows, kVecs> acc;
   acc.Clear();
   const auto run = [&](int64_t lines, Accumulators<kRows, kVecs>& sums) __attribute__((
                        always_inline)) {
     for (int64_t line = 0; line < lines; ++line) {
+      if (--until == 0) {
+        until = a.every;
+        if (kNear && own) {
+          PENSTOCK_UNROLL
+          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * panel_bytes, _MM_HINT_T0);
+        } else {
+          PENSTOCK_UNROLL
+          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * panel_bytes, _MM_HINT_T1);
+        }
+        ahead += kLineBytes;
+        if (ahead == turn) ahead = a.next;
+      }
       Simd::W words[kVecs];
       PENSTOCK_UNROLL
       for (int i = 0; i < kVecs; ++i) {
         const char* at =
             w + (i / kVecsPerPanel) * panel_bytes + (i % kVecsPerPanel) * Simd::kLanes * 4;
         words[i] = Simd::LoadWords(at);
-        if (kRows <= 6 && i % kVecsPerPanel == 0) _mm_prefetch(at + kPrefetch, _MM_HINT_T0);
       }
       RunLine(source, words, x, stride, sums, std::make_integer_sequence<int, Source::kSteps>());
-      x += Source::kSteps;
+      x += Source::kPrepared ? Source::kSteps * kRows : Source::kSteps;
       w += kLineBytes;
     }
   };
@@ -156,19 +179,61 @@ struct TileTable {
   TileFunction tiles[kWidths][kMaxRows + 1];
 };
 
-// How rows of x become what a source multiplies by: into `to`, `stride` apart.
-using PrepareFunction = void (*)(const float* x, int64_t x_stride, int64_t rows, int64_t in,
-                                 float* to, int64_t stride);
-
-// Whole words of codes: zeros behind the row.
-[[maybe_unused]] void PadRows(const float* x, int64_t x_stride, int64_t rows, int64_t in, float* to,
-             int64_t stride) {
-  for (int64_t r = 0; r < rows; ++r) {
-    if (in > 0) {  // x may be null where there are no inputs
-      std::memcpy(to + r * stride, x + r * x_stride, static_cast<size_t>(in) * sizeof(float));
-    }
-    std::memset(to + r * stride + in, 0, static_cast<size_t>(stride - in) * sizeof(float));
+// Four words of a row.
+struct FloatWords {
+  static constexpr int kInputs = 4;
+  [[gnu::always_inline]] static __m128i Load(const float* x) {
+    return _mm_castps_si128(_mm_loadu_ps(x));
   }
+};
+
+// kRows rows at words k, k + 1, ... of a tile of `height` rows.
+template <class Words, int kRows>
+[[gnu::noinline]] void InterleaveRows(const float* x, int64_t x_stride, int64_t in, int64_t words,
+                                      int64_t height, float* to) {
+  for (int64_t k = 0; k < words; k += 4) {
+    const int64_t left = in - k / 4 * Words::kInputs;
+    __m128i w[4];
+    PENSTOCK_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      w[r] = _mm_setzero_si128();
+      if (r >= kRows || left <= 0) continue;
+      const float* from = x + r * x_stride + k / 4 * Words::kInputs;
+      if (left >= Words::kInputs) {
+        w[r] = Words::Load(from);
+      } else {
+        float rest[Words::kInputs] = {};
+        std::memcpy(rest, from, static_cast<size_t>(left) * sizeof(float));
+        w[r] = Words::Load(rest);
+      }
+    }
+    const __m128i a = _mm_unpacklo_epi32(w[0], w[1]), b = _mm_unpacklo_epi32(w[2], w[3]);
+    const __m128i c = _mm_unpackhi_epi32(w[0], w[1]), d = _mm_unpackhi_epi32(w[2], w[3]);
+    const __m128i columns[4] = {_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b),
+                                _mm_unpacklo_epi64(c, d), _mm_unpackhi_epi64(c, d)};
+    PENSTOCK_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (k + i < words) std::memcpy(to + (k + i) * height, &columns[i], kRows * sizeof(float));
+    }
+  }
+}
+
+// How rows of x become what a source multiplies by: `words` of 4 bytes a row, zeros behind its
+// inputs, the tile's rows side by side.
+using PrepareFunction = void (*)(const float* x, int64_t x_stride, int64_t rows, int64_t in,
+                                 float* to, int64_t words);
+
+template <class Words>
+[[maybe_unused]] void Interleave(const float* x, int64_t x_stride, int64_t rows, int64_t in,
+                                 float* to, int64_t words) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    InterleaveRows<Words, 4>(x + r * x_stride, x_stride, in, words, rows, to + r);
+  }
+  const float* rest = x + r * x_stride;
+  if (rows - r == 3) InterleaveRows<Words, 3>(rest, x_stride, in, words, rows, to + r);
+  if (rows - r == 2) InterleaveRows<Words, 2>(rest, x_stride, in, words, rows, to + r);
+  if (rows - r == 1) InterleaveRows<Words, 1>(rest, x_stride, in, words, rows, to + r);
 }
 
 // Rows exactly 4 KiB apart share one L1 set of 8 ways: more than 6 would evict each other.
@@ -176,10 +241,22 @@ using PrepareFunction = void (*)(const float* x, int64_t x_stride, int64_t rows,
   return x_stride % 1024 == 0 && most > 6 ? 6 : most;
 }
 
-// `prepare` null: x as it is. prepared_stride: LinearXStride() in the source's 4 bytes.
+// One tile fetches what it reads itself, and so does the first of all, which finds nothing fetched;
+// several share the panels that follow, 2^width of them.
+[[gnu::always_inline]] inline void LookAhead(int64_t panel, int width, int64_t panels, int64_t tile,
+                                             int64_t tiles, TileArgs& a) {
+  const int64_t panel_bytes = a.lines * kLineBytes;
+  const char* here = a.panels + panel * panel_bytes;
+  a.next = panel + (int64_t{1} << width) < panels ? here + (panel_bytes << width) : here;
+  const bool own = tiles == 1 || (panel == 0 && tile == 0);
+  a.ahead = own ? nullptr : a.next + tile * (a.lines / tiles) * kLineBytes;
+  a.every = own ? 1 : tiles;
+}
+
+// `prepare` null: x as it is. words: of 4 bytes that a prepared row takes.
 template <int kWidths, int kMaxRows>
 Status RunTiles(const LinearArgs& args, const TileTable<kWidths, kMaxRows>& table,
-                PrepareFunction prepare = nullptr, int64_t prepared_stride = 0) {
+                PrepareFunction prepare = nullptr, int64_t words = 0) {
   const Status status = CheckLinear(args);
   if (status.code != Code::kOk || args.rows == 0) return status;
   const LinearWeights& w = args.w;
@@ -200,25 +277,31 @@ Status RunTiles(const LinearArgs& args, const TileTable<kWidths, kMaxRows>& tabl
   if (prepare != nullptr) {
     prepared = reinterpret_cast<float*>(WorkspaceStart(args.workspace));
     a.x = prepared;
-    a.x_stride = prepared_stride;
+    a.x_stride = words;
   }
   const int64_t panels = LinearPanels(w.out);
   const int64_t blocks = (args.rows + LinearRowBlock(w.in) - 1) / LinearRowBlock(w.in);
   const int64_t block = (args.rows + blocks - 1) / blocks;
-  const int64_t most = MaxRows(a.x_stride, kMaxRows);
+  const int64_t most = prepare != nullptr ? kMaxRows : MaxRows(a.x_stride, kMaxRows);
   for (int64_t first = 0; first < args.rows; first += block) {
     const int64_t rows = args.rows - first < block ? args.rows - first : block;
-    if (prepare != nullptr) {
-      prepare(args.x + first * x_stride, x_stride, rows, w.in, prepared, prepared_stride);
-    } else {
-      a.x = args.x + first * x_stride;
-    }
     a.y = args.y + first * a.y_stride;
     a.residual = args.residual != nullptr ? args.residual + first * a.y_stride : nullptr;
     // Tiles of even height: 49 rows as 10, 10, 10, 10, 9 and not as 12, 12, 12, 12, 1.
     const int64_t tiles = (rows + most - 1) / most;
     const int64_t height = rows / tiles, taller = rows % tiles;
     const int64_t tallest = height + (taller > 0 ? 1 : 0);
+    const float* x = args.x + first * x_stride;
+    if (prepare == nullptr) {
+      a.x = x;
+    } else {
+      int64_t row = 0;
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t tile_rows = height + (t < taller ? 1 : 0);
+        prepare(x + row * x_stride, x_stride, tile_rows, w.in, prepared + row * words, words);
+        row += tile_rows;
+      }
+    }
     for (int64_t panel = 0; panel < panels;) {
       int width = kWidths - 1;
       while (width > 0 &&
@@ -228,6 +311,7 @@ Status RunTiles(const LinearArgs& args, const TileTable<kWidths, kMaxRows>& tabl
       int64_t row = 0;
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t tile_rows = height + (t < taller ? 1 : 0);
+        LookAhead(panel, width, panels, t, tiles, a);
         table.tiles[width][tile_rows](a, row, panel);
         row += tile_rows;
       }

@@ -4,6 +4,7 @@
 // float32, a vector an input. A source says
 //   kSteps         vectors in a line
 //   kScaled        whether groups of inputs have scales
+//   kPrepared      whether it multiplies by rows that were prepared, or by x as it is
 //   Expand<i>(w)   the i-th vector of the words w
 //   Dot(x, b, c)   c + b * what stands at x, the input's 4 bytes
 
@@ -16,6 +17,7 @@ namespace {
 
 struct FloatDot {
   using B = Simd::V;
+  static constexpr bool kPrepared = true;
   [[gnu::always_inline]] static Simd::V Dot(const float* x, B b, Simd::V c) {
     return Simd::Fma(Simd::Set(*x), b, c);
   }
@@ -24,6 +26,7 @@ struct FloatDot {
 struct F32Source : FloatDot {
   static constexpr int kSteps = 1;
   static constexpr bool kScaled = false;
+  static constexpr bool kPrepared = false;
   template <int kStep>
   [[gnu::always_inline]] B Expand(Simd::W words) const {
     return Simd::AsFloats(words);

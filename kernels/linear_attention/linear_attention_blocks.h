@@ -43,6 +43,7 @@ void DecayRows(const float* g, int64_t g_stride, int64_t tokens, int64_t dim, fl
     int64_t i = 0;
     if (t < tokens) {
       for (; i + Simd::kLanes <= dim; i += Simd::kLanes) {
+        PrefetchStateRow(at + i + kStateChunk * g_stride);
         Simd::Store(to + i, Decay(Simd::Load(at + i)));
       }
       if (i < dim) {

@@ -71,7 +71,7 @@ std::span<const MoeFfnImpl> MoeFfnImpls();
 Status MoeFfn(const MoeFfnArgs& args);
 // The most of its experts' GatedMlpLinearBytes for so many rows.
 size_t MoeFfnLinearBytes(const MoeWeights& w, int64_t rows);
-size_t MoeFfnWorkspaceBytes(const MoeWeights& w, int64_t rows, int64_t k);
+size_t MoeFfnWorkspaceBytes(const MoeWeights& w, int64_t rows, int64_t k, int threads = 1);
 // distinct: experts with at least one row.
 Cost MoeFfnCost(int64_t pairs, int64_t distinct, int64_t d, int64_t f, int64_t o);
 Status CheckMoeFfn(const MoeFfnArgs& args);

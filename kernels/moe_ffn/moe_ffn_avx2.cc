@@ -6,6 +6,8 @@
 
 namespace penstock::kernels {
 
-Status MoeFfnAvx2(const MoeFfnArgs& args) { return MoeFfnExperts(args, LinearAvx2, CombineAvx2); }
+Status MoeFfnAvx2(const MoeFfnArgs& args) {
+  return MoeFfnExperts(args, {LinearAvx2, Glu}, CombineAvx2);
+}
 
 }  // namespace penstock::kernels

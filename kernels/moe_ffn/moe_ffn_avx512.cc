@@ -7,7 +7,7 @@
 namespace penstock::kernels {
 
 Status MoeFfnAvx512(const MoeFfnArgs& args) {
-  return MoeFfnExperts(args, LinearAvx512, CombineAvx512);
+  return MoeFfnExperts(args, {LinearAvx512, Glu}, CombineAvx512);
 }
 
 }  // namespace penstock::kernels

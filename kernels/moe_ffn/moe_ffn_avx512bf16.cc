@@ -7,7 +7,7 @@
 namespace penstock::kernels {
 
 Status MoeFfnAvx512Bf16(const MoeFfnArgs& args) {
-  return MoeFfnExperts(args, LinearAvx512Bf16, CombineAvx512);
+  return MoeFfnExperts(args, {LinearAvx512Bf16, Glu}, CombineAvx512);
 }
 
 }  // namespace penstock::kernels

@@ -5,20 +5,26 @@
 #include <cstdint>
 
 #include "kernels/route_topk/route_topk.h"
+#include "kernels/route_topk/select_largest.h"
 
 namespace penstock::kernels {
 namespace {
 
-constexpr int64_t kScoreLanes = 16;  // the softmax sum runs in 16 lanes on every CPU
-constexpr int kScoreVecs = static_cast<int>(kScoreLanes) / Simd::kLanes;
-
 // One row's working set, padded with -inf to a multiple of 16.
 struct RouteRow {
   alignas(64) float logits[kMaxExperts];
-  alignas(64) float scores[kMaxExperts];
-  alignas(64) float keys[kMaxExperts];   // what is compared; -inf = cannot be selected
-  alignas(64) float ranks[kMaxExperts];  // of groups, -inf: nothing to select
+  alignas(64) float scores[kMaxExperts];  // of a softmax until Normalise(): without the divisor
+  alignas(64) float keys[kMaxExperts];    // what is compared; -inf = cannot be selected
+  alignas(64) float ranks[kMaxExperts];   // of groups, -inf: nothing to select
+  Candidates candidates;
+  LaneMaxima maxima;  // of the logits, then of the keys
+  float divisor;      // of the scores
 };
+
+// Selection by logit: of a softmax that no bias shifts.
+[[gnu::always_inline]] inline bool ByLogit(const RouteTopKArgs& args) {
+  return args.score == RouteScore::kSoftmax && args.bias == nullptr;
+}
 
 // Returns the largest logit.
 float Sanitise(const RouteTopKArgs& args, const float* logits, int64_t padded, RouteRow* row) {
@@ -38,11 +44,8 @@ float Sanitise(const RouteTopKArgs& args, const float* logits, int64_t padded, R
       if (args.available[e] == 0) row->logits[e] = -__builtin_inff();
     }
   }
-  Simd::V largest = lowest;
-  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-    largest = Simd::Max(largest, Simd::Load(row->logits + e));
-  }
-  return Simd::ReduceMax(largest);
+  row->maxima = MaximaOf(row->logits, padded);
+  return Simd::ReduceMax(Simd::Max(row->maxima.lane[0], row->maxima.lane[kScoreVecs - 1]));
 }
 
 // log(1 + u), 0 <= u <= 1: with s = u / (2 + u) it is 2 (s + s^3/3 + ... + s^15/15), s <= 1/3.
@@ -77,19 +80,24 @@ void SoftmaxScores(int64_t padded, float max, RouteRow* row) {
     }
   }
   const Simd::V folded = kScoreVecs == 2 ? Simd::Add(sums[0], sums[kScoreVecs - 1]) : sums[0];
-  const Simd::V sum = Simd::Set(Simd::ReduceAdd(folded));
-  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-    Simd::Store(row->scores + e, Simd::Div(Simd::Load(row->scores + e), sum));
-  }
+  row->divisor = Simd::ReduceAdd(folded);
 }
 
-// keys = scores + bias where the logit is finite; the logits themselves for softmax without bias.
-void SelectionKeys(const RouteTopKArgs& args, int64_t padded, RouteRow* row) {
+// Divides all scores; without it, those of the selected are divided.
+void Normalise(int64_t padded, RouteRow* row) {
+  const Simd::V divisor = Simd::Set(row->divisor);
+  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+    Simd::Store(row->scores + e, Simd::Div(Simd::Load(row->scores + e), divisor));
+  }
+  row->divisor = 1;
+}
+
+// keys = scores + bias where the logit is finite.
+void KeysOfScores(const RouteTopKArgs& args, int64_t padded, RouteRow* row) {
   const Simd::V lowest = Simd::Set(-__builtin_inff()), lowest_finite = Simd::Set(-__FLT_MAX__);
-  const bool by_logit = args.score == RouteScore::kSoftmax && args.bias == nullptr;
   for (int64_t e = 0; e < padded; e += Simd::kLanes) {
     const Simd::V z = Simd::Load(row->logits + e);
-    Simd::V key = by_logit ? z : Simd::Load(row->scores + e);
+    Simd::V key = Simd::Load(row->scores + e);
     const int64_t n = args.experts - e;
     if (args.bias != nullptr && n >= Simd::kLanes) {
       key = Simd::Add(key, Simd::Load(args.bias + e));
@@ -98,28 +106,7 @@ void SelectionKeys(const RouteTopKArgs& args, int64_t padded, RouteRow* row) {
     }
     Simd::Store(row->keys + e, Simd::IfLess(z, lowest_finite, lowest, Simd::IfNan(key, lowest)));
   }
-}
-
-// The first of the largest keys, or -1 where all are -inf; takes it out.
-int64_t TakeLargest(int64_t padded, float* keys) {
-  // Two chains: max has a latency of several cycles.
-  Simd::V even = Simd::Set(-__builtin_inff()), odd = even;
-  for (int64_t e = 0; e < padded; e += kScoreLanes) {
-    even = Simd::Max(even, Simd::Load(keys + e));
-    odd = Simd::Max(odd, Simd::Load(keys + e + kScoreLanes - Simd::kLanes));
-  }
-  const float max = Simd::ReduceMax(Simd::Max(even, odd));
-  if (max == -__builtin_inff()) return kUnusedSlot;
-  const Simd::V wanted = Simd::Set(max);
-  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-    const uint32_t equal = Simd::EqualBits(Simd::Load(keys + e), wanted);
-    if (equal != 0) {
-      const int64_t id = e + __builtin_ctz(equal);
-      keys[id] = -__builtin_inff();
-      return id;
-    }
-  }
-  return kUnusedSlot;
+  row->maxima = MaximaOf(row->keys, padded);
 }
 
 // The sum of the group's `top` best values: keys, or scores where keys are logits. -inf: none.
@@ -167,52 +154,91 @@ float GroupRank(const float* keys, const float* values, int64_t size, int64_t to
   return next == kLowest ? best : best + next;
 }
 
-// Leaves the keys of the best groups.
-void KeepGroups(const RouteTopKArgs& args, RouteRow* row) {
+void FillLowest(float* keys, int64_t count) {
+  const Simd::V lowest = Simd::Set(-__builtin_inff());
+  int64_t e = 0;
+  for (; e + Simd::kLanes <= count; e += Simd::kLanes) Simd::Store(keys + e, lowest);
+  if (e < count) Simd::StorePart(keys + e, count - e, lowest);
+}
+
+// Leaves the keys of the best groups, of `padded_experts` keys.
+void KeepGroups(const RouteTopKArgs& args, float* all_keys, int64_t padded_experts, RouteRow* row) {
   const int64_t size = args.experts / args.groups, top = GroupTop(args);
   const int64_t padded = (args.groups + kScoreLanes - 1) / kScoreLanes * kScoreLanes;
-  const bool by_score = args.score == RouteScore::kSoftmax && args.bias == nullptr && top > 1;
+  const bool by_score = ByLogit(args) && top > 1;
   for (int64_t g = 0; g < args.groups; ++g) {
-    const float* keys = row->keys + g * size;
-    row->ranks[g] =
-        by_score || top > 2
-            ? GroupRank(keys, (by_score ? row->scores : row->keys) + g * size, size, top)
-            : GroupRankOfTwo(keys, size, top);
+    const float* keys = all_keys + g * size;
+    row->ranks[g] = by_score || top > 2
+                        ? GroupRank(keys, (by_score ? row->scores : all_keys) + g * size, size, top)
+                        : GroupRankOfTwo(keys, size, top);
   }
   for (int64_t g = args.groups; g < padded; ++g) row->ranks[g] = -__builtin_inff();
-  bool kept[kMaxExperts];
-  for (int64_t g = 0; g < args.groups; ++g) kept[g] = false;
-  for (int64_t i = 0; i < args.groups_kept; ++i) {
-    const int64_t g = TakeLargest(padded, row->ranks);
-    if (g < 0) break;
-    kept[g] = true;
-  }
+  int32_t best[kMaxExperts];
+  const int64_t kept = SelectLargest(args.groups_kept, padded, MaximaOf(row->ranks, padded),
+                                     row->ranks, &row->candidates, best);
+  bool keep[kMaxExperts];
+  for (int64_t g = 0; g < args.groups; ++g) keep[g] = false;
+  for (int64_t i = 0; i < kept; ++i) keep[best[i]] = true;
   for (int64_t g = 0; g < args.groups; ++g) {
-    if (kept[g]) continue;
-    for (int64_t e = g * size; e < (g + 1) * size; ++e) row->keys[e] = -__builtin_inff();
+    if (!keep[g]) FillLowest(all_keys + g * size, size);
+  }
+  row->maxima = MaximaOf(all_keys, padded_experts);
+}
+
+// Weights of the selected, from their scores in the order of selection.
+void Weigh(const RouteTopKArgs& args, const RouteRow& row, const int32_t* ids, int64_t taken,
+           float* weights) {
+  // In place: scores, then weights, whole registers at a time.
+  const Simd::V divisor = Simd::Set(row.divisor), one = Simd::Set(1.0f);
+  for (int64_t i = 0; i < taken; ++i) weights[i] = row.scores[ids[i]];
+  for (int64_t i = 0; i < taken; i += Simd::kLanes) {
+    const int64_t n = taken - i;
+    if (n >= Simd::kLanes) {
+      Simd::Store(weights + i, Simd::Div(Simd::Load(weights + i), divisor));
+    } else {
+      Simd::StorePart(weights + i, n, Simd::Div(Simd::LoadPart(weights + i, n, one), divisor));
+    }
+  }
+  float sum = 0;
+  for (int64_t i = 0; args.renorm && i < taken; ++i) sum += weights[i];
+  const bool even = args.renorm && sum < 1e-12f;
+  const Simd::V scale = Simd::Set(args.scale), total = Simd::Set(args.renorm ? sum : 1.0f);
+  const Simd::V share = Simd::Set(args.scale / static_cast<float>(taken));
+  for (int64_t i = 0; i < taken; i += Simd::kLanes) {
+    const int64_t n = taken - i;
+    const bool whole = n >= Simd::kLanes;
+    const Simd::V p = whole ? Simd::Load(weights + i) : Simd::LoadPart(weights + i, n, one);
+    const Simd::V weight = even ? share : Simd::Mul(scale, Simd::Div(p, total));
+    whole ? Simd::Store(weights + i, weight) : Simd::StorePart(weights + i, n, weight);
   }
 }
 
-void Select(const RouteTopKArgs& args, int64_t padded, RouteRow* row, int32_t* ids,
-            float* weights) {
-  float sum = 0;
-  int64_t taken = 0;
-  for (; taken < args.k; ++taken) {
-    const int64_t id = TakeLargest(padded, row->keys);
-    if (id < 0) break;
-    ids[taken] = static_cast<int32_t>(id);
-    weights[taken] = row->scores[id];
-    sum += row->scores[id];
-  }
-  for (int64_t i = 0; i < taken; ++i) {
-    if (!args.renorm) {
-      weights[i] = args.scale * weights[i];
-    } else if (sum < 1e-12f) {
-      weights[i] = args.scale / static_cast<float>(taken);
-    } else {
-      weights[i] = args.scale * (weights[i] / sum);
+// The row's logits are sanitised, at least one is finite.
+void RouteOne(const RouteTopKArgs& args, int64_t padded, float max, float* scores, RouteRow* row,
+              int32_t* ids, float* weights) {
+  row->divisor = 1;
+  if (args.score == RouteScore::kSoftmax) {
+    SoftmaxScores(padded, max, row);
+  } else if (args.score == RouteScore::kSqrtSoftplus) {
+    for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+      Simd::Store(row->scores + e, SqrtSoftplus(Simd::Load(row->logits + e)));
+    }
+  } else {
+    for (int64_t e = 0; e < padded; e += Simd::kLanes) {
+      Simd::Store(row->scores + e, Sigmoid(Simd::Load(row->logits + e)));
     }
   }
+  const bool by_logit = ByLogit(args);
+  const bool score_groups = by_logit && args.groups > 1 && GroupTop(args) > 1;
+  if (args.score == RouteScore::kSoftmax && (!by_logit || scores != nullptr || score_groups)) {
+    Normalise(padded, row);
+  }
+  for (int64_t e = 0; scores != nullptr && e < args.experts; ++e) scores[e] = row->scores[e];
+  if (!by_logit) KeysOfScores(args, padded, row);
+  float* keys = by_logit ? row->logits : row->keys;
+  if (args.groups > 1) KeepGroups(args, keys, padded, row);
+  const int64_t taken = SelectLargest(args.k, padded, row->maxima, keys, &row->candidates, ids);
+  Weigh(args, *row, ids, taken, weights);
   for (int64_t i = taken; i < args.k; ++i) {
     ids[i] = kUnusedSlot;
     weights[i] = 0;
@@ -237,23 +263,8 @@ Status RouteTopKRows(const RouteTopKArgs& args) {
       }
       continue;
     }
-    if (args.score == RouteScore::kSoftmax) {
-      SoftmaxScores(padded, max, &row);
-    } else if (args.score == RouteScore::kSqrtSoftplus) {
-      for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-        Simd::Store(row.scores + e, SqrtSoftplus(Simd::Load(row.logits + e)));
-      }
-    } else {
-      for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-        Simd::Store(row.scores + e, Sigmoid(Simd::Load(row.logits + e)));
-      }
-    }
-    for (int64_t e = 0; args.scores != nullptr && e < args.experts; ++e) {
-      args.scores[t * args.experts + e] = row.scores[e];
-    }
-    SelectionKeys(args, padded, &row);
-    if (args.groups > 1) KeepGroups(args, &row);
-    Select(args, padded, &row, args.ids + t * args.k, args.weights + t * args.k);
+    RouteOne(args, padded, max, args.scores != nullptr ? args.scores + t * args.experts : nullptr,
+             &row, args.ids + t * args.k, args.weights + t * args.k);
   }
   return status;
 }

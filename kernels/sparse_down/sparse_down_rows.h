@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kMostListed = 512;
 // Weights that stay in L2 while all rows pass over them: what several rows need is read once.
 constexpr int64_t kChunkBytes = int64_t{256} << 10;
-constexpr int kRowsAtOnce = 4;
+constexpr int kRowsAtOnce = 8;
 
 // The activations of a chunk that count.
 struct ActiveList {
@@ -54,14 +54,27 @@ template <int kRows>
     ahead[r] = w + next[r] * d;
     scale[r] = Simd::Set(value[r]);
   }
+  constexpr int64_t kLine = 16;  // columns of a cache line, which is fetched once
   int64_t c = 0;
-  for (; c + Simd::kLanes <= d; c += Simd::kLanes) {
-    Simd::V sum = Simd::Load(y + c);
+  for (; c + kLine <= d; c += kLine) {
+    Simd::V sum[kLine / Simd::kLanes];
+    PENSTOCK_UNROLL
+    for (int v = 0; v < kLine / Simd::kLanes; ++v) sum[v] = Simd::Load(y + c + v * Simd::kLanes);
     PENSTOCK_UNROLL
     for (int r = 0; r < kRows; ++r) {
       _mm_prefetch(reinterpret_cast<const char*>(ahead[r] + c), _MM_HINT_T1);
-      sum = Simd::Fma(scale[r], Simd::Load(row[r] + c), sum);
+      PENSTOCK_UNROLL
+      for (int v = 0; v < kLine / Simd::kLanes; ++v) {
+        sum[v] = Simd::Fma(scale[r], Simd::Load(row[r] + c + v * Simd::kLanes), sum[v]);
+      }
     }
+    PENSTOCK_UNROLL
+    for (int v = 0; v < kLine / Simd::kLanes; ++v) Simd::Store(y + c + v * Simd::kLanes, sum[v]);
+  }
+  for (; c + Simd::kLanes <= d; c += Simd::kLanes) {
+    Simd::V sum = Simd::Load(y + c);
+    PENSTOCK_UNROLL
+    for (int r = 0; r < kRows; ++r) sum = Simd::Fma(scale[r], Simd::Load(row[r] + c), sum);
     Simd::Store(y + c, sum);
   }
   if (c < d) {
@@ -75,11 +88,21 @@ template <int kRows>
   }
 }
 
+// y += the listed rows from i on: kRows at a time, then half as many.
+template <int kRows>
+void AddList(const float* w, const ActiveList& list, int64_t i, int64_t d, float* y) {
+  for (; i + kRows <= list.count; i += kRows) {
+    const int32_t* index = list.index + i;
+    const bool more = i + 2 * kRows <= list.count;
+    AddListed<kRows>(w, index, list.value + i, more ? index + kRows : index, d, y);
+  }
+  if constexpr (kRows > 1) AddList<kRows / 2>(w, list, i, d, y);
+}
+
 Status SparseDownRows(const SparseDownArgs& args) {
   const Status status = CheckSparseDown(args);
   if (status.code != Code::kOk || args.d == 0) return status;
   for (int64_t i = 0; i < args.rows * args.d; ++i) args.y[i] = 0;
-  constexpr int kRows = kRowsAtOnce;
   int64_t chunk = kChunkBytes / (args.d * static_cast<int64_t>(sizeof(float)));
   chunk = chunk < 16 ? 16 : chunk > kMostListed || args.rows == 1 ? kMostListed : chunk;
   ActiveList list;
@@ -89,17 +112,7 @@ Status SparseDownRows(const SparseDownArgs& args) {
     for (int64_t t = 0; t < args.rows; ++t) {
       ListActive(args.h + t * args.f + first, count, args.threshold, &list);
       if (args.active != nullptr) *args.active += list.count;
-      float* y = args.y + t * args.d;
-      int64_t i = 0;
-      for (; i + kRows <= list.count; i += kRows) {
-        const int32_t* index = list.index + i;
-        const bool more = i + 2 * kRows <= list.count;
-        AddListed<kRows>(w, index, list.value + i, more ? index + kRows : index, args.d, y);
-      }
-      for (; i < list.count; ++i) {
-        const int32_t* index = list.index + i;
-        AddListed<1>(w, index, list.value + i, index, args.d, y);
-      }
+      AddList<kRowsAtOnce>(w, list, 0, args.d, args.y + t * args.d);
     }
   }
   return status;

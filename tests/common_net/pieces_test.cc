@@ -214,10 +214,7 @@ TEST(MetricsServerTest, OffServesNothing) {
   EXPECT_EQ((*server)->address(), "-");
 }
 
-TEST(ProcessTest, CountsCoresAndCpu) {
-  EXPECT_GE(UsableCores(), 1);
-  EXPECT_GT(ProcessCpuTime(), absl::ZeroDuration());
-}
+TEST(ProcessTest, CountsCpu) { EXPECT_GT(ProcessCpuTime(), absl::ZeroDuration()); }
 
 }  // namespace
 }  // namespace penstock

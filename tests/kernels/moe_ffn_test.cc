@@ -70,11 +70,11 @@ PackedMoe MixedMoe(int64_t experts, int64_t d, int64_t f, int64_t o) {
   for (int64_t e = 0; e < experts; ++e) {
     const auto seed = static_cast<uint32_t>(10 * e);
     const auto format = [&](int64_t i) { return formats[static_cast<size_t>(i) % formats.size()]; };
-    all.emplace_back(PackedLinear(RandomFloats(2 * f * d, seed + 1, scale).data(), nullptr, d, 2 * f,
-                                  format(e), IsScaled(format(e)) ? 32 : 0),
-                     PackedLinear(RandomFloats(o * f, seed + 2, scale).data(), nullptr, f, o,
-                                  format(e + 3)),
-                     nullptr, e % 2 == 0 ? Activation::kSwiGlu : Activation::kClampedSwiGlu, false);
+    all.emplace_back(
+        PackedLinear(RandomFloats(2 * f * d, seed + 1, scale).data(), nullptr, d, 2 * f, format(e),
+                     IsScaled(format(e)) ? 32 : 0),
+        PackedLinear(RandomFloats(o * f, seed + 2, scale).data(), nullptr, f, o, format(e + 3)),
+        nullptr, e % 2 == 0 ? Activation::kSwiGlu : Activation::kClampedSwiGlu, false);
   }
   return PackedMoe(std::move(all));
 }

@@ -211,6 +211,30 @@ TEST_P(RouteTopKTest, BreaksTiesByLowerId) {
   }
 }
 
+// Few values among many experts: from a handful to all of them are as good as the k-th.
+TEST_P(RouteTopKTest, ManyTiesEqualReference) {
+  uint32_t seed = 300;
+  for (int64_t experts : {16, 48, 65, 200, 256, 400}) {
+    for (int64_t k : {1, 3, 8, 15, 16, 17, 40}) {
+      if (k > experts) continue;
+      for (float step : {0.25f, 1.0f, 4.0f, 100.0f}) {
+        for (RouteScore score : kScores) {
+          SCOPED_TRACE(Case(experts, k, score) + " step=" + std::to_string(step) +
+                       " seed=" + std::to_string(++seed));
+          std::vector<float> logits = RandomFloats(5 * experts, seed, 4.0f);
+          for (float& z : logits) z = std::round(z / step) * step;
+          // All equal but the best, which is last; fewer than k that can be selected.
+          std::fill_n(logits.begin() + experts, experts, -0.0f);
+          logits[static_cast<size_t>(2 * experts - 1)] = 1;
+          std::fill_n(logits.begin() + 2 * experts, experts - experts / 16, -kInf);
+          ExpectSame(Compute(impl(), Args(experts, k, score), logits),
+                     Compute(reference(), Args(experts, k, score), logits));
+        }
+      }
+    }
+  }
+}
+
 TEST_P(RouteTopKTest, ZeroesOfBothSignsTie) {
   EXPECT_EQ(Compute(impl(), Args(3, 3), {-0.0f, 0.0f, -0.0f}).ids, (std::vector<int32_t>{0, 1, 2}));
 }

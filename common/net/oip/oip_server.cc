@@ -18,7 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/metrics/process.h"
+#include "common/cpu_quota.h"
 #include "common/net/health_service.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/infer_stream.h"

@@ -14,7 +14,7 @@ class EmbeddingBlock final : public Block {
   ValueShape Output(const ValueShape& in) const override {
     return {in.rows, in.positions, dim_, Element::kFloat};
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     float* to = y.floats();
     for (int64_t i = 0; i < x.shape.vectors(); ++i, to += dim_) {
       // Ids were checked on arrival; memory is read only below a bound all the same.

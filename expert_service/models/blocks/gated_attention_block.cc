@@ -16,7 +16,7 @@ class GatedAttentionBlock final : public Block {
   size_t WorkspaceBytes(const ValueShape& in) const override {
     return kernels::GatedAttentionWorkspaceBytes(weights_.weights(), in.rows, in.positions);
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::GatedAttentionArgs args;
     args.w = weights_.weights();
     args.rows = x.shape.rows;

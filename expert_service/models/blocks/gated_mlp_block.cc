@@ -1,4 +1,3 @@
-#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "expert_service/models/blocks/blocks.h"
 #include "expert_service/models/kernel_status.h"
@@ -19,7 +18,11 @@ class GatedMlpBlock final : public Block {
   size_t WorkspaceBytes(const ValueShape& in) const override {
     return kernels::GatedMlpWorkspaceBytes(weights_.weights(), in.vectors());
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  size_t HelperWorkspaceBytes(const ValueShape& in) const override {
+    return kernels::GatedMlpWorkspaceBytes(weights_.weights(), in.vectors(), 2) -
+           WorkspaceBytes(in);
+  }
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::GatedMlpArgs args;
     args.w = weights_.weights();
     args.rows = x.shape.vectors();
@@ -39,27 +42,13 @@ class GatedMlpBlock final : public Block {
   const kernels::PackedGatedMlp weights_;
 };
 
-absl::StatusOr<kernels::Activation> FromProto(config::v1::Activation activation) {
-  switch (activation) {
-    case config::v1::SWIGLU:
-      return kernels::Activation::kSwiGlu;
-    case config::v1::GEGLU_TANH:
-      return kernels::Activation::kGeGluTanh;
-    case config::v1::GEGLU_ERF:
-      return kernels::Activation::kGeGluErf;
-    case config::v1::Activation_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case config::v1::Activation_INT_MAX_SENTINEL_DO_NOT_USE_:
-      break;
-  }
-  return absl::InvalidArgumentError(absl::StrCat("unknown activation ", int{activation}));
-}
-
 }  // namespace
 
 BlockOr MakeGatedMlp(const config::v1::GatedMlp& config, BlockTensors& tensors,
                      const ValueShape& in) {
   PENSTOCK_RETURN_IF_ERROR(WantFloats(in));
-  PENSTOCK_ASSIGN_OR_RETURN(const kernels::Activation activation, FromProto(config.activation()));
+  PENSTOCK_ASSIGN_OR_RETURN(const kernels::Activation activation,
+                            ActivationOf(config.activation()));
   PENSTOCK_ASSIGN_OR_RETURN(StoredMatrix gate, tensors.Matrix("gate", -1, in.dim));
   const int64_t f = gate.out;
   PENSTOCK_ASSIGN_OR_RETURN(const StoredMatrix up, tensors.Matrix("up", f, in.dim));

@@ -11,7 +11,7 @@ class LabelsBlock final : public Block {
   ValueShape Output(const ValueShape& in) const override {
     return {in.rows, kNoPositions, 1, Element::kLabel};
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     const float* row = x.floats();
     for (int64_t r = 0; r < x.shape.rows; ++r, row += x.shape.dim) {
       int32_t best = 0;

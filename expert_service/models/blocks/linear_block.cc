@@ -18,7 +18,8 @@ class LinearBlock final : public Block {
   size_t WorkspaceBytes(const ValueShape& in) const override {
     return kernels::LinearWorkspaceBytes(weights_.weights(), in.vectors());
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  size_t HelperWorkspaceBytes(const ValueShape& in) const override { return WorkspaceBytes(in); }
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::LinearArgs args;
     args.w = weights_.weights();
     args.rows = x.shape.vectors();

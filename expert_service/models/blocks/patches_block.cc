@@ -42,7 +42,7 @@ class PatchesBlock final : public Block {
   ValueShape Output(const ValueShape& in) const override {
     return {in.rows, g_.positions(), g_.pixels(), Element::kFloat};
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     Cut(g_, x.shape.rows, x.floats(), y.floats());
     return absl::OkStatus();
   }
@@ -63,7 +63,7 @@ class EmbeddedPatchesBlock final : public Block {
   size_t WorkspaceBytes(const ValueShape& in) const override {
     return kernels::WorkspaceFloats(in.rows * g_.positions() * g_.pixels());
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     float* patches = static_cast<float*>(scratch.data);
     Cut(g_, x.shape.rows, x.floats(), patches);
     const int64_t count = static_cast<int64_t>(position_.size());

@@ -12,7 +12,7 @@ class MeanPoolBlock final : public Block {
     out.positions = kNoPositions;
     return out;
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     const int64_t dim = x.shape.dim;
     const float count = static_cast<float>(x.shape.positions);
     const float* from = x.floats();
@@ -40,7 +40,7 @@ class AveragePoolBlock final : public Block {
     out.dim = (height_ / cell_) * (width_ / cell_);
     return out;
   }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     const float area = static_cast<float>(cell_ * cell_);
     const float* image = x.floats();
     float* to = y.floats();

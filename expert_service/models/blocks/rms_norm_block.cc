@@ -12,7 +12,7 @@ class RmsNormBlock final : public Block {
   RmsNormBlock(std::vector<float> weight, float eps) : weight_(std::move(weight)), eps_(eps) {}
 
   ValueShape Output(const ValueShape& in) const override { return in; }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::RmsNormArgs args;
     args.rows = x.shape.vectors();
     args.dim = x.shape.dim;

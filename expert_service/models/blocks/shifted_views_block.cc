@@ -24,7 +24,7 @@ class ShiftedViewsBlock final : public Block {
     return out;
   }
   // The views of a row one after another.
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     const int64_t pixels = height_ * width_;
     const float* image = x.floats();
     float* view = y.floats();

@@ -9,7 +9,7 @@ namespace {
 class SoftmaxBlock final : public Block {
  public:
   ValueShape Output(const ValueShape& in) const override { return in; }
-  absl::Status Run(const Value& x, const Value& y, kernels::Workspace scratch) const override {
+  absl::Status Run(const BlockInput& x, const Value& y, kernels::Workspace scratch) const override {
     kernels::SoftmaxArgs args;
     args.rows = x.shape.vectors();
     args.dim = x.shape.dim;

@@ -29,4 +29,15 @@ absl::Status WantImage(const ValueShape& in, int64_t height, int64_t width) {
                                                  height * width, "], found ", DescribeValue(in)));
 }
 
+absl::Status WantHeads(absl::string_view field, int64_t heads,
+                       std::initializer_list<std::pair<absl::string_view, int64_t>> tensors) {
+  for (const auto& [name, channels] : tensors) {
+    if (heads < 1 || channels % heads != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          field, " must divide the ", channels, " channels of tensor ", name, ", found ", heads));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace penstock::expert

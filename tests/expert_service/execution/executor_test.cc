@@ -1,5 +1,7 @@
 #include "expert_service/execution/executor.h"
 
+#include <map>
+
 #include "common/notification.h"
 #include "expert_service/execution/device.h"
 #include "gmock/gmock.h"
@@ -27,14 +29,23 @@ class CountingEvents final : public ExpertEvents {
     MutexLock lock(mutex_);
     batches_.emplace_back(rows, requests);
   }
+  void RowsEnded(const std::string&, size_t block, int64_t rows) override {
+    MutexLock lock(mutex_);
+    ended_[block] += rows;
+  }
   std::vector<std::pair<int64_t, int64_t>> batches() const {
     MutexLock lock(mutex_);
     return batches_;
+  }
+  std::map<size_t, int64_t> ended() const {
+    MutexLock lock(mutex_);
+    return ended_;
   }
 
  private:
   mutable Mutex mutex_;
   std::vector<std::pair<int64_t, int64_t>> batches_ ABSL_GUARDED_BY(mutex_);
+  std::map<size_t, int64_t> ended_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What a submitted request came to.
@@ -123,6 +134,33 @@ TEST_F(ExecutorTest, DividesTheWeightsJoulesAmongTheBatch) {
   EXPECT_DOUBLE_EQ(alone->Wait().joules, 0.5 + weights);
 }
 
+TEST_F(ExecutorTest, ChargesRowsThatLeaveEarlyForWhatTheyRan) {
+  // Logits (x, 0); a row leaves where they are far apart.
+  ASSERT_OK_AND_ASSIGN(
+      model_, MakeModel("inputs { name: 'x' datatype: 'FP32' shape: 1 } "
+                        "outputs { name: 'y' datatype: 'FP32' shape: 2 } "
+                        "blocks { exit_head {} } blocks { linear {} } batching { max_rows: 4 }",
+                        {{"0.weight", {2, 1}, {1, 0}},
+                         {"0.bias", {2}, {0, 0}},
+                         {"0.gate", {4}, {0, 0, 100, 0}},
+                         {"0.gate_bias", {1}, {-50}},
+                         {"1.weight", {2, 1}, {10, 20}}}));
+  ASSERT_OK_AND_ASSIGN(models_, ModelRepository::Of({model_}));
+  energy_ = {0, 1, 0};
+  Make(1);
+  const auto one = Submit({7, 0.125});
+  const auto two = Submit({9});
+  executor_->Start();
+  EXPECT_THAT(ToFloats(one->Wait().outputs.at(0)), IsOkAndHolds(ElementsAre(7, 0, 1.25, 2.5)));
+  EXPECT_THAT(ToFloats(two->Wait().outputs.at(0)), IsOkAndHolds(ElementsAre(9, 0)));
+  executor_->Stop();
+  EXPECT_THAT(events_.batches(), ElementsAre(::testing::Pair(3, 2)));
+  EXPECT_THAT(events_.ended(), ElementsAre(::testing::Pair(0, 2)));
+  const double whole = model_->Work(1, 0).flops, behind = 2 * 2;
+  EXPECT_DOUBLE_EQ(one->Wait().joules, 2 * whole - behind);
+  EXPECT_DOUBLE_EQ(two->Wait().joules, whole - behind);
+}
+
 TEST_F(ExecutorTest, ReportsQueueTime) {
   const auto pending = Submit({1});
   clock_.Advance(absl::Milliseconds(7));
@@ -206,6 +244,16 @@ TEST(UtilizationTest, IsTheShareOfBusyWorkers) {
   }
   EXPECT_NEAR(utilization.At(start + absl::Seconds(10)), 0.5, 1e-3);
   EXPECT_LT(utilization.At(start + absl::Seconds(20)), 1e-3);
+}
+
+TEST(UtilizationTest, CountsTheCoresThatHelp) {
+  const absl::Time start = absl::FromUnixSeconds(1'000'000);
+  Utilization utilization(4, start);
+  for (int i = 0; i < 100; ++i) {  // one worker of four busy for 10 s, helped by two cores
+    utilization.AddBusy(start + absl::Milliseconds(100 * i),
+                        start + absl::Milliseconds(100 * i + 100), absl::Milliseconds(200));
+  }
+  EXPECT_NEAR(utilization.At(start + absl::Seconds(10)), 0.75, 1e-3);
 }
 
 TEST(DeviceTest, FallsBackToTheCpuWithoutACudaDevice) {

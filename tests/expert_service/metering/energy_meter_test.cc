@@ -79,6 +79,36 @@ TEST(EnergyMeterTest, TellsTheModelTimesTheLastWindowsRatio) {
   EXPECT_THAT(device.Launch({{0, 2}}, 0.1 * kSecond), ::testing::ElementsAre(10));
 }
 
+TEST(EnergyMeterTest, CountsTheCoresThatHelpALaunch) {
+  Device device(/*idle_watts=*/0);
+  absl::Duration helped;
+  const auto launch = device.meter->Begin({{1, 1}}, device.now, [&] { return helped; });
+  device.now += 0.4 * kSecond;
+  helped = 0.8 * kSecond;  // by two cores all the time: 1.2 core seconds
+  device.meter->End(launch, device.now);
+  device.Launch({{2, 1}}, 0.4 * kSecond);
+  device.Run(40, 0.2 * kSecond);
+  const auto totals = device.meter->totals();
+  EXPECT_NEAR(totals.attributed.at(1), 30, 1e-9);
+  EXPECT_NEAR(totals.attributed.at(2), 10, 1e-9);
+  ExpectConserved(totals);
+}
+
+TEST(EnergyMeterTest, CountsHelpInTheWindowInWhichItWasGiven) {
+  Device device(/*idle_watts=*/0);
+  absl::Duration helped;
+  const auto launch = device.meter->Begin({{1, 2}}, device.now, [&] { return helped; });
+  const auto alone = device.meter->Begin({{2, 2}}, device.now);
+  helped = 2 * kSecond;
+  device.Run(40, kSecond);  // 3 core seconds and 1
+  device.Run(40, kSecond);  // nobody helps: 1 and 1
+  const auto totals = device.meter->totals();
+  EXPECT_NEAR(totals.attributed.at(1), 30 + 20, 1e-9);
+  EXPECT_NEAR(totals.attributed.at(2), 10 + 20, 1e-9);
+  device.meter->End(launch, device.now);
+  device.meter->End(alone, device.now);
+}
+
 TEST(EnergyMeterTest, SplitsALaunchByModelledJoules) {
   Device device(/*idle_watts=*/0);
   device.Launch({{1, 0.3}, {2, 0.1}}, 0.9 * kSecond);
@@ -135,6 +165,19 @@ TEST(EnergyMeterTest, ALaunchOverTwoWindowsIsChargedInBoth) {
   device.Run(6, 0.5 * kSecond);
   const auto totals = device.meter->totals();
   EXPECT_DOUBLE_EQ(totals.attributed.at(0), 16);
+  ExpectConserved(totals);
+}
+
+TEST(EnergyMeterTest, TheEndMayKnowBetterWhatRan) {
+  Device device(/*idle_watts=*/0);
+  const auto launch = device.meter->Begin({{0, 6}, {1, 6}}, device.now);
+  device.now += 0.5 * kSecond;
+  EXPECT_THAT(device.meter->End(launch, device.now, {1, 3}), ::testing::ElementsAre(1, 3));
+  device.Run(8, 0.5 * kSecond);
+  const auto totals = device.meter->totals();
+  EXPECT_DOUBLE_EQ(totals.attributed.at(0), 2);
+  EXPECT_DOUBLE_EQ(totals.attributed.at(1), 6);
+  EXPECT_DOUBLE_EQ(device.meter->ratio(), 2);
   ExpectConserved(totals);
 }
 

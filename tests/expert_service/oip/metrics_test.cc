@@ -39,6 +39,8 @@ TEST(ExpertMetricsTest, ShowsBatchesLoadAndJoules) {
   prometheus::Registry registry;
   ExpertMetrics metrics(registry, {"a"});
   metrics.BatchExecuted("a", 3, 2, absl::Milliseconds(1), absl::Microseconds(900));
+  metrics.RowsEnded("a", 3, 2);
+  metrics.RowsEnded("a", 3, 5);
   metrics.JoulesReported("a", 0.25);
   const absl::Time start = absl::FromUnixSeconds(1'000'000);
   EnergyMeter meter({absl::Seconds(1), 10.0}, nullptr, start);
@@ -47,6 +49,7 @@ TEST(ExpertMetricsTest, ShowsBatchesLoadAndJoules) {
   metrics.Refresh({.in_flight = 5, .queue_depth = 4, .utilization = 0.5}, meter, {"a"});
   const std::string text = Text(registry);
   EXPECT_THAT(text, HasSubstr("penstock_expert_batch_rows_sum{model=\"a\"} 3"));
+  EXPECT_THAT(text, HasSubstr("penstock_expert_rows_ended_total{block=\"3\",model=\"a\"} 7"));
   EXPECT_THAT(text, HasSubstr("penstock_expert_compute_cpu_seconds_total{model=\"a\"} 0.0009"));
   EXPECT_THAT(text, HasSubstr("penstock_expert_reported_joules_total{model=\"a\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("penstock_expert_active_joules_total{model=\"a\"} 2"));
