@@ -123,9 +123,7 @@ class GatedDeltaBlock final : public Block {
     PENSTOCK_RETURN_IF_ERROR(Convolved("k", w_.k, n, rows, positions, at.raw, at.k, rest));
     PENSTOCK_RETURN_IF_ERROR(Convolved("v", w_.v, n, rows, positions, at.raw, at.v, rest));
     PENSTOCK_RETURN_IF_ERROR(Gates(n, tokens, at, rest));
-    for (int64_t row = 0; row < rows; ++row) {
-      const int64_t offsets[] = {row * positions, (row + 1) * positions};
-      std::fill_n(at.state, StateFloats(), 0.0f);
+    const auto attend = [&](const int64_t* offsets) {
       kernels::GatedDeltaArgs args;
       args.sequences = 1;
       args.key_heads = w_.key_heads;
@@ -141,8 +139,9 @@ class GatedDeltaBlock final : public Block {
       args.state = at.state;
       args.y = at.raw;
       args.workspace = rest;
-      PENSTOCK_RETURN_IF_ERROR(FromKernel("gated_delta", kernels::GatedDelta(args)));
-    }
+      return FromKernel("gated_delta", kernels::GatedDelta(args));
+    };
+    PENSTOCK_RETURN_IF_ERROR(RunFromEmptyState(rows, positions, at.state, StateFloats(), attend));
     PENSTOCK_RETURN_IF_ERROR(w_.readout.Run(n, tokens, at.raw, y, rest));
     w_.surround.Add(x, tokens * d, y);
     return absl::OkStatus();

@@ -120,9 +120,7 @@ class GatedLinearAttentionBlock final : public Block {
     PENSTOCK_RETURN_IF_ERROR(Project("q", w_.q, n, tokens, at.q, rest));
     PENSTOCK_RETURN_IF_ERROR(Project("v", w_.v, n, tokens, at.v, rest));
     PENSTOCK_RETURN_IF_ERROR(w_.hgrn2 ? Hgrn2(n, tokens, at, rest) : Gla(n, tokens, at, rest));
-    for (int64_t row = 0; row < rows; ++row) {
-      const int64_t offsets[] = {row * positions, (row + 1) * positions};
-      std::fill_n(at.state, StateFloats(), 0.0f);
+    const auto attend = [&](const int64_t* offsets) {
       kernels::LinearAttentionArgs args;
       args.sequences = 1;
       args.heads = w_.heads;
@@ -136,8 +134,9 @@ class GatedLinearAttentionBlock final : public Block {
       args.state = at.state;
       args.y = at.o;
       args.workspace = rest;
-      PENSTOCK_RETURN_IF_ERROR(FromKernel("linear_attention", kernels::LinearAttention(args)));
-    }
+      return FromKernel("linear_attention", kernels::LinearAttention(args));
+    };
+    PENSTOCK_RETURN_IF_ERROR(RunFromEmptyState(rows, positions, at.state, StateFloats(), attend));
     PENSTOCK_RETURN_IF_ERROR(w_.readout.Run(n, tokens, at.o, y, rest));
     w_.surround.Add(x, tokens * d, y);
     return absl::OkStatus();

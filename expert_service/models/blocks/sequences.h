@@ -25,8 +25,8 @@ inline absl::Status Project(absl::string_view what, const kernels::PackedLinear&
   return FromKernel(what, kernels::Linear(args));
 }
 
-// Rows that go through a block together: enough vectors that weights
-// cost little, few enough that scratch stays small however large the batch.
+// Rows that go through a block together: enough vectors that weights cost little, few enough that
+// scratch stays small however large the batch.
 inline int64_t RowsTogether(int64_t rows, int64_t positions) {
   constexpr int64_t kVectors = 192;
   return std::clamp<int64_t>(kVectors / std::max<int64_t>(positions, 1), 1,
@@ -42,6 +42,19 @@ absl::Status RunInGroups(const Value& x, const Value& y, Run run) {
   for (int64_t row = 0; row < x.shape.rows; row += most) {
     const absl::Status status =
         run(x.floats() + row * of_x, std::min(most, x.shape.rows - row), y.floats() + row * of_y);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// run(offsets) for each row, a sequence whose heads begin with an empty state: `floats` of them.
+template <typename Run>
+absl::Status RunFromEmptyState(int64_t rows, int64_t positions, float* state, int64_t floats,
+                               Run run) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t offsets[] = {row * positions, (row + 1) * positions};
+    std::fill_n(state, floats, 0.0f);
+    const absl::Status status = run(offsets);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
