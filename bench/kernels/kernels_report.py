@@ -31,8 +31,8 @@ def judge(row, value, goal, holds):
         row["verdict"] = "holds" if holds else "does NOT hold"
 
 
-def op_rows(rows):
-    """The rows of an op with ratio, goal and verdict; the columns to show."""
+def op_rows(rows, torch):
+    """The rows of an op with ratio, goal and verdict; the columns to show. `torch`: PyTorch's of linear_attention."""
     columns = []
     for row in rows:
         if "skipped" in row:
@@ -45,6 +45,11 @@ def op_rows(rows):
             goal = CHUNK_GOALS.get(row["d"]) if row["tokens"] >= 32 else None
             judge(row, ratio, goal, goal is not None and ratio >= goal)
             columns = ["isa", "d", "tokens", "recurrent_ns", "by_token_ns", "chunkwise_ns", "ratio", "wanted", "verdict"]
+            theirs = torch.get((row["d"], row["tokens"]))
+            if theirs is not None:
+                row["over_torch_loop"] = theirs["by_token_seconds"] / row["chunkwise_seconds"]
+                row["over_torch_blocks"] = theirs["seconds"] / row["chunkwise_seconds"]
+                columns += ["over_torch_loop", "over_torch_blocks"]
         elif row["op"] == "route_topk":
             goal = ROUTE_GOALS.get((row["isa"], row["form"])) if row["experts"] == 256 else None
             if goal is not None:
@@ -61,16 +66,15 @@ def op_rows(rows):
     return columns or ["isa", "verdict"]
 
 
-def torch_rows(python, options):
-    """Seconds of PyTorch's CPU form, by format and rows; None where it does not run."""
-    script = pathlib.Path(__file__).with_name("torch_moe.py")
-    command = [python, str(script), *options]
+def torch_rows(python, script, key, options):
+    """What PyTorch's CPU form took, by the key's columns; empty where it does not run."""
+    command = [python, str(pathlib.Path(__file__).with_name(script)), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False,
                           env={**os.environ, "OMP_NUM_THREADS": "1"})
     if done.returncode != 0:
         print(f"PyTorch: not run here: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}")
         return {}
-    return {(row["format"], row["rows_per_expert"]): row["seconds"] for row in json.loads(done.stdout)}
+    return {tuple(row[column] for column in key): row for row in json.loads(done.stdout)}
 
 
 def wanted(row):
@@ -92,13 +96,18 @@ def main():
     report = json.loads(done.stdout)
     rows = report.pop("rows")
     if "flops_per_s" not in report:
-        print_table(rows, op_rows(rows))
+        torch = {}
+        if options.torch and any(row["op"] == "linear_attention" for row in rows):
+            torch = torch_rows(options.torch, "torch_linear_attention.py", ("d", "tokens"), more)
+        print_table(rows, op_rows(rows, torch))
         if options.json:
             write_report(options.json, rows)
         return
     contenders = {(row["format"], row["isa"], row["rows_per_expert"]): row["seconds"]
                   for row in rows if "seconds" in row}
-    torch = torch_rows(options.torch, more) if options.torch else {}
+    torch = {}
+    if options.torch:
+        torch = torch_rows(options.torch, "torch_moe.py", ("format", "rows_per_expert"), more)
     for row in rows:
         if "seconds" not in row:
             row["verdict"] = row["skipped"]
@@ -115,7 +124,7 @@ def main():
             row["wanted"] = goal
             row["verdict"] = "holds" if row["floor_over_time"] >= goal else "does NOT hold"
         for name, seconds in (("over_onednn", contenders.get((key[0], "onednn", key[1]))),
-                              ("over_pytorch", torch.get(key))):
+                              ("over_pytorch", torch.get(key, {}).get("seconds"))):
             if seconds is not None:
                 row[name] = round(seconds / row["seconds"], 2)
     ceilings = ", ".join(f"{isa} {flops / 1e9:.0f} GF/s" for isa, flops in report["flops_per_s"].items())

@@ -32,7 +32,7 @@ Status GatedMlpRows(const GatedMlpArgs& args, LinearEntry linear,
       n = normed;
     }
     const GatedMlpSegment segment = {&w, 0, rows};
-    status = RunGatedMlpSegments(&segment, 1, n, gate_up, w.residual ? x : nullptr,
+    status = RunGatedMlpSegments(&segment, 1, {n}, gate_up, w.residual ? x : nullptr,
                                  args.y + row * o, scratch, {linear, Glu});
     if (status.code != Code::kOk) return status;
   }

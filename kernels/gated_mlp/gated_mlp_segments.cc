@@ -10,7 +10,7 @@ constexpr int64_t kActivations = 1 << 14;
 
 }  // namespace
 
-Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const float* x,
+Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const GatedMlpInput& x,
                            float* gate_up, const float* residual, float* y,
                            const ThreadScratch& scratch, const GatedMlpEntries& entries) {
   if (count == 0) return {};
@@ -19,8 +19,13 @@ Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const
   const int64_t o = segments[0].w->down.out;
   const Status status = RunLinears(count, rows, scratch, entries.linear, [&](int64_t i) {
     const GatedMlpSegment& s = segments[i];
-    return LinearArgs{s.w->gate_up, s.rows, x + s.first * d, d, gate_up + s.first * 2 * f, 2 * f,
-                      nullptr,      {}};
+    LinearArgs args = {s.w->gate_up, s.rows, x.rows + s.first * d, d, gate_up + s.first * 2 * f,
+                       2 * f};
+    if (x.picked != nullptr && LinearPicksRows(s.w->gate_up.format)) {
+      args.x = x.table;
+      args.x_rows = x.picked + s.first;
+    }
+    return args;
   });
   if (!status.ok()) return status;
   ParallelParts(scratch.pool, rows, kActivations / std::max<int64_t>(f, 1),
@@ -41,8 +46,7 @@ Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const
                       2 * f,
                       y + s.first * o,
                       o,
-                      residual != nullptr ? residual + s.first * o : nullptr,
-                      {}};
+                      residual != nullptr ? residual + s.first * o : nullptr};
   });
 }
 

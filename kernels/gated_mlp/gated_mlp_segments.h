@@ -15,6 +15,15 @@ struct GatedMlpSegment {
   int64_t rows = 0;
 };
 
+// Where a batch's rows come from.
+struct GatedMlpInput {
+  const float* rows = nullptr;  // [rows, d], one after the other
+  // Row r is row picked[r] of `table`. Null: every segment reads `rows`; else those alone whose
+  // format of gate and up does not pick (LinearPicksRows).
+  const float* table = nullptr;
+  const int32_t* picked = nullptr;
+};
+
 // An instruction set's parts of a gated MLP. glu: h = act(gate, up) in place of gate, rows
 // [gate: f, up: f].
 struct GatedMlpEntries {
@@ -24,7 +33,7 @@ struct GatedMlpEntries {
 
 // y = Wd act(Wg x, Wu x) [+ residual] for segments that follow one another from row 0, matrices of
 // one shape. gate_up: scratch [rows, 2 f]; a thread's scratch: GatedMlpLinearBytes of most rows.
-Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const float* x,
+Status RunGatedMlpSegments(const GatedMlpSegment* segments, int64_t count, const GatedMlpInput& x,
                            float* gate_up, const float* residual, float* y,
                            const ThreadScratch& scratch, const GatedMlpEntries& entries);
 

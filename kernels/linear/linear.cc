@@ -100,7 +100,7 @@ double PanelWeight(const LinearWeights& w, int64_t n, int64_t k) {
 }
 
 size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows, int threads) {
-  if (w.format == WeightFormat::kF32 || rows <= 0) return 0;
+  if (!LinearPicksRows(w.format) || rows <= 0) return 0;
   return static_cast<size_t>(threads) *
          (kWorkspaceAlign +
           WorkspaceFloats(std::min(rows, LinearRowBlock(w.in)) * LinearXStride(w.in)));
@@ -119,6 +119,9 @@ Status CheckLinear(const LinearArgs& args) {
   if (args.rows == 0 || args.w.out == 0) return {};
   if (args.y == nullptr || (args.w.in > 0 && (args.x == nullptr || args.w.panels == nullptr))) {
     return {Code::kInvalidArgument, "linear: null operand"};
+  }
+  if (args.x_rows != nullptr && !LinearPicksRows(args.w.format)) {
+    return {Code::kInvalidArgument, "linear: rows of f32 products are not picked"};
   }
   if ((args.x_stride != 0 && args.x_stride < args.w.in) ||
       (args.y_stride != 0 && args.y_stride < args.w.out)) {

@@ -97,6 +97,8 @@ struct LinearArgs {
   const float* residual = nullptr;  // [rows, out] with y_stride, or null
   // LinearWorkspaceBytes(): none for f32. The table's CPU entries share the work with its pool.
   Workspace workspace;
+  // [rows]: row r is row x_rows[r] of x, at least 0; null: row r. Of LinearPicksRows() formats.
+  const int32_t* x_rows = nullptr;
 };
 
 struct LinearImpl {
@@ -108,6 +110,8 @@ struct LinearImpl {
 
 std::span<const LinearImpl> LinearImpls();
 Status Linear(const LinearArgs& args);  // the chosen entry
+// Whether rows of x may be picked: where they are prepared in the workspace anyway.
+inline bool LinearPicksRows(WeightFormat format) { return format != WeightFormat::kF32; }
 size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows, int threads = 1);
 Cost LinearCost(int64_t rows, int64_t in, int64_t out);
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <cuda_fp16.h>
 
 #include "kernels/linear/linear_device.cuh"
@@ -63,7 +65,7 @@ __device__ float DeviceWeight(const LinearWeights& w, const Layout& layout, int6
 __global__ void LinearKernel(LinearArgs a, Layout layout) {
   for (int64_t i = CudaIndex(); i < a.rows * a.w.out; i += CudaStride()) {
     const int64_t row = i / a.w.out, n = i % a.w.out;
-    const float* x = a.x + row * a.x_stride;
+    const float* x = a.x + (a.x_rows != nullptr ? a.x_rows[row] : row) * a.x_stride;
     float sum = 0;
     for (int64_t k = 0; k < a.w.in; ++k) sum = fmaf(x[k], DeviceWeight(a.w, layout, n, k), sum);
     if (a.w.bias != nullptr) sum += a.w.bias[n];
@@ -88,7 +90,10 @@ Status LinearCuda(const LinearArgs& args) {
   const int64_t y_count = (a.rows - 1) * a.y_stride + a.w.out;
   CudaCall call;
   a.w = UploadLinear(&call, args.w);
-  a.x = call.Upload(args.x, (a.rows - 1) * a.x_stride + a.w.in);
+  int64_t last = a.rows - 1;
+  if (args.x_rows != nullptr) last = *std::max_element(args.x_rows, args.x_rows + a.rows);
+  a.x = call.Upload(args.x, last * a.x_stride + a.w.in);
+  a.x_rows = call.Upload(args.x_rows, a.rows);
   a.y = call.Upload(args.y, y_count);  // the gaps between rows come back unchanged
   a.residual = call.Upload(args.residual, y_count);
   if (!call.failed()) LaunchLinear(a);

@@ -32,7 +32,11 @@ LinearArgs LinearColumns(LinearArgs args, int64_t first, int64_t last) {
 LinearArgs LinearRows(LinearArgs args, int64_t first, int64_t last) {
   if (args.x_stride == 0) args.x_stride = args.w.in;
   if (args.y_stride == 0) args.y_stride = args.w.out;
-  if (args.x != nullptr) args.x += first * args.x_stride;
+  if (args.x_rows != nullptr) {
+    args.x_rows += first;
+  } else if (args.x != nullptr) {
+    args.x += first * args.x_stride;
+  }
   if (args.residual != nullptr) args.residual += first * args.y_stride;
   if (args.y != nullptr) args.y += first * args.y_stride;
   args.rows = last - first;

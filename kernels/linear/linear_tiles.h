@@ -187,10 +187,28 @@ struct FloatWords {
   }
 };
 
-// kRows rows at words k, k + 1, ... of a tile of `height` rows.
+// Rows of x, all or as picked.
+struct InputRows {
+  const float* x;
+  int64_t stride;
+  const int32_t* picked;  // null: all
+
+  [[gnu::always_inline]] const float* At(int64_t row) const {
+    return x + (picked != nullptr ? picked[row] : row) * stride;
+  }
+  [[gnu::always_inline]] InputRows From(int64_t row) const {
+    if (picked != nullptr) return {x, stride, picked + row};
+    return {x + row * stride, stride, nullptr};
+  }
+};
+
+// The first kRows rows at words k, k + 1, ... of a tile of `height` rows.
 template <class Words, int kRows>
-[[gnu::noinline]] void InterleaveRows(const float* x, int64_t x_stride, int64_t in, int64_t words,
+[[gnu::noinline]] void InterleaveRows(const InputRows& rows, int64_t in, int64_t words,
                                       int64_t height, float* to) {
+  const float* x[kRows];
+  PENSTOCK_UNROLL
+  for (int r = 0; r < kRows; ++r) x[r] = rows.At(r);
   for (int64_t k = 0; k < words; k += 4) {
     const int64_t left = in - k / 4 * Words::kInputs;
     __m128i w[4];
@@ -198,7 +216,7 @@ template <class Words, int kRows>
     for (int r = 0; r < 4; ++r) {
       w[r] = _mm_setzero_si128();
       if (r >= kRows || left <= 0) continue;
-      const float* from = x + r * x_stride + k / 4 * Words::kInputs;
+      const float* from = x[r] + k / 4 * Words::kInputs;
       if (left >= Words::kInputs) {
         w[r] = Words::Load(from);
       } else {
@@ -220,20 +238,20 @@ template <class Words, int kRows>
 
 // How rows of x become what a source multiplies by: `words` of 4 bytes a row, zeros behind its
 // inputs, the tile's rows side by side.
-using PrepareFunction = void (*)(const float* x, int64_t x_stride, int64_t rows, int64_t in,
-                                 float* to, int64_t words);
+using PrepareFunction = void (*)(const InputRows& x, int64_t rows, int64_t in, float* to,
+                                 int64_t words);
 
 template <class Words>
-[[maybe_unused]] void Interleave(const float* x, int64_t x_stride, int64_t rows, int64_t in,
-                                 float* to, int64_t words) {
+[[maybe_unused]] void Interleave(const InputRows& x, int64_t rows, int64_t in, float* to,
+                                 int64_t words) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
-    InterleaveRows<Words, 4>(x + r * x_stride, x_stride, in, words, rows, to + r);
+    InterleaveRows<Words, 4>(x.From(r), in, words, rows, to + r);
   }
-  const float* rest = x + r * x_stride;
-  if (rows - r == 3) InterleaveRows<Words, 3>(rest, x_stride, in, words, rows, to + r);
-  if (rows - r == 2) InterleaveRows<Words, 2>(rest, x_stride, in, words, rows, to + r);
-  if (rows - r == 1) InterleaveRows<Words, 1>(rest, x_stride, in, words, rows, to + r);
+  const InputRows rest = x.From(r);
+  if (rows - r == 3) InterleaveRows<Words, 3>(rest, in, words, rows, to + r);
+  if (rows - r == 2) InterleaveRows<Words, 2>(rest, in, words, rows, to + r);
+  if (rows - r == 1) InterleaveRows<Words, 1>(rest, in, words, rows, to + r);
 }
 
 // Rows exactly 4 KiB apart share one L1 set of 8 ways: more than 6 would evict each other.
@@ -291,14 +309,14 @@ Status RunTiles(const LinearArgs& args, const TileTable<kWidths, kMaxRows>& tabl
     const int64_t tiles = (rows + most - 1) / most;
     const int64_t height = rows / tiles, taller = rows % tiles;
     const int64_t tallest = height + (taller > 0 ? 1 : 0);
-    const float* x = args.x + first * x_stride;
+    const InputRows x = InputRows{args.x, x_stride, args.x_rows}.From(first);
     if (prepare == nullptr) {
-      a.x = x;
+      a.x = x.x;
     } else {
       int64_t row = 0;
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t tile_rows = height + (t < taller ? 1 : 0);
-        prepare(x + row * x_stride, x_stride, tile_rows, w.in, prepared + row * words, words);
+        prepare(x.From(row), tile_rows, w.in, prepared + row * words, words);
         row += tile_rows;
       }
     }

@@ -47,8 +47,9 @@ size_t PackedMoe::bytes() const {
 size_t MoeFfnWorkspaceBytes(const MoeWeights& w, int64_t rows, int64_t k, int threads) {
   const int64_t pairs = rows * k;
   const int64_t block = std::min(pairs, kGatedMlpRowBlock);
-  return kWorkspaceAlign + WorkspaceFloats(block * w.d) + WorkspaceFloats(block * 2 * w.f) +
-         WorkspaceFloats(pairs * w.o) + static_cast<size_t>(threads) * MoeFfnLinearBytes(w, block);
+  return kWorkspaceAlign + WorkspaceFloats(block) + WorkspaceFloats(block * w.d) +
+         WorkspaceFloats(block * 2 * w.f) + WorkspaceFloats(pairs * w.o) +
+         static_cast<size_t>(threads) * MoeFfnLinearBytes(w, block);
 }
 
 size_t MoeFfnLinearBytes(const MoeWeights& w, int64_t rows) {

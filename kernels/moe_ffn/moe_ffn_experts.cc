@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 namespace penstock::kernels {
 namespace {
@@ -16,6 +17,22 @@ struct Wave {
   int64_t count = 0;
   int64_t rows = 0;
 };
+
+// Rows of tokens, one after the other, for the segments that want them so.
+void CopyRows(const MoeFfnArgs& args, const Wave& wave, const int32_t* tokens, ThreadPool* pool,
+              float* copy) {
+  const int64_t d = args.w.d;
+  for (const GatedMlpSegment& s : std::span(wave.segments, static_cast<size_t>(wave.count))) {
+    if (LinearPicksRows(s.w->gate_up.format)) continue;
+    ParallelParts(pool, s.rows, kFloatsMoved / std::max<int64_t>(d, 1),
+                  [&](int64_t first, int64_t last) {
+                    for (int64_t r = s.first + first; r < s.first + last; ++r) {
+                      std::memcpy(copy + r * d, args.x + tokens[r] * d,
+                                  static_cast<size_t>(d) * sizeof(float));
+                    }
+                  });
+  }
+}
 
 // The grouped rows of a plan, wave by wave.
 class Waves {
@@ -68,7 +85,8 @@ Status MoeFfnExperts(const MoeFfnArgs& args, const GatedMlpEntries& mlp,
   const int64_t pairs = args.rows * args.k;
   const int64_t block = std::min(pairs, kGatedMlpRowBlock);
   char* at = WorkspaceStart(args.workspace);
-  float* gathered = TakeFloats(&at, block * w.d);
+  int32_t* tokens = reinterpret_cast<int32_t*>(TakeFloats(&at, block));
+  float* copied = TakeFloats(&at, block * w.d);
   float* gate_up = TakeFloats(&at, block * 2 * w.f);
   float* grouped = TakeFloats(&at, pairs * w.o);
   ThreadPool* pool = PoolWithRoom(args.workspace, [&](int threads) {
@@ -78,16 +96,12 @@ Status MoeFfnExperts(const MoeFfnArgs& args, const GatedMlpEntries& mlp,
 
   Wave wave;
   for (Waves waves(args); waves.Next(&wave); waves.Done(wave)) {
-    ParallelParts(pool, wave.rows, kFloatsMoved / std::max<int64_t>(w.d, 1),
-                  [&](int64_t first, int64_t last) {
-                    for (int64_t r = first; r < last; ++r) {
-                      const int64_t token = args.plan.src[waves.first() + r] / args.k;
-                      std::memcpy(gathered + r * w.d, args.x + token * w.d,
-                                  static_cast<size_t>(w.d) * sizeof(float));
-                    }
-                  });
-    status = RunGatedMlpSegments(wave.segments, wave.count, gathered, gate_up, nullptr,
-                                 grouped + waves.first() * w.o, scratch, mlp);
+    for (int64_t r = 0; r < wave.rows; ++r) {
+      tokens[r] = static_cast<int32_t>(args.plan.src[waves.first() + r] / args.k);
+    }
+    CopyRows(args, wave, tokens, pool, copied);
+    status = RunGatedMlpSegments(wave.segments, wave.count, {copied, args.x, tokens}, gate_up,
+                                 nullptr, grouped + waves.first() * w.o, scratch, mlp);
     if (!status.ok()) return status;
   }
   SharedStatus combined;

@@ -127,6 +127,39 @@ TEST_P(LinearFormatsTest, RowAloneEqualsRowInAnyBatch) {
   }
 }
 
+TEST_P(LinearFormatsTest, PickedRowsAreThoseRows) {
+  constexpr int64_t kRows = 17, kTable = 23, kIn = 128, kOut = 49;
+  const std::vector<float> table = RandomFloats(kTable * kIn, 3);
+  std::vector<int32_t> picked(kRows);
+  std::vector<float> x;
+  for (size_t r = 0; r < picked.size(); ++r) {
+    picked[r] = static_cast<int32_t>(r * 7 % kTable / 2 * 2);  // some twice
+    const auto row = table.begin() + picked[r] * kIn;
+    x.insert(x.end(), row, row + kIn);
+  }
+  for (const auto& [format, group] : AllStored(kIn)) {
+    const PackedLinear packed(RandomFloats(kOut * kIn, 1).data(), nullptr, kIn, kOut, format,
+                              group);
+    std::vector<float> expected = Poison(kRows * kOut), y = Poison(kRows * kOut);
+    ASSERT_TRUE(RunLinear(impl(), packed, kRows, x.data(), expected.data()).ok());
+    GuardedWorkspace workspace(LinearWorkspaceBytes(packed.weights(), kRows));
+    const LinearArgs args = {packed.weights(), kRows,   table.data(),    0,            y.data(),
+                             0,                nullptr, workspace.get(), picked.data()};
+    ASSERT_TRUE(impl().run(args).ok());
+    EXPECT_EQ(y, expected) << FormatName(format) << ":" << group;
+  }
+}
+
+TEST_P(LinearFormatsTest, RefusesToPickRowsOfFloat32) {
+  const PackedLinear packed(RandomFloats(4, 1).data(), nullptr, 2, 2);
+  const std::vector<float> x = RandomFloats(4, 2);
+  const std::vector<int32_t> picked = {1, 0};
+  std::vector<float> y = Poison(4);
+  const Status status =
+      impl().run({packed.weights(), 2, x.data(), 0, y.data(), 0, nullptr, {}, picked.data()});
+  EXPECT_EQ(status.code, Code::kInvalidArgument);
+}
+
 TEST_P(LinearFormatsTest, NanStaysInItsRow) {
   for (const auto& [format, group] : AllStored(32)) {
     const PackedLinear packed(RandomFloats(20 * 32, 1).data(), nullptr, 32, 20, format, group);
