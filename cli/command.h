@@ -23,6 +23,7 @@ void RegisterQuantize(CLI::App& app, Run& run);
 void RegisterImport(CLI::App& app, Run& run);
 void RegisterKernels(CLI::App& app, Run& run);
 void RegisterReplay(CLI::App& app, Run& run);
+void RegisterLog(CLI::App& app, Run& run);
 void RegisterInfer(CLI::App& app, Run& run);
 void RegisterLoad(CLI::App& app, Run& run);
 void RegisterExplain(CLI::App& app, Run& run);

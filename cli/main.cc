@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   penstock::cli::Run run;
   for (const penstock::cli::RegisterCommand command :
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
-        penstock::cli::RegisterPlan, penstock::cli::RegisterQuantize, penstock::cli::RegisterImport,
+        penstock::cli::RegisterLog, penstock::cli::RegisterPlan, penstock::cli::RegisterQuantize, penstock::cli::RegisterImport,
         penstock::cli::RegisterKernels, penstock::cli::RegisterInfer,
         penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
         penstock::cli::RegisterReport, penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,

@@ -6,6 +6,18 @@ find_package(absl CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+find_package(PkgConfig REQUIRED)
+# hiredis' own CMake file does not load; libevent ships none.
+pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(libevent REQUIRED IMPORTED_TARGET libevent_core libevent_extra libevent_openssl)
+# BLAKE2b, of decision logs; it ships no CMake file.
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+# Its pkg-config file wants jansson's headers, which its own do not include.
+find_path(CJOSE_INCLUDE_DIR cjose/cjose.h REQUIRED)
+find_library(CJOSE_LIBRARY cjose REQUIRED)
+add_library(cjose UNKNOWN IMPORTED)
+set_target_properties(cjose PROPERTIES IMPORTED_LOCATION ${CJOSE_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${CJOSE_INCLUDE_DIR})
 
 if(NOT PENSTOCK_CORE_ONLY)
   find_package(gRPC CONFIG REQUIRED)

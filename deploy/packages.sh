@@ -4,12 +4,12 @@
 PENSTOCK_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config ccache mold git ca-certificates
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
-  prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libssl-dev zlib1g-dev
-  libgoogle-perftools-dev libhnswlib-dev libutf8proc-dev
+  prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libssl-dev libcjose-dev zlib1g-dev
+  libsodium-dev libgoogle-perftools-dev libhnswlib-dev libutf8proc-dev libhiredis-dev libevent-dev
   libbenchmark-dev libgtest-dev libgmock-dev
   python3 python3-venv
 )
-PENSTOCK_TEST_PACKAGES=(clang libclang-rt-14-dev redis-server nginx curl openssl libb64-0d)
+PENSTOCK_TEST_PACKAGES=(clang libclang-rt-14-dev redis-server redis-sentinel nginx curl openssl libb64-0d)
 
 penstock_install() {
   local missing=() package

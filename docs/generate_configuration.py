@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "proto/penstock/config/v1"
 TARGET = ROOT / "docs/configuration.md"
-FILES = ["platform", "server", "gateway", "router", "gate", "expert", "model"]
+FILES = ["platform", "server", "gateway", "router", "replicas", "selection", "gate", "expert", "model"]
 
 HEAD = """# Configuration
 

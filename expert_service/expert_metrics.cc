@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 
 #include <map>
+#include <utility>
 
 #include "common/mutex.h"
 
@@ -118,9 +119,11 @@ struct ExpertMetrics::State {
                         .Register(registry)
                         .Add({})) {}
 
-  const std::string& LabelOf(const std::string& model) const {
-    static const std::string other = kOther;
-    return by_model.count(model) > 0 ? model : other;
+  // What was found stays there.
+  const std::pair<const std::string, OfModel>& Find(const std::string& model) {
+    MutexLock lock(mutex);
+    const auto found = by_model.find(model);
+    return found == by_model.end() ? *by_model.find(kOther) : *found;
   }
 
   Family<Counter>& requests;
@@ -140,8 +143,8 @@ struct ExpertMetrics::State {
   Gauge& queue_depth;
   Gauge& in_flight;
   Gauge& utilization;
-  std::map<std::string, OfModel> by_model;  // fixed after construction; has "other"
   Mutex mutex;
+  std::map<std::string, OfModel> by_model ABSL_GUARDED_BY(mutex);  // grows alone; has "other"
   // Adding to a family takes a lock and copies labels, so its answers are kept.
   std::map<std::pair<std::string, absl::StatusCode>, Counter*> request_counters
       ABSL_GUARDED_BY(mutex);
@@ -150,9 +153,14 @@ struct ExpertMetrics::State {
 
 ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<std::string>& models)
     : state_(std::make_unique<State>(registry)) {
-  std::vector<std::string> labels = models;
-  labels.push_back(kOther);
-  for (const std::string& model : labels) {
+  AddModels({kOther});
+  AddModels(models);
+}
+
+void ExpertMetrics::AddModels(const std::vector<std::string>& models) {
+  MutexLock lock(state_->mutex);
+  for (const std::string& model : models) {
+    if (state_->by_model.count(model) > 0 || state_->by_model.size() > kMostModels) continue;
     state_->by_model[model] = {&state_->latency.Add({{"model", model}}, kSeconds),
                                &state_->batch_rows.Add({{"model", model}}, kRows),
                                &state_->batch_seconds.Add({{"model", model}}, kSeconds),
@@ -165,8 +173,8 @@ ExpertMetrics::~ExpertMetrics() = default;
 
 void ExpertMetrics::RequestAnswered(const std::string& model, absl::StatusCode code,
                                     absl::Duration latency) {
-  const std::string& label = state_->LabelOf(model);
-  state_->by_model.at(label).latency->Observe(absl::ToDoubleSeconds(latency));
+  const auto& [label, metrics] = state_->Find(model);
+  metrics.latency->Observe(absl::ToDoubleSeconds(latency));
   Counter* counter = nullptr;
   {
     MutexLock lock(state_->mutex);
@@ -181,14 +189,14 @@ void ExpertMetrics::RequestAnswered(const std::string& model, absl::StatusCode c
 
 void ExpertMetrics::BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
                                   absl::Duration took, absl::Duration cpu) {
-  const State::OfModel& metrics = state_->by_model.at(state_->LabelOf(model));
+  const State::OfModel& metrics = state_->Find(model).second;
   metrics.batch_rows->Observe(static_cast<double>(rows));
   metrics.batch_seconds->Observe(absl::ToDoubleSeconds(took));
   metrics.compute_cpu->Increment(absl::ToDoubleSeconds(cpu));
 }
 
 void ExpertMetrics::RowsEnded(const std::string& model, size_t block, int64_t rows) {
-  const std::string& label = state_->LabelOf(model);
+  const std::string& label = state_->Find(model).first;
   Counter* counter = nullptr;
   {
     MutexLock lock(state_->mutex);
@@ -202,7 +210,7 @@ void ExpertMetrics::RowsEnded(const std::string& model, size_t block, int64_t ro
 }
 
 void ExpertMetrics::JoulesReported(const std::string& model, double joules) {
-  state_->by_model.at(state_->LabelOf(model)).reported_joules->Increment(joules);
+  state_->Find(model).second.reported_joules->Increment(joules);
 }
 
 void ExpertMetrics::Refresh(const Executor::Load& load, const EnergyMeter& meter,
@@ -213,7 +221,7 @@ void ExpertMetrics::Refresh(const Executor::Load& load, const EnergyMeter& meter
   const EnergyMeter::Totals totals = meter.totals();
   for (const auto& [owner, joules] : totals.attributed) {
     if (owner >= models.size()) continue;
-    CatchUp(state_->active.Add({{"model", models[owner]}}), joules);
+    CatchUp(state_->active.Add({{"model", state_->Find(models[owner]).first}}), joules);
   }
   CatchUp(state_->unattributed.Add({}), totals.unattributed);
   CatchUp(state_->idle.Add({}), totals.idle);

@@ -19,6 +19,9 @@ class ExpertMetrics final : public ExpertEvents {
  public:
   // `models`: the label's values; requests for other names count under "other".
   ExpertMetrics(prometheus::Registry& registry, const std::vector<std::string>& models);
+  // More values of the label; beyond kMostModels models count under "other", too.
+  static constexpr size_t kMostModels = 1000;
+  void AddModels(const std::vector<std::string>& models);
   ~ExpertMetrics() override;
 
   void RequestAnswered(const std::string& model, absl::StatusCode code,

@@ -8,18 +8,21 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/cpu_quota.h"
+#include "common/config/config_changes.h"
 #include "common/net/oip/oip_server.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"
 #include "expert_service/execution/device.h"
 #include "expert_service/execution/executor.h"
 #include "expert_service/expert_metrics.h"
+#include "expert_service/faults/fault_injector.h"
 #include "expert_service/metering/energy_sampler.h"
 #include "expert_service/metering/metering_factory.h"
-#include "expert_service/models/model_repository.h"
+#include "expert_service/models/live_repository.h"
 #include "expert_service/oip/expert_control_service.h"
 #include "expert_service/oip/expert_infer_handler.h"
 #include "expert_service/oip/expert_oip_control.h"
+#include "expert_service/oip/model_loader.h"
 #include "expert_service/oip/readiness.h"
 
 namespace penstock::expert {
@@ -38,6 +41,16 @@ std::vector<std::string> NamesOf(const ModelRepository& models) {
   return names;
 }
 
+absl::Status CheckFixedFields(const config::v1::Expert& running, const config::v1::Expert& next) {
+  config::v1::Expert was = running, is = next;
+  was.clear_models();
+  is.clear_models();
+  const std::vector<std::string> changed = ChangedFields(was, is, 1);
+  if (changed.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(changed[0], ": cannot change while the expert service runs, restart it"));
+}
+
 }  // namespace
 
 // In order of construction: what comes later uses what comes before.
@@ -46,7 +59,7 @@ struct ExpertService::Parts {
       : config(config_in), clock(clock_in), timers(clock_in) {}
 
   void RefreshMetrics() {
-    metrics->Refresh(executor->load(), *meter, NamesOf(*models));
+    metrics->Refresh(executor->load(), *meter, executor->owners());
     MutexLock lock(refresh_mutex);
     if (refreshing) {
       refresh = timers.Schedule(clock.Now() + kRefresh, [this] { RefreshMetrics(); });
@@ -57,7 +70,7 @@ struct ExpertService::Parts {
   const Clock& clock;
   Readiness readiness;
   Device device;
-  std::unique_ptr<ModelRepository> models;
+  std::unique_ptr<LiveRepository> models;
   std::unique_ptr<EnergyMeter> meter;
   std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<ExpertMetrics> metrics;  // null: nothing is exported
@@ -66,8 +79,10 @@ struct ExpertService::Parts {
   Mutex refresh_mutex;
   bool refreshing ABSL_GUARDED_BY(refresh_mutex) = false;
   Timers::Id refresh ABSL_GUARDED_BY(refresh_mutex) = 0;
+  std::unique_ptr<FaultInjector> faults;  // null: none; the timers run into it
   ThreadTimers timers;
   std::unique_ptr<EnergySampler> sampler;
+  std::unique_ptr<ModelLoader> loader;
   std::unique_ptr<ExpertInferHandler> handler;
   std::unique_ptr<ExpertOipControl> control;
   std::unique_ptr<OipServer> server;
@@ -93,6 +108,7 @@ absl::Status ExpertService::Validate(const config::v1::Expert& config) {
                                                    kMaxWarmUpRuns, "], found ",
                                                    execution.warm_up_runs()));
   }
+  PENSTOCK_RETURN_IF_ERROR(FaultInjector::ReadOptions(config.fault()).status());
   return CheckMetering(config.metering());
 }
 
@@ -111,13 +127,14 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
   auto parts = std::make_unique<Parts>(config, clock);
   PENSTOCK_ASSIGN_OR_RETURN(parts->device, SelectDevice(config.execution().kernels()));
   PENSTOCK_ASSIGN_OR_RETURN(
-      parts->models, ModelRepository::Load(config.model_repository(),
-                                           {config.models().begin(), config.models().end()}));
+      parts->models, LiveRepository::Open(config.model_repository(),
+                                          {config.models().begin(), config.models().end()}));
+  const std::shared_ptr<const ModelRepository> models = parts->models->Get();
   PENSTOCK_ASSIGN_OR_RETURN(parts->meter,
                             MakeEnergyMeter(config.metering(), parts->device.on_gpu, clock.Now()));
   if (options.registry != nullptr) {
     parts->registry = options.registry;
-    parts->metrics = std::make_unique<ExpertMetrics>(*parts->registry, NamesOf(*parts->models));
+    parts->metrics = std::make_unique<ExpertMetrics>(*parts->registry, NamesOf(*models));
   }
   ExpertEvents& events =
       parts->metrics == nullptr ? parts->no_events : static_cast<ExpertEvents&>(*parts->metrics);
@@ -131,11 +148,25 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
                                : kDefaultWarmUpRuns;
   execution.energy = MakeEnergyModel(config.metering());
   parts->executor =
-      std::make_unique<Executor>(execution, *parts->models, *parts->meter, clock, events);
+      std::make_unique<Executor>(execution, *models, *parts->meter, clock, events);
+  parts->loader = std::make_unique<ModelLoader>(
+      *parts->models, *parts->executor,
+      [metrics = parts->metrics.get()](const std::vector<std::string>& names) {
+        if (metrics != nullptr) metrics->AddModels(names);
+      });
   parts->handler = std::make_unique<ExpertInferHandler>(
       *parts->models, *parts->executor, *parts->meter, parts->readiness, clock, events);
+  if (config.has_fault()) {
+    PENSTOCK_ASSIGN_OR_RETURN(const FaultInjector::Options faults,
+                              FaultInjector::ReadOptions(config.fault()));
+    spdlog::warn("event=faults_injected {}: requests are slowed or failed on purpose",
+                 faults.ToString());
+    parts->faults =
+        std::make_unique<FaultInjector>(faults, *parts->handler, clock, parts->timers);
+  }
   parts->control =
-      std::make_unique<ExpertOipControl>(*parts->models, *parts->executor, parts->readiness);
+      std::make_unique<ExpertOipControl>(*parts->models, *parts->loader, *parts->executor,
+                                         parts->readiness);
 
   OipServerOptions server;
   server.service = "expert";
@@ -156,8 +187,11 @@ ExpertService::ExpertService(std::unique_ptr<Parts> parts) : parts_(std::move(pa
 ExpertService::~ExpertService() {
   Parts& parts = *parts_;
   parts.control_service->EndStreams();
-  // Calls that outlasted the drain are still the executor's, which answers them into the server.
+  // Calls that outlasted the drain are still the executor's and the loader's, which answer them into
+  // the server.
   parts.server->Drain();
+  if (parts.faults != nullptr) parts.faults->Stop();
+  parts.loader.reset();
   parts.executor->Stop();
   parts.server.reset();
   MutexLock lock(parts.refresh_mutex);
@@ -166,12 +200,15 @@ ExpertService::~ExpertService() {
 
 absl::Status ExpertService::Start() {
   Parts& parts = *parts_;
+  InferHandler& handler =
+      parts.faults == nullptr ? static_cast<InferHandler&>(*parts.handler) : *parts.faults;
   PENSTOCK_RETURN_IF_ERROR(
-      parts.server->Start(*parts.handler, *parts.control, {&parts.control_service->service()}));
+      parts.server->Start(handler, *parts.control, {&parts.control_service->service()}));
   parts.sampler = std::make_unique<EnergySampler>(
       *parts.meter, parts.clock, MeteringWindow(parts.config.metering()) / kSamplesPerWindow);
   PENSTOCK_RETURN_IF_ERROR(parts.executor->WarmUp());
-  for (const auto& model : parts.models->models()) {
+  const std::shared_ptr<const ModelRepository> models = parts.models->Get();
+  for (const auto& model : models->models()) {
     const Executor::Profile profile = parts.executor->profile(*model);
     spdlog::info("model={} version={} weight_bytes={} one_row_us={:.0f} full_batch_us={:.0f}",
                  model->name(), model->version(), model->resident_bytes(),
@@ -192,6 +229,28 @@ absl::Status ExpertService::Start() {
   parts.server->SetServing(true);
   return absl::OkStatus();
 }
+
+absl::StatusOr<PreparedReload> ExpertService::PrepareReload(const config::v1::Expert& next,
+                                                            const Notification&) {
+  Parts& parts = *parts_;
+  PENSTOCK_RETURN_IF_ERROR(CheckFixedFields(parts.config, next));
+  PENSTOCK_RETURN_IF_ERROR(Validate(next));
+  PENSTOCK_ASSIGN_OR_RETURN(LiveRepository::Staged staged,
+                            parts.models->Stage({next.models().begin(), next.models().end()}));
+  PENSTOCK_RETURN_IF_ERROR(parts.loader->Begin(staged.begun));
+  PreparedReload prepared;
+  prepared.changes = staged.changes;
+  prepared.commit = [&parts, staged = std::move(staged)]() mutable {
+    parts.models->Commit(std::move(staged));
+  };
+  return prepared;
+}
+
+std::vector<std::string> ExpertService::FilesOf(const config::v1::Expert& config) {
+  return PathsOfRepository(config.model_repository());
+}
+
+std::string ExpertService::Fingerprint() const { return parts_->models->Fingerprint(); }
 
 void ExpertService::Drain() {
   parts_->readiness.Set(Readiness::kDraining);

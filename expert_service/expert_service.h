@@ -2,9 +2,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/notification.h"
+#include "common/reload/prepared_reload.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/expert.pb.h"
 
@@ -46,6 +49,16 @@ class ExpertService {
   absl::Status Start();
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
+
+  // After Start. Loads, beside what is served, what another configuration and the repository as it is
+  // now would serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks. One caller at
+  // a time.
+  absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Expert& next,
+                                               const Notification& give_up);
+  // Files whose change is a change of what is served.
+  static std::vector<std::string> FilesOf(const config::v1::Expert& config);
+  // Of the models that are served.
+  std::string Fingerprint() const;
 
   // HOST:PORT as bound, or "-".
   const std::string& address() const;

@@ -3,6 +3,7 @@
 
 #include "common/metrics/metrics_server.h"
 #include "common/net/service_main.h"
+#include "common/reload/reload_service.h"
 #include "common/time/clock.h"
 #include "expert_service/expert_service.h"
 #include "penstock/config/v1/expert.pb.h"
@@ -21,12 +22,13 @@ int Main(int argc, char** argv) {
   InitProcess("expert");
   SignalWaiter signals;
   config::v1::Expert config;
+  ServiceFlags flags;
   if (const auto code = ParseServiceFlags(
           argc, argv, "penstock-expert",
           "Serves a repository of models over the Open Inference Protocol, batches requests by "
           "deadline and meters their joules.",
           config, [&] { return ExpertService::Validate(config); },
-          [&] { return ExpertService::CheckFiles(config); })) {
+          [&] { return ExpertService::CheckFiles(config); }, &flags)) {
     return *code;
   }
 
@@ -37,7 +39,8 @@ int Main(int argc, char** argv) {
   const auto service = ExpertService::Create(config, clock, std::move(options));
   if (!service.ok()) return Fail(service.status());
   const auto metrics = MetricsServer::Start(
-      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry);
+      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry,
+      config.server().metrics_tls());
   if (!metrics.ok()) return Fail(metrics.status());
 
   if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
@@ -46,7 +49,9 @@ int Main(int argc, char** argv) {
       !status.ok()) {
     return Fail(status);
   }
-  signals.Wait();
+  auto reloader = ReloadService(flags, config, **service, clock, {registry});
+  signals.Wait([&] { reloader->Request(); });
+  reloader.reset();
   (*service)->Drain();
   return 0;
 }

@@ -7,6 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/notification.h"
+#include "common/reload/prepared_reload.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/gateway.pb.h"
 
@@ -16,10 +18,6 @@ class Channel;
 namespace prometheus {
 class Registry;
 }  // namespace prometheus
-
-namespace penstock {
-class GrpcInferTarget;
-}  // namespace penstock
 
 namespace penstock::gateway {
 
@@ -52,13 +50,22 @@ class GatewayService {
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
 
+  // After Start. Checks another configuration as Validate does, and connects its routers beside those that
+  // serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until one of its routers is
+  // healthy, where one is now; UNAVAILABLE where none is. One caller at a time.
+  absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Gateway& next,
+                                               const Notification& give_up);
+  // No other files: identity reads its own again.
+  static std::vector<std::string> FilesOf(const config::v1::Gateway&) { return {}; }
+  std::string Fingerprint() const { return ""; }
+
   // HOST:PORT as bound.
   const std::string& address() const;
 
  private:
   struct State;
-  static absl::StatusOr<std::vector<std::shared_ptr<GrpcInferTarget>>> ConnectRouters(
-      const config::v1::Gateway& config, const Options& options, State& state);
+  static absl::Status MakeCache(const config::v1::Gateway& config, absl::Duration period,
+                                State& state);
   explicit GatewayService(std::unique_ptr<State> state);
 
   const std::unique_ptr<State> state_;

@@ -3,6 +3,7 @@
 
 #include "common/metrics/metrics_server.h"
 #include "common/net/service_main.h"
+#include "common/reload/reload_service.h"
 #include "common/time/clock.h"
 #include "gateway/gateway_service.h"
 #include "penstock/config/v1/gateway.pb.h"
@@ -21,11 +22,12 @@ int Main(int argc, char** argv) {
   InitProcess("gateway");
   SignalWaiter signals;
   config::v1::Gateway config;
+  ServiceFlags flags;
   if (const auto code = ParseServiceFlags(
           argc, argv, "penstock-gateway",
           "Takes inference requests over the Open Inference Protocol, tells who asks and how much "
           "they may, and forwards them to a router.",
-          config, [&] { return GatewayService::Validate(config); })) {
+          config, [&] { return GatewayService::Validate(config); }, {}, &flags)) {
     return *code;
   }
 
@@ -36,7 +38,8 @@ int Main(int argc, char** argv) {
   const auto service = GatewayService::Create(config, clock, std::move(options));
   if (!service.ok()) return Fail(service.status());
   const auto metrics = MetricsServer::Start(
-      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry);
+      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry,
+      config.server().metrics_tls());
   if (!metrics.ok()) return Fail(metrics.status());
 
   if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
@@ -46,7 +49,9 @@ int Main(int argc, char** argv) {
       !status.ok()) {
     return Fail(status);
   }
-  signals.Wait();
+  auto reloader = ReloadService(flags, config, **service, clock, {registry});
+  signals.Wait([&] { reloader->Request(); });
+  reloader.reset();
   (*service)->Drain();
   return 0;
 }

@@ -27,38 +27,59 @@ struct GuardMetrics::OfPool {
 
 GuardMetrics::GuardMetrics(prometheus::Registry& registry, const config::v1::Router& config,
                            RouteObserver& next)
-    : next_(next) {
+    : registry_(registry), next_(next), pools_(std::make_shared<const Pools>()) {
+  Update(config);
+}
+
+void GuardMetrics::Update(const config::v1::Router& config) {
+  const std::shared_ptr<const Pools> before = Current();
+  auto pools = std::make_shared<Pools>();
+  // The registry has each family once, whoever asks for it again.
   auto& index =
       prometheus::BuildGauge()
           .Name("penstock_router_concentration_index")
           .Help(
               "Largest difference of an expert's share between flagged and other requests of "
               "late, by pool; NaN: too few of either.")
-          .Register(registry);
+          .Register(registry_);
   auto& disagree = prometheus::BuildCounter()
                        .Name("penstock_router_features_disagree_total")
                        .Help("Requests whose best expert differs on a shortened prompt, by pool.")
-                       .Register(registry);
+                       .Register(registry_);
   for (const config::v1::Pool& pool : config.pools()) {
     const config::v1::Guards& guards = pool.guards();
     if (guards.flagged_classes().empty() && !guards.disagreement()) continue;
     const prometheus::Labels label = {{"pool", pool.name()}};
-    auto of_pool = std::make_unique<OfPool>(index.Add(label), disagree.Add(label),
+    auto of_pool = std::make_shared<OfPool>(index.Add(label), disagree.Add(label),
                                             static_cast<size_t>(pool.experts_size()));
-    of_pool->concentration.Set(std::numeric_limits<double>::quiet_NaN());
     of_pool->flagged = {guards.flagged_classes().begin(), guards.flagged_classes().end()};
     for (int i = 0; i < pool.experts_size(); ++i) {
       of_pool->index_of[pool.experts(i).name()] = static_cast<size_t>(i);
     }
-    pools_.emplace(pool.name(), std::move(of_pool));
+    if (const auto known = before->find(pool.name());
+        known != before->end() && known->second->flagged == of_pool->flagged &&
+        known->second->index_of == of_pool->index_of) {
+      of_pool = known->second;
+    } else {
+      of_pool->concentration.Set(std::numeric_limits<double>::quiet_NaN());
+    }
+    pools->emplace(pool.name(), std::move(of_pool));
   }
+  MutexLock lock(mutex_);
+  pools_ = std::move(pools);
+}
+
+std::shared_ptr<const GuardMetrics::Pools> GuardMetrics::Current() const {
+  MutexLock lock(mutex_);
+  return pools_;
 }
 
 GuardMetrics::~GuardMetrics() = default;
 
 void GuardMetrics::RequestFinished(const RouteEvent& event) {
-  const auto found = pools_.find(event.pool);
-  if (found != pools_.end() && event.decision != nullptr) {
+  const std::shared_ptr<const Pools> pools = Current();
+  const auto found = pools->find(event.pool);
+  if (found != pools->end() && event.decision != nullptr) {
     OfPool& pool = *found->second;
     const v1::Decision& decision = *event.decision;
     const auto& flags = decision.guard_flags();

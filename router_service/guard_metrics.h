@@ -22,13 +22,21 @@ class GuardMetrics final : public RouteObserver {
                RouteObserver& next);
   ~GuardMetrics() override;
 
+  // Another configuration: what a pool's guards have counted stays where the pool's experts and guards do.
+  void Update(const config::v1::Router& config);
+
   void RequestFinished(const RouteEvent& event) override;
 
  private:
   struct OfPool;
+  using Pools = std::map<std::string, std::shared_ptr<OfPool>, std::less<>>;
 
+  std::shared_ptr<const Pools> Current() const;
+
+  prometheus::Registry& registry_;
   RouteObserver& next_;
-  std::map<std::string, std::unique_ptr<OfPool>, std::less<>> pools_;  // fixed once made
+  mutable Mutex mutex_;
+  std::shared_ptr<const Pools> pools_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::router

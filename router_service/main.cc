@@ -3,6 +3,7 @@
 
 #include "common/metrics/metrics_server.h"
 #include "common/net/service_main.h"
+#include "common/reload/reload_service.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/router_service.h"
@@ -21,12 +22,13 @@ int Main(int argc, char** argv) {
   InitProcess("router");
   SignalWaiter signals;
   config::v1::Router config;
+  ServiceFlags flags;
   if (const auto code = ParseServiceFlags(
           argc, argv, "penstock-router",
           "Routes inference requests to the experts that answer them best within a latency budget "
           "and an energy budget.",
           config, [&] { return RouterService::Validate(config); },
-          [&] { return RouterService::CheckFiles(config); })) {
+          [&] { return RouterService::CheckFiles(config); }, &flags)) {
     return *code;
   }
 
@@ -37,7 +39,8 @@ int Main(int argc, char** argv) {
   const auto service = RouterService::Create(config, clock, std::move(options));
   if (!service.ok()) return Fail(service.status());
   const auto metrics = MetricsServer::Start(
-      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry);
+      config.server().metrics().empty() ? kDefaultMetrics : config.server().metrics(), registry,
+      config.server().metrics_tls());
   if (!metrics.ok()) return Fail(metrics.status());
 
   if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
@@ -47,7 +50,9 @@ int Main(int argc, char** argv) {
       !status.ok()) {
     return Fail(status);
   }
-  signals.Wait();
+  auto reloader = ReloadService(flags, config, **service, clock, {registry});
+  signals.Wait([&] { reloader->Request(); });
+  reloader.reset();
   (*service)->Drain();
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include "common/mutex.h"
 #include "router_service/pools/pool.h"
 
 namespace penstock::router {
@@ -62,6 +63,9 @@ struct RouterMetrics::State {
                               "Joules of the routing itself: its CPU at watts_per_core, by pool.")),
         retries(MakeCounters(registry, "penstock_router_retries_total",
                              "Second attempts, elsewhere, by pool.")),
+        hedges(MakeCounters(registry, "penstock_router_hedges_total",
+                            "Second attempts beside slow ones, by pool and outcome: won (its "
+                            "answer came first), lost, refused (there had been enough of them).")),
         escalations(MakeCounters(registry, "penstock_router_escalations_total",
                                  "Dearer experts asked after a first answer, by pool.")),
         plans(MakeCounters(registry, "penstock_router_plans_total",
@@ -82,9 +86,17 @@ struct RouterMetrics::State {
                   .Register(registry)) {}
 
   void AddPool(const std::string& name) {
+    MutexLock lock(mutex);
+    if (pools.count(name) > 0 || (pools.size() >= kMostPools && name != "other")) return;
     const prometheus::Labels label = {{"pool", name}};
     pools.emplace(name, OfPool{latency.Add(label, kLatencyBuckets), joules.Add(label),
                                cpu.Add(label), overhead.Add(label), retries.Add(label), escalations.Add(label)});
+  }
+
+  std::pair<const std::string, OfPool>& Find(const std::string& name) {
+    MutexLock lock(mutex);
+    const auto found = pools.find(name);
+    return found == pools.end() ? *pools.find("other") : *found;
   }
 
   const double watts_per_core;
@@ -96,29 +108,31 @@ struct RouterMetrics::State {
   Counters& cpu;
   Counters& overhead;
   Counters& retries;
+  Counters& hedges;
   Counters& escalations;
   Counters& plans;
   Gauges& congestion_gamma;
   Gauges& congestion_gamma_effective;
   Counters& explored;
   Gauges& awake;
-  std::map<std::string, OfPool> pools;  // fixed after construction
+  Mutex mutex;
+  // Grows alone: what was found stays there.
+  std::map<std::string, OfPool> pools ABSL_GUARDED_BY(mutex);
 };
 
 RouterMetrics::RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools,
                              double watts_per_core)
     : state_(std::make_unique<State>(registry, watts_per_core)) {
+  state_->AddPool("other");
   for (const std::string& pool : pools) state_->AddPool(pool);
-  if (state_->pools.count("other") == 0) state_->AddPool("other");
 }
 
 RouterMetrics::~RouterMetrics() = default;
 
+void RouterMetrics::AddPool(const std::string& pool) { state_->AddPool(pool); }
+
 void RouterMetrics::RequestFinished(const RouteEvent& event) {
-  auto found = state_->pools.find(std::string(event.pool));
-  if (found == state_->pools.end()) found = state_->pools.find("other");
-  const std::string& name = found->first;
-  OfPool& pool = found->second;
+  const auto& [name, pool] = state_->Find(std::string(event.pool));
   state_->requests.Add({{"pool", name}, {"code", absl::StatusCodeToString(event.code)}}).Increment();
   pool.latency.Observe(absl::ToDoubleSeconds(event.latency));
   const double cpu_s = absl::ToDoubleSeconds(event.cpu);
@@ -131,6 +145,10 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
   if (event.decision == nullptr) return;
   const v1::Decision& decision = *event.decision;
   pool.joules.Increment(decision.energy_j());
+  if (event.hedges_refused > 0) {
+    state_->hedges.Add({{"pool", name}, {"outcome", "refused"}})
+        .Increment(static_cast<double>(event.hedges_refused));
+  }
   if (decision.explored()) state_->explored.Add({{"pool", name}}).Increment();
   if (!decision.degraded().empty()) {
     state_->degraded.Add({{"pool", name}, {"reason", decision.degraded()}}).Increment();
@@ -140,6 +158,10 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
         .Add({{"pool", name}, {"expert", run.expert()}, {"reason", run.reason()}})
         .Increment();
     if (run.reason() == "retry") pool.retries.Increment();
+    if (run.reason() == "hedge") {
+      const char* outcome = run.status() == "OK" ? "won" : "lost";
+      state_->hedges.Add({{"pool", name}, {"outcome", outcome}}).Increment();
+    }
     if (run.reason() == "escalation") pool.escalations.Increment();
   }
 }

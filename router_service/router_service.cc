@@ -13,10 +13,12 @@
 #include "common/mutex.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_server.h"
+#include "common/net/resolve_name.h"
 #include "common/random.h"
 #include "common/status_macros.h"
-#include "common/store/store.h"
+#include "common/store/memory_store.h"
 #include "common/time/timers.h"
+#include "router_service/decision_log_metrics.h"
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/guard_metrics.h"
@@ -25,11 +27,14 @@
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
 #include "router_service/pacing/store_window_ledger.h"
+#include "router_service/pools/guard_loop.h"
 #include "router_service/pools/plan_loop.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/pools/pool_files.h"
 #include "router_service/recording/decision_log.h"
+#include "router_service/resilience_metrics.h"
 #include "router_service/router_metrics.h"
+#include "router_service/router_reload.h"
 #include "router_service/shadow_metrics.h"
 
 namespace penstock::router {
@@ -51,6 +56,10 @@ class NoConnector final : public ReplicaConnector {
       const config::v1::Endpoint&) override {
     return std::make_shared<NoConnection>();
   }
+  absl::StatusOr<std::shared_ptr<ReplicaConnection>> ConnectTo(const config::v1::Endpoint&,
+                                                               const std::string&) override {
+    return std::make_shared<NoConnection>();
+  }
 
  private:
   class NoConnection final : public ReplicaConnection, public InferTarget {
@@ -58,6 +67,9 @@ class NoConnector final : public ReplicaConnector {
     InferTarget& target() override { return *this; }
     void Describe(const std::string&, const std::string&, absl::Duration,
                   absl::AnyInvocable<void(absl::StatusOr<ReplicaFacts>)>) override {}
+    void Probe(const std::string&, const std::string&, absl::Duration,
+               absl::AnyInvocable<void(absl::Status)>) override {}
+    void WatchLoad(std::function<bool(const v1::Load&)>) override {}
     std::shared_ptr<OutgoingCall> ModelInfer(Bytes, CallOptions,
                                              absl::AnyInvocable<void(InferReply)>) override {
       return nullptr;
@@ -117,7 +129,7 @@ struct RouterService::Parts {
     if (!checking) return;
     if (catalogue->ready() && readiness.SetReady()) {
       server->SetServing(true);
-      spdlog::info("ready pools={}", config.pools_size());
+      spdlog::info("ready pools={}", catalogue->All().size());
       for (const auto& pool : catalogue->All()) {
         if (!pool->ready()) spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), pool->NotReadyBecause());
         if (pool->rooms == nullptr) continue;
@@ -151,7 +163,7 @@ struct RouterService::Parts {
   std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
   std::unique_ptr<GuardMetrics> guard_metrics;  // likewise; passes on to `metrics`
-  std::unique_ptr<Store> store;
+  std::unique_ptr<MemoryStore> store;
   std::unique_ptr<StoreWindowLedger> ledger;
   std::unique_ptr<DecisionLog> log;  // the pacer writes into it
   std::unique_ptr<BudgetPacer> pacer;
@@ -164,12 +176,18 @@ struct RouterService::Parts {
   // connections that stand on its queues.
   std::unique_ptr<OipServer> server;
   std::unique_ptr<GrpcReplicaConnector> connector;
+  EndpointNames names{ResolveName};
   std::shared_ptr<PoolCatalogue> catalogue;
   std::unique_ptr<PlanLoop> plans;
+  std::unique_ptr<ResilienceMetrics> resilience_metrics;  // null: nothing is exported
+  std::unique_ptr<DecisionLogMetrics> log_metrics;  // null: likewise, or there is no folder
+  std::shared_ptr<GuardLoop> guards;
   std::unique_ptr<RequestPipeline> pipeline;
   std::unique_ptr<RouterOipControl> control;
   std::unique_ptr<ShadowTrials> trials;
   std::unique_ptr<RoutingService> routing;
+  bool has_in_process_expert = false;
+  std::unique_ptr<RouterReload> reload;
 };
 
 absl::Status RouterService::Validate(const config::v1::Router& config,
@@ -178,22 +196,16 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
     return absl::InvalidArgumentError("watts_per_core is negative");
   }
   const RealClock clock;
-  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, MakeStore(config.store(), clock));
+  PENSTOCK_RETURN_IF_ERROR(StoreWindowLedger::CheckStore(config.store()));
+  MemoryStore store(clock);
   NoTimers timers;
   NoConnector connector;
   PENSTOCK_RETURN_IF_ERROR(
       PoolCatalogue::Create(config, has_in_process_expert, timers, clock, connector).status());
-  StoreWindowLedger ledger(*store);
+  StoreWindowLedger ledger(store);
   BudgetPacer pacer(clock, ledger, {});
   PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, pacer));
-  if (config.decision_log().has_capacity() && (config.decision_log().capacity() < 1 ||
-                                               config.decision_log().capacity() > 10'000'000)) {
-    return absl::InvalidArgumentError("decision_log.capacity: wanted [1, 10000000]");
-  }
-  if (config.decision_log().features() && config.decision_log().export_file().empty()) {
-    return absl::InvalidArgumentError("decision_log.features: wanted an export_file to hold them");
-  }
-  return absl::OkStatus();
+  return DecisionLog::Validate(config.decision_log());
 }
 
 absl::Status RouterService::CheckFiles(const config::v1::Router& config) {
@@ -216,10 +228,10 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
     parts->guard_metrics =
         std::make_unique<GuardMetrics>(*parts->registry, config, *parts->metrics);
   }
-  PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock));
+  parts->store = std::make_unique<MemoryStore>(clock);
   parts->ledger = std::make_unique<StoreWindowLedger>(*parts->store);
   const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
-  PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance));
+  PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance, clock));
   parts->pacer = std::make_unique<BudgetPacer>(clock, *parts->ledger, parts->PacerOptions(),
                                                parts->log->journal());
   PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
@@ -240,7 +252,7 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
       parts->server->queues(), max_message_bytes, std::move(options.in_process_expert));
   PENSTOCK_ASSIGN_OR_RETURN(
       parts->catalogue, PoolCatalogue::Create(config, has_in_process_expert, parts->timers, clock,
-                                              *parts->connector));
+                                              *parts->connector, &parts->names));
   parts->catalogue->SetIdleWattsHandler([&pacer = *parts->pacer](absl::string_view pool,
                                                                 double watts) {
     pacer.SetIdleWatts(pool, watts);
@@ -252,6 +264,19 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
                      std::count(plan.awake.begin(), plan.awake.end(), 1), plan.awake.size(),
                      plan.verdict);
         if (metrics != nullptr) metrics->PlanMade(pool, plan);
+      });
+  if (options.registry != nullptr) {
+    parts->resilience_metrics = std::make_unique<ResilienceMetrics>(*options.registry);
+  }
+  if (options.registry != nullptr && parts->log->folder_state().has_value()) {
+    parts->log_metrics = std::make_unique<DecisionLogMetrics>(*options.registry);
+  }
+  parts->guards = std::make_shared<GuardLoop>(
+      *parts->catalogue, clock, parts->timers, config.seed() ^ instance,
+      [metrics = parts->resilience_metrics.get(), log = parts->log.get(),
+       log_metrics = parts->log_metrics.get(), &clock](const auto& pools) {
+        if (metrics != nullptr) metrics->Swept(pools, clock.Now());
+        if (log_metrics != nullptr) log_metrics->Update(*log->folder_state(), clock.Now());
       });
   RouteObserver& observer = parts->guard_metrics == nullptr
                                 ? static_cast<RouteObserver&>(parts->no_observer)
@@ -265,14 +290,36 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   parts->routing =
       std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->pacer,
                                        *parts->log, *parts->trials);
+  parts->has_in_process_expert = has_in_process_expert;
+  parts->reload = std::make_unique<RouterReload>(
+      config, RouterReload::Deps{*parts->catalogue, *parts->pacer, *parts->plans, parts->registry,
+                                 parts->metrics.get(), parts->guard_metrics.get()});
   return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
 }
+
+absl::StatusOr<PreparedReload> RouterService::PrepareReload(const config::v1::Router& next,
+                                                            const Notification& give_up) {
+  PENSTOCK_RETURN_IF_ERROR(Validate(next, parts_->has_in_process_expert));
+  return parts_->reload->Prepare(next, give_up);
+}
+
+std::vector<std::string> RouterService::FilesOf(const config::v1::Router& config) {
+  std::vector<std::string> files;
+  for (const config::v1::Pool& pool : config.pools()) {
+    for (std::string& path : PathsOf(pool)) files.push_back(std::move(path));
+  }
+  return files;
+}
+
+std::string RouterService::Fingerprint() const { return parts_->reload->Fingerprint(); }
 
 RouterService::RouterService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 RouterService::~RouterService() {
   Drain();
   parts_->plans->Stop();
+  parts_->guards->Stop();
+  parts_->names.Stop();
   parts_->catalogue->Stop();
 }
 
@@ -281,6 +328,8 @@ absl::Status RouterService::Start() {
   PENSTOCK_RETURN_IF_ERROR(
       parts.server->Start(*parts.pipeline, *parts.control, {&parts.routing->service()}));
   parts.catalogue->Start();
+  parts.names.Start([&catalogue = *parts.catalogue] { catalogue.RefreshNames(); });
+  parts.guards->Start();
   parts.plans->Start();
   parts.CheckReady();
   return absl::OkStatus();

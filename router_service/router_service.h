@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/notification.h"
+#include "common/reload/prepared_reload.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
 
@@ -55,6 +58,16 @@ class RouterService {
   bool WaitUntilReady(absl::Duration timeout) const;
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
+
+  // After Start. Checks another configuration as Validate and CheckFiles do, and builds it beside the
+  // one that serves; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until experts
+  // answer under it (see RouterReload). One caller at a time.
+  absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Router& next,
+                                               const Notification& give_up);
+  // Files whose change is a change of the configuration.
+  static std::vector<std::string> FilesOf(const config::v1::Router& config);
+  // Of what the files held that serve.
+  std::string Fingerprint() const;
 
   // HOST:PORT as bound, or "-".
   const std::string& address() const;

@@ -72,11 +72,16 @@ class PoolObserver final : public ShadowObserver {
 }  // namespace
 
 void ExportShadowMetrics(prometheus::Registry& registry, const PoolCatalogue& catalogue) {
-  Families families(registry);
   for (const std::shared_ptr<const Pool>& pool : catalogue.All()) {
-    if (!pool->config.has_shadow()) continue;
-    pool->record->shadow.SetObserver(std::make_unique<PoolObserver>(families, pool->name()));
+    ExportShadowMetrics(registry, *pool);
   }
+}
+
+void ExportShadowMetrics(prometheus::Registry& registry, const Pool& pool) {
+  // The registry has each family once, whoever asks for it again.
+  Families families(registry);
+  if (!pool.config.has_shadow()) return;
+  pool.record->shadow.SetObserver(std::make_unique<PoolObserver>(families, pool.name()));
 }
 
 }  // namespace penstock::router

@@ -11,5 +11,7 @@ namespace penstock::router {
 // Counts what the shadows of pools do, from here on: before requests come. `registry` outlives the
 // pools' records.
 void ExportShadowMetrics(prometheus::Registry& registry, const PoolCatalogue& catalogue);
+// Of one pool whose record has counted nothing yet.
+void ExportShadowMetrics(prometheus::Registry& registry, const Pool& pool);
 
 }  // namespace penstock::router

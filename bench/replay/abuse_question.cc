@@ -106,6 +106,9 @@ absl::StatusOr<Outcome> RunOnce(const ArrivalTrace& trace, const Way& way, doubl
   budget.set_amount(mean);
   budget.set_bound_tenants(guarded);
   options.pacer.start_price_per_joule = start_price;
+  for (size_t e = 0; e < way.outcomes.experts.size(); ++e) {
+    options.largest_joules.push_back(way.outcomes.LargestJoules(e));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(const SimulationResult result, Simulate(trace, way.outcomes, options));
   Outcome outcome;
   outcome.digest = result.digest;

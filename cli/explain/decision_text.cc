@@ -52,6 +52,12 @@ std::string DecisionText(const v1::Decision& decision) {
                     " times what others pay: tenant ", decision.tenant(),
                     " took more than its part\n");
   }
+  if (decision.has_largest_answer_j()) {
+    absl::StrAppend(&text, "no answer may take more than ",
+                    Number(decision.largest_answer_j()),
+                    " J, but for the cheapest expert's: tenant ", decision.tenant(),
+                    " was once far beyond its part\n");
+  }
   if (decision.counterfactuals().empty()) return text;
   absl::StrAppend(&text, "\nanother choice, all else the same:\n");
   for (const v1::Counterfactual& counterfactual : decision.counterfactuals()) {

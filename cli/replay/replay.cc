@@ -233,9 +233,9 @@ void RegisterReplay(CLI::App& app, Run& run) {
       "choices of a decision log are reckoned again from its first line on, by the same code, and\n"
       "must come out the same to the last bit. Ends with 1 where one does not, and names it; with 2\n"
       "where all do but the log does not tell everything, and says what is missing:\n\n"
-      "  penstock replay --decisions decisions.jsonl     a router's decision_log.export_file");
+      "  penstock replay --decisions decisions/      a router's decision_log.directory, or an export of it");
   auto* decisions = command.add_option("--decisions", options->decisions,
-                                       "a decision log's file: makes its decisions again");
+                                       "a decision log's folder, or a file exported from one: makes its decisions again");
   command.add_option("--trace", options->trace, "arrivals, CSV (.gz too)")->excludes(decisions);
   command.add_option("--outcomes", options->outcomes, "answers of every expert, CSV or JSON lines (.gz too)")
       ->excludes(decisions);

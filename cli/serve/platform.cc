@@ -62,12 +62,14 @@ absl::Status Platform::CheckFiles(const config::v1::Platform& config, const Role
   return In("router", router::RouterService::CheckFiles(config.router()));
 }
 
-absl::Status Platform::ServeMetrics(const std::string& configured, const std::string& otherwise,
+absl::Status Platform::ServeMetrics(const config::v1::Server& server, const std::string& otherwise,
                                     std::shared_ptr<prometheus::Registry> registry) {
+  registries_.push_back(registry);
   PENSTOCK_ASSIGN_OR_RETURN(
-      std::unique_ptr<MetricsServer> server,
-      MetricsServer::Start(configured.empty() ? otherwise : configured, std::move(registry)));
-  metrics_.push_back(std::move(server));
+      std::unique_ptr<MetricsServer> metrics,
+      MetricsServer::Start(server.metrics().empty() ? otherwise : server.metrics(),
+                           std::move(registry), server.metrics_tls()));
+  metrics_.push_back(std::move(metrics));
   return absl::OkStatus();
 }
 
@@ -78,8 +80,8 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
   if (roles.expert) {
     expert::ExpertService::Options options;
     options.registry = std::make_shared<prometheus::Registry>();
-    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.expert().server().metrics(),
-                                                    "127.0.0.1:8202", options.registry));
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.expert().server(), "127.0.0.1:8202",
+                                                    options.registry));
     PENSTOCK_ASSIGN_OR_RETURN(
         platform->expert_,
         expert::ExpertService::Create(config.expert(), clock, std::move(options)));
@@ -91,8 +93,8 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
     if (platform->expert_ != nullptr) {
       options.in_process_expert = platform->expert_->InProcessChannel();
     }
-    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.router().server().metrics(),
-                                                    "127.0.0.1:8102", options.registry));
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.router().server(), "127.0.0.1:8102",
+                                                    options.registry));
     PENSTOCK_ASSIGN_OR_RETURN(
         platform->router_,
         router::RouterService::Create(config.router(), clock, std::move(options)));
@@ -104,14 +106,58 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
     if (platform->router_ != nullptr) {
       options.in_process_router = platform->router_->InProcessChannel();
     }
-    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.gateway().server().metrics(),
-                                                    "127.0.0.1:8002", options.registry));
+    PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.gateway().server(), "127.0.0.1:8002",
+                                                    options.registry));
     PENSTOCK_ASSIGN_OR_RETURN(
         platform->gateway_,
         gateway::GatewayService::Create(config.gateway(), clock, std::move(options)));
     PENSTOCK_RETURN_IF_ERROR(platform->gateway_->Start());
   }
   return platform;
+}
+
+absl::StatusOr<PreparedReload> Platform::PrepareReload(const config::v1::Platform& next,
+                                                       const Notification& give_up) {
+  std::vector<PreparedReload> parts;
+  PreparedReload all;
+  const auto add = [&](const char* section, absl::StatusOr<PreparedReload> part) {
+    if (!part.ok()) return In(section, part.status());
+    for (const std::string& change : part->changes) {
+      all.changes.push_back(absl::StrCat(section, ".", change));
+    }
+    parts.push_back(*std::move(part));
+    return absl::OkStatus();
+  };
+  // As they start: a pool's experts may be of this process.
+  if (expert_ != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(add("expert", expert_->PrepareReload(next.expert(), give_up)));
+  }
+  if (router_ != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(add("router", router_->PrepareReload(next.router(), give_up)));
+  }
+  if (gateway_ != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(add("gateway", gateway_->PrepareReload(next.gateway(), give_up)));
+  }
+  all.commit = [parts = std::move(parts)]() mutable {
+    for (PreparedReload& part : parts) part.commit();
+  };
+  return all;
+}
+
+std::vector<std::string> Platform::FilesOf(const config::v1::Platform& config) const {
+  std::vector<std::string> files;
+  if (expert_ != nullptr) files = expert::ExpertService::FilesOf(config.expert());
+  if (router_ != nullptr) {
+    for (std::string& file : router::RouterService::FilesOf(config.router())) {
+      files.push_back(std::move(file));
+    }
+  }
+  return files;
+}
+
+std::string Platform::Fingerprint() const {
+  return absl::StrCat(expert_ == nullptr ? "" : expert_->Fingerprint(), "\n",
+                      router_ == nullptr ? "" : router_->Fingerprint());
 }
 
 void Platform::Drain() {

@@ -7,6 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/metrics/metrics_server.h"
+#include "common/notification.h"
+#include "common/reload/prepared_reload.h"
 #include "common/time/clock.h"
 #include "expert_service/expert_service.h"
 #include "gateway/gateway_service.h"
@@ -34,6 +36,17 @@ class Platform {
   // Starts the experts, then the router, then the gateway. `clock` outlives the platform.
   static absl::StatusOr<std::unique_ptr<Platform>> Start(const config::v1::Platform& config,
                                                          const Roles& roles, const Clock& clock);
+  // Each service's PrepareReload, of all sections: with an error in one none changes.
+  absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Platform& next,
+                                               const Notification& give_up);
+  // Files whose change is a change of the configuration.
+  std::vector<std::string> FilesOf(const config::v1::Platform& config) const;
+  std::string Fingerprint() const;
+  // One of each service.
+  const std::vector<std::shared_ptr<prometheus::Registry>>& registries() const {
+    return registries_;
+  }
+
   // The gateway leaves first, the experts last, so that what was accepted is answered. Nothing serves
   // after it.
   void Drain();
@@ -47,9 +60,10 @@ class Platform {
  private:
   Platform() = default;
   // Serves a registry where the configuration says, or at the service's default.
-  absl::Status ServeMetrics(const std::string& configured, const std::string& otherwise,
+  absl::Status ServeMetrics(const config::v1::Server& server, const std::string& otherwise,
                             std::shared_ptr<prometheus::Registry> registry);
 
+  std::vector<std::shared_ptr<prometheus::Registry>> registries_;
   std::vector<std::unique_ptr<MetricsServer>> metrics_;
   std::unique_ptr<expert::ExpertService> expert_;
   std::unique_ptr<router::RouterService> router_;

@@ -9,6 +9,7 @@
 #include "cli/serve/platform.h"
 #include "common/config/yaml_config.h"
 #include "common/net/service_main.h"
+#include "common/reload/reload_service.h"
 #include "common/status_macros.h"
 #include "common/time/clock.h"
 
@@ -44,7 +45,10 @@ absl::Status RunServe(const ServeOptions& options) {
   }
   PENSTOCK_RETURN_IF_ERROR(AnnounceReady(platform->address(), "-", platform->metrics_address(),
                                          options.ready_file));
-  signals.Wait();
+  auto reloader = ReloadService(ServiceFlags{options.config_file, ""}, config, *platform, clock,
+                                platform->registries());
+  signals.Wait([&] { reloader->Request(); });
+  reloader.reset();
   platform->Drain();
   return absl::OkStatus();
 }
@@ -56,7 +60,8 @@ void RegisterServe(CLI::App& app, Run& run) {
   CLI::App& command = *app.add_subcommand(
       "serve",
       "Runs gateway, router and expert service in one process, from one file (see docs/configuration.md).\n"
-      "Prints `ready grpc=HOST:PORT ...` once requests are answered; SIGTERM drains and stops");
+      "Prints `ready grpc=HOST:PORT ...` once requests are answered; SIGTERM drains and stops, SIGHUP reads\n"
+      "the file again, as does a change of it (see docs/reload.md)");
   command.add_option("--config", options->config_file, "YAML with sections gateway, router, expert")
       ->required()
       ->check(CLI::ExistingFile);

@@ -91,6 +91,15 @@ std::string PlanText(const Snapshot& snapshot) {
   return text;
 }
 
+// "yes", or why requests do not go there.
+std::string Condition(const v1::ReplicaStatus& replica) {
+  if (!replica.healthy()) return "no";
+  if (!replica.breaker().empty() && replica.breaker() != "closed") {
+    return absl::StrCat("breaker ", replica.breaker());
+  }
+  return replica.ejected().empty() ? "yes" : absl::StrCat("ejected: ", replica.ejected());
+}
+
 std::string Text(const Snapshot& snapshot) {
   Table pools({"pool", "ready", "in flight", "requests", "failures", "p50 ms", "p99 ms",
                "mJ/request", "price/J"});
@@ -108,7 +117,7 @@ std::string Text(const Snapshot& snapshot) {
     const std::string name = absl::StrCat(expert.pool(), "/", expert.name());
     if (!expert.admitted()) experts.AddRow({name, absl::StrCat("left out: ", expert.left_out_because())});
     for (const v1::ReplicaStatus& replica : expert.replicas()) {
-      experts.AddRow({name, replica.address(), replica.healthy() ? "yes" : "no",
+      experts.AddRow({name, replica.address(), Condition(replica),
                       absl::StrCat(replica.in_flight()), absl::StrCat(replica.requests()),
                       absl::StrCat(replica.failures()), Fixed(replica.p50_ms()),
                       Fixed(replica.p99_ms()), Millijoules(expert.energy_j_mean()),

@@ -279,14 +279,14 @@ void RegisterTrain(CLI::App& app, Run& run) {
       "95 % confidence. It is served by gate: {NAME: {file: NAME.safetensors}} and\n"
       "selection: {score: GATE_MASS} in the pool.\n"
       "\n"
-      "With --decisions, from the decision logs of routers (decision_log: {export_file: FILE, features:\n"
+      "With --decisions, from the decision logs of routers (decision_log: {directory: DIR, features:\n"
       "true}) and the reports in them: each decision is a row that knows the one expert that answered, and\n"
       "its metered joules; blanks are learnt from nothing. Routing is then measured by doubly robust\n"
       "estimates, which need decisions that say how probable their choice was to be more than the models'\n"
       "own word. With --text for pools whose features are text.\n"
       "\n"
       "Examples:\n"
-      "  penstock train --decisions router-1.jsonl,router-2.jsonl --pool digits --output trained\n"
+      "  penstock train --decisions router-1/decisions,router-2/decisions --pool digits --output trained\n"
       "  penstock train --text --outcomes outcomes.jsonl.gz --output trained\n"
       "  penstock train --outcomes outcomes.jsonl --output trained --gate comet\n"
       "  penstock train --outcomes outcomes.jsonl --output trained --cascade small,large --risk 0.02\n"
@@ -297,7 +297,7 @@ void RegisterTrain(CLI::App& app, Run& run) {
   CLI::Option* decisions =
       command
           .add_option("--decisions", options->decisions,
-                      "decision logs with features, of all routers that took reports (.gz too)")
+                      "decision logs with features, of all routers that took reports: folders, or exports (.gz too)")
           ->delimiter(',')
           ->excludes(outcomes);
   command.add_option("--pool", options->pool, "with --decisions: whose; unset: the log has but one")

@@ -23,9 +23,14 @@ struct CallerRights {
 inline constexpr char kTenantMetadata[] = "penstock-tenant";
 inline constexpr char kRightsMetadata[] = "penstock-rights";
 inline constexpr char kPriorityMetadata[] = "penstock-priority";
+// With calls of penstock.v1.Routing: which key or whose token, for the audit.
+inline constexpr char kCredentialMetadata[] = "penstock-credential";
 inline constexpr char kRequestIdMetadata[] = "penstock-request-id";
 inline constexpr char kTraceparentMetadata[] = "traceparent";
 inline constexpr char kRetryAfterMetadata[] = "retry-after-ms";
+inline constexpr char kRetryPushbackMetadata[] = "grpc-retry-pushback-ms";
+// Trailer of a router's answer: CachePolicy.version of what made it.
+inline constexpr char kAnswerVersionMetadata[] = "penstock-answer-version";
 inline constexpr char kAnonymousTenant[] = "anonymous";
 
 }  // namespace penstock

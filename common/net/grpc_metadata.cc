@@ -4,11 +4,13 @@
 #include <grpc/slice.h>
 
 #include "absl/strings/match.h"
+#include "common/net/caller_rights.h"
 
 namespace penstock {
 namespace {
 
 bool Reserved(const std::string& key) {
+  if (key == kRetryPushbackMetadata) return false;  // gRPC leaves this one to the server's code
   return absl::StartsWith(key, "grpc-") || key == "user-agent" || key == "content-type" ||
          key == "te" || key == "host" || key == "connection" || key == "keep-alive" ||
          key == "proxy-connection" || key == "transfer-encoding" || key == "upgrade";

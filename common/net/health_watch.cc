@@ -13,7 +13,7 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
-constexpr absl::Duration kLastBackoff = absl::Seconds(2);
+constexpr absl::Duration kLastBackoff = absl::Seconds(1);
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kCheckTimeout = absl::Seconds(2);
 

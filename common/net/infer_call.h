@@ -46,6 +46,8 @@ class IncomingCall {
   virtual absl::Time deadline() const = 0;   // absl::InfiniteFuture(): none
   virtual const Metadata& metadata() const = 0;
   virtual const Caller& caller() const = 0;
+  // One message of a ModelStreamInfer.
+  virtual bool streamed() const { return false; }
   // `on_cancel` runs at most once, on any thread, possibly before this returns, when the client goes
   // away or the deadline passes before Finish. At most one handler.
   virtual void SetCancelHandler(absl::AnyInvocable<void()> on_cancel) = 0;

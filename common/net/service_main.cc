@@ -53,20 +53,25 @@ SignalWaiter::SignalWaiter() {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGTERM);
   sigaddset(&signals_, SIGINT);
+  sigaddset(&signals_, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
 }
 
-int SignalWaiter::Wait() {
-  int signal = 0;
-  sigwait(&signals_, &signal);
-  return signal;
+int SignalWaiter::Wait(const std::function<void()>& on_hangup) {
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    if (signal != SIGHUP) return signal;
+    if (on_hangup) on_hangup();
+  }
 }
 
 std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view name,
                                      absl::string_view description,
                                      google::protobuf::Message& config,
                                      const std::function<absl::Status()>& validate,
-                                     const std::function<absl::Status()>& check_files) {
+                                     const std::function<absl::Status()>& check_files,
+                                     ServiceFlags* flags) {
   CLI::App app{std::string(description), std::string(name)};
   std::string config_file, ready_file;
   bool validate_only = false;
@@ -81,7 +86,9 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
                  "calls are accepted; it is printed on stdout too")
       ->type_name("FILE");
   app.set_version_flag("--version", absl::StrCat(name, " ", PENSTOCK_VERSION));
-  app.footer("SIGTERM or SIGINT drains: health says NOT_SERVING, calls under way are answered.");
+  app.footer(
+      "SIGTERM or SIGINT drains: health says NOT_SERVING, calls under way are answered. SIGHUP reads "
+      "the configuration again, as does a change of its file (see docs/reload.md).");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -99,11 +106,19 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
     std::cout << (config_file.empty() ? "defaults" : config_file) << ": ok\n";
     return 0;
   }
-  if (!ready_file.empty() && !SetReadyFile(config, ready_file)) {
-    std::cerr << name << ": --ready_file: this configuration has no server.ready_file\n";
+  const ServiceFlags given = {config_file, ready_file};
+  if (const absl::Status applied = ApplyFlags(given, config); !applied.ok()) {
+    std::cerr << name << ": " << applied.message() << "\n";
     return 2;
   }
+  if (flags != nullptr) *flags = given;
   return std::nullopt;
+}
+
+absl::Status ApplyFlags(const ServiceFlags& flags, google::protobuf::Message& config) {
+  if (flags.ready_file.empty() || SetReadyFile(config, flags.ready_file)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--ready_file: this configuration has no server.ready_file");
 }
 
 absl::Status AnnounceReady(absl::string_view grpc, absl::string_view http,

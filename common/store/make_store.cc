@@ -1,13 +1,17 @@
-#include "absl/strings/str_cat.h"
+#include <utility>
+
+#include "common/status_macros.h"
 #include "common/store/memory_store.h"
+#include "common/store/redis/redis_store.h"
 #include "common/store/store.h"
 
 namespace penstock {
 
-absl::StatusOr<std::unique_ptr<Store>> MakeStore(absl::string_view uri, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<Store>> MakeStore(absl::string_view uri, const Clock& clock,
+                                                 uint64_t seed) {
   if (uri.empty() || uri == "memory://") return std::make_unique<MemoryStore>(clock);
-  return absl::InvalidArgumentError(
-      absl::StrCat("store '", uri, "' is not supported, wanted memory://"));
+  PENSTOCK_ASSIGN_OR_RETURN(RedisAddress address, ParseRedisAddress(uri));
+  return std::make_unique<RedisStore>(std::move(address), clock, seed);
 }
 
 }  // namespace penstock

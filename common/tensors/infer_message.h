@@ -65,6 +65,8 @@ struct InferResponseHeader {
   std::string model_version;
   std::string id;
   std::vector<Parameter> parameters;
+  // As of a request.
+  std::vector<ByteRange> parameter_ranges;
   std::vector<TensorHeader> outputs;
   std::vector<ByteRange> raw_outputs;
 };

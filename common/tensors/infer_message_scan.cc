@@ -119,6 +119,9 @@ class Scanner {
         case Tag(4, kLength): {
           Parameter parameter;
           if (!ScanParameter(start, parameter)) return false;
+          if (absl::StartsWith(parameter.name, "penstock_")) {
+            header.parameter_ranges.push_back(parameter.range);
+          }
           parameters.Set(std::move(parameter));
           break;
         }

@@ -34,8 +34,8 @@ DeadlineBatcher::Options BatcherOptions(const Model& model) {
 
 }  // namespace
 
-Executor::Served::Served(std::shared_ptr<const Model> served, uint64_t index)
-    : model(std::move(served)), owner(index), batcher(BatcherOptions(*model)) {}
+Executor::Served::Served(std::shared_ptr<const Model> served, uint64_t owner_in)
+    : model(std::move(served)), owner(owner_in), batcher(BatcherOptions(*model)) {}
 
 Executor::Executor(Options options, const ModelRepository& models, EnergyMeter& meter,
                    const Clock& clock, ExpertEvents& events)
@@ -45,9 +45,17 @@ Executor::Executor(Options options, const ModelRepository& models, EnergyMeter& 
       events_(events),
       utilization_(options.threads, clock.Now()),
       pool_(options.threads, ThreadCpuNanoseconds) {
+  MutexLock lock(mutex_);
   for (const std::shared_ptr<const Model>& model : models.models()) {
-    served_.push_back(std::make_unique<Served>(model, served_.size()));
+    served_.push_back(MakeServed(model));
   }
+}
+
+std::unique_ptr<Executor::Served> Executor::MakeServed(std::shared_ptr<const Model> model) {
+  const auto known = std::find(owners_.begin(), owners_.end(), model->name());
+  const auto owner = static_cast<uint64_t>(known - owners_.begin());
+  if (known == owners_.end()) owners_.push_back(model->name());
+  return std::make_unique<Served>(std::move(model), owner);
 }
 
 Executor::~Executor() { Stop(); }
@@ -83,10 +91,10 @@ void Executor::Stop() {
 void Executor::Submit(std::shared_ptr<ExecutionRequest> request) {
   request->rows = request->inputs.rows;
   request->size = request->inputs.rows * std::max<int64_t>(request->inputs.positions, 1);
-  Served& served = Of(*request->model);
   ExecutionOutcome refused;
   {
     MutexLock lock(mutex_);
+    Served& served = Of(*request->model);
     if (stopping_) {
       refused.status = absl::UnavailableError("the expert service stops");
     } else if (request->cancelled) {
@@ -291,19 +299,48 @@ absl::StatusOr<absl::Duration> Executor::TimeRun(Served& served, int64_t rows, A
 }
 
 absl::Status Executor::WarmUp() {
-  if (options_.warm_up_runs == 0) return absl::OkStatus();
-  Arena arena;
-  for (const auto& served : served_) {
-    Profile profile;
-    PENSTOCK_ASSIGN_OR_RETURN(profile.one_row, TimeRun(*served, 1, arena));
-    profile.full_batch = profile.one_row;
-    const int64_t max_rows = served->model->contract().max_rows;
-    if (max_rows > 1 && profile.one_row <= kSlow) {
-      PENSTOCK_ASSIGN_OR_RETURN(profile.full_batch, TimeRun(*served, max_rows, arena));
-    }
+  std::vector<Served*> all;
+  {
     MutexLock lock(mutex_);
-    served->profile = profile;
+    for (const auto& served : served_) all.push_back(served.get());
   }
+  Arena arena;
+  for (Served* served : all) PENSTOCK_RETURN_IF_ERROR(WarmUp(*served, arena));
+  return absl::OkStatus();
+}
+
+absl::Status Executor::WarmUp(Served& served, Arena& arena) {
+  if (options_.warm_up_runs == 0) return absl::OkStatus();
+  Profile profile;
+  PENSTOCK_ASSIGN_OR_RETURN(profile.one_row, TimeRun(served, 1, arena));
+  profile.full_batch = profile.one_row;
+  const int64_t max_rows = served.model->contract().max_rows;
+  if (max_rows > 1 && profile.one_row <= kSlow) {
+    PENSTOCK_ASSIGN_OR_RETURN(profile.full_batch, TimeRun(served, max_rows, arena));
+  }
+  MutexLock lock(mutex_);
+  served.profile = profile;
+  return absl::OkStatus();
+}
+
+absl::Status Executor::Add(const std::vector<std::shared_ptr<const Model>>& models) {
+  std::vector<std::unique_ptr<Served>> begun;
+  Arena arena;
+  for (const std::shared_ptr<const Model>& model : models) {
+    {
+      MutexLock lock(mutex_);
+      begun.push_back(MakeServed(model));
+    }
+    PENSTOCK_RETURN_IF_ERROR(WarmUp(*begun.back(), arena));
+  }
+  std::vector<std::unique_ptr<Served>> gone;  // freed outside the lock
+  MutexLock lock(mutex_);
+  for (auto& served : served_) {
+    // Whoever could ask for it holds it, and it is looked up nowhere else.
+    if (served->model.use_count() == 1) gone.push_back(std::move(served));
+  }
+  served_.erase(std::remove(served_.begin(), served_.end(), nullptr), served_.end());
+  for (auto& served : begun) served_.push_back(std::move(served));
   return absl::OkStatus();
 }
 
@@ -317,6 +354,14 @@ Executor::Profile Executor::profile(const Model& model) const {
   return Of(model).profile;
 }
 
-ModelStatistics& Executor::statistics(const Model& model) { return Of(model).statistics; }
+ModelStatistics& Executor::statistics(const Model& model) {
+  MutexLock lock(mutex_);
+  return Of(model).statistics;
+}
+
+std::vector<std::string> Executor::owners() const {
+  MutexLock lock(mutex_);
+  return owners_;
+}
 
 }  // namespace penstock::expert

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -72,6 +73,10 @@ class Executor {
   // Runs every model alone and full, which touches all weights and teaches the latency models.
   // Blocks; before Start. Without help, which a loaded service cannot promise.
   absl::Status WarmUp();
+  // The same for models that come while others are served, and may be submitted then. Blocks the
+  // caller alone; with an error none of them is taken. Models that nobody else has any more are let
+  // go of. One caller at a time.
+  absl::Status Add(const std::vector<std::shared_ptr<const Model>>& models);
   void Start();
   // Answers what waits with UNAVAILABLE, lets what runs finish, ends the threads.
   void Stop();
@@ -83,13 +88,16 @@ class Executor {
   void Cancel(ExecutionRequest& request);
 
   Load load() const;
+  // Of models that the caller holds.
   Profile profile(const Model& model) const;
   ModelStatistics& statistics(const Model& model);
+  // By owner in the meter's books: the versions of one model are one owner.
+  std::vector<std::string> owners() const;
   const Options& options() const { return options_; }
 
  private:
   struct Served {
-    Served(std::shared_ptr<const Model> served, uint64_t index);
+    Served(std::shared_ptr<const Model> served, uint64_t owner);
 
     const std::shared_ptr<const Model> model;
     const uint64_t owner;  // in the meter's books
@@ -106,7 +114,11 @@ class Executor {
   };
   using Group = std::vector<ExecutionRequest*>;
 
-  Served& Of(const Model& model) const;
+  // A request for a model, and whoever else asks of it, holds the model: so it is served.
+  Served& Of(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::unique_ptr<Served> MakeServed(std::shared_ptr<const Model> model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WarmUp(Served& served, Arena& arena);
   void Run();
   Picked Pick(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Execute(Served& served, const DeadlineBatcher::Requests& batch, Arena& arena);
@@ -119,9 +131,10 @@ class Executor {
   EnergyMeter& meter_;
   const Clock& clock_;
   ExpertEvents& events_;
-  std::vector<std::unique_ptr<Served>> served_;  // the vector itself is fixed
 
   mutable Mutex mutex_;  // guards the batchers and profiles, too
+  std::vector<std::unique_ptr<Served>> served_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> owners_ ABSL_GUARDED_BY(mutex_);
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;

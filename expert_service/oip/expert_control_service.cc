@@ -22,7 +22,7 @@ constexpr absl::Duration kLeastInterval = absl::Milliseconds(10);
 
 class ExpertControlService::Service final : public RpcService {
  public:
-  Service(const ModelRepository& models, const Executor& executor, const EnergyMeter& meter,
+  Service(const LiveRepository& models, const Executor& executor, const EnergyMeter& meter,
           const Device& device, const Clock& clock, Timers& timers)
       : models_(models),
         executor_(executor),
@@ -73,10 +73,11 @@ class ExpertControlService::Service final : public RpcService {
 
   absl::Status FillDescription(const v1::DescribeRequest& request,
                                v1::DescribeResponse& response) const {
+    const std::shared_ptr<const ModelRepository> models = models_.Get();
     if (request.model().empty()) {
-      for (const auto& model : models_.models()) FillModel(*model, *response.add_models());
+      for (const auto& model : models->models()) FillModel(*model, *response.add_models());
     } else {
-      PENSTOCK_ASSIGN_OR_RETURN(const auto model, models_.Find(request.model(), ""));
+      PENSTOCK_ASSIGN_OR_RETURN(const auto model, models->Find(request.model(), ""));
       FillModel(*model, *response.add_models());
     }
     const absl::string_view method = EnergyMethodName(meter_.method());
@@ -106,9 +107,9 @@ class ExpertControlService::Service final : public RpcService {
     if (!context.caller.trusted) {
       return absl::PermissionDeniedError("Prefetch is for trusted callers");
     }
-    // Weights of all models stay in memory from start to end: what is known is there already.
+    // Weights of all models stay in memory while they are served: what is known is there already.
     for (const std::string& name : request.models()) {
-      PENSTOCK_RETURN_IF_ERROR(models_.Find(name, "").status());
+      PENSTOCK_RETURN_IF_ERROR(models_.Get()->Find(name, "").status());
     }
     return absl::OkStatus();
   }
@@ -118,7 +119,8 @@ class ExpertControlService::Service final : public RpcService {
     load.set_in_flight(now.in_flight);
     load.set_queue_depth(now.queue_depth);
     load.set_watts(meter_.watts());
-    for (const auto& model : models_.models()) {
+    const std::shared_ptr<const ModelRepository> models = models_.Get();
+    for (const auto& model : models->models()) {
       if (load.resident_models().empty() ||
           load.resident_models(load.resident_models_size() - 1) != model->name()) {
         load.add_resident_models(model->name());
@@ -129,7 +131,7 @@ class ExpertControlService::Service final : public RpcService {
     booked = corrections;
   }
 
-  const ModelRepository& models_;
+  const LiveRepository& models_;
   const Executor& executor_;
   const EnergyMeter& meter_;
   const Device& device_;
@@ -138,7 +140,7 @@ class ExpertControlService::Service final : public RpcService {
   OpenStreams<LoadWatch> watches_;
 };
 
-ExpertControlService::ExpertControlService(const ModelRepository& models, const Executor& executor,
+ExpertControlService::ExpertControlService(const LiveRepository& models, const Executor& executor,
                                            const EnergyMeter& meter, const Device& device,
                                            const Clock& clock, Timers& timers)
     : service_(std::make_unique<Service>(models, executor, meter, device, clock, timers)) {}

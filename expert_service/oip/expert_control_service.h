@@ -7,7 +7,7 @@
 #include "expert_service/execution/device.h"
 #include "expert_service/execution/executor.h"
 #include "expert_service/metering/energy_meter.h"
-#include "expert_service/models/model_repository.h"
+#include "expert_service/models/live_repository.h"
 
 namespace penstock {
 class RpcService;
@@ -20,7 +20,7 @@ namespace penstock::expert {
 class ExpertControlService {
  public:
   // All arguments outlive the service.
-  ExpertControlService(const ModelRepository& models, const Executor& executor,
+  ExpertControlService(const LiveRepository& models, const Executor& executor,
                        const EnergyMeter& meter, const Device& device, const Clock& clock,
                        Timers& timers);
   ~ExpertControlService();

@@ -27,7 +27,8 @@ absl::Status ExpertInferHandler::Accept(const IncomingCall& call, Accepted& acce
   if (!readiness_.takes_requests()) return absl::UnavailableError("the models are warming up");
   PENSTOCK_ASSIGN_OR_RETURN(const InferRequestHeader header, ScanInferRequest(call.request()));
   accepted.id = header.id;
-  PENSTOCK_ASSIGN_OR_RETURN(accepted.model, models_.Find(header.model_name, header.model_version));
+  PENSTOCK_ASSIGN_OR_RETURN(accepted.model,
+                            models_.Get()->Find(header.model_name, header.model_version));
   PENSTOCK_ASSIGN_OR_RETURN(const InferParameters parameters, ReadParameters(header.parameters));
   PENSTOCK_ASSIGN_OR_RETURN(accepted.wanted,
                             ReadRequestedOutputs(accepted.model->contract(), header.outputs));

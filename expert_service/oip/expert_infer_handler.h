@@ -8,7 +8,7 @@
 #include "expert_service/execution/executor.h"
 #include "expert_service/execution/expert_events.h"
 #include "expert_service/metering/energy_meter.h"
-#include "expert_service/models/model_repository.h"
+#include "expert_service/models/live_repository.h"
 #include "expert_service/oip/readiness.h"
 
 namespace penstock::expert {
@@ -17,7 +17,7 @@ namespace penstock::expert {
 class ExpertInferHandler final : public InferHandler {
  public:
   // All arguments outlive the handler and its calls.
-  ExpertInferHandler(const ModelRepository& models, Executor& executor, const EnergyMeter& meter,
+  ExpertInferHandler(const LiveRepository& models, Executor& executor, const EnergyMeter& meter,
                      const Readiness& readiness, const Clock& clock, ExpertEvents& events)
       : models_(models),
         executor_(executor),
@@ -36,7 +36,7 @@ class ExpertInferHandler final : public InferHandler {
   void Refuse(IncomingCall& call, const Accepted& accepted, absl::Status status);
   void AddReport(const ExecutionOutcome& outcome, Metadata& trailers) const;
 
-  const ModelRepository& models_;
+  const LiveRepository& models_;
   Executor& executor_;
   const EnergyMeter& meter_;
   const Readiness& readiness_;

@@ -2,7 +2,8 @@
 
 #include "common/net/oip/oip_control.h"
 #include "expert_service/execution/executor.h"
-#include "expert_service/models/model_repository.h"
+#include "expert_service/models/live_repository.h"
+#include "expert_service/oip/model_loader.h"
 #include "expert_service/oip/readiness.h"
 
 namespace penstock::expert {
@@ -10,8 +11,10 @@ namespace penstock::expert {
 // What the service says about its models in OIP's and Triton's words.
 class ExpertOipControl final : public OipControl {
  public:
-  ExpertOipControl(const ModelRepository& models, Executor& executor, const Readiness& readiness)
-      : models_(models), executor_(executor), readiness_(readiness) {}
+  // `loader`: loads and unloads models.
+  ExpertOipControl(const LiveRepository& models, ModelLoader& loader, Executor& executor,
+                   const Readiness& readiness)
+      : models_(models), loader_(loader), executor_(executor), readiness_(readiness) {}
 
   void ServerReady(const ControlContext& context, const inference::ServerReadyRequest& request,
                    inference::ServerReadyResponse& response, ControlDone done) override;
@@ -30,9 +33,18 @@ class ExpertOipControl final : public OipControl {
   void RepositoryIndex(const ControlContext& context,
                        const inference::RepositoryIndexRequest& request,
                        inference::RepositoryIndexResponse& response, ControlDone done) override;
+  void RepositoryModelLoad(const ControlContext& context,
+                           const inference::RepositoryModelLoadRequest& request,
+                           inference::RepositoryModelLoadResponse& response,
+                           ControlDone done) override;
+  void RepositoryModelUnload(const ControlContext& context,
+                             const inference::RepositoryModelUnloadRequest& request,
+                             inference::RepositoryModelUnloadResponse& response,
+                             ControlDone done) override;
 
  private:
-  const ModelRepository& models_;
+  const LiveRepository& models_;
+  ModelLoader& loader_;
   Executor& executor_;
   const Readiness& readiness_;
 };

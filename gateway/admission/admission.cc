@@ -13,13 +13,19 @@ constexpr uint32_t kDefaultMaxInFlight = 1024;
 constexpr uint32_t kDefaultMaxQueue = 1024;
 constexpr uint32_t kLargestLimit = 1'000'000;
 
+uint32_t MaxInFlight(const config::v1::Admission& config) {
+  return config.has_max_in_flight() ? config.max_in_flight() : kDefaultMaxInFlight;
+}
+uint32_t MaxQueue(const config::v1::Admission& config) {
+  return config.has_max_queue() ? config.max_queue() : kDefaultMaxQueue;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Admission>> Admission::Create(const config::v1::Admission& config,
                                                              Timers& timers) {
-  const uint32_t max_in_flight =
-      config.has_max_in_flight() ? config.max_in_flight() : kDefaultMaxInFlight;
-  const uint32_t max_queue = config.has_max_queue() ? config.max_queue() : kDefaultMaxQueue;
+  const uint32_t max_in_flight = MaxInFlight(config);
+  const uint32_t max_queue = MaxQueue(config);
   if (max_in_flight < 1 || max_in_flight > kLargestLimit) {
     return absl::InvalidArgumentError(
         absl::StrCat("admission.max_in_flight: wanted 1 to ", kLargestLimit, ", got ", max_in_flight));
@@ -31,8 +37,21 @@ absl::StatusOr<std::unique_ptr<Admission>> Admission::Create(const config::v1::A
   return std::unique_ptr<Admission>(new Admission(max_in_flight, max_queue, timers));
 }
 
+void Admission::Change(const config::v1::Admission& config) {
+  {
+    MutexLock lock(mutex_);
+    max_in_flight_ = MaxInFlight(config);
+    max_queue_ = MaxQueue(config);
+    if (admitting_) return;
+    admitting_ = true;
+  }
+  // There may be room for who waits.
+  AdmitWaiters();
+}
+
 Admission::WaiterId Admission::Enter(uint32_t priority, absl::Time deadline, Admitted admitted) {
   bool refused = false;
+  uint32_t max_queue = 0;
   {
     MutexLock lock(mutex_);
     if (in_flight_ < max_in_flight_) {
@@ -50,11 +69,12 @@ Admission::WaiterId Admission::Enter(uint32_t priority, absl::Time deadline, Adm
       return id;
     } else {
       refused = true;
+      max_queue = max_queue_;
     }
   }
   if (refused) {
     admitted(absl::ResourceExhaustedError(
-        absl::StrCat("the gateway's queue is full: ", max_queue_, " requests wait")));
+        absl::StrCat("the gateway's queue is full: ", max_queue, " requests wait")));
   } else {
     admitted(Ticket(*this));
   }

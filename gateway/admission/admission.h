@@ -42,6 +42,9 @@ class Admission {
 
   static absl::StatusOr<std::unique_ptr<Admission>> Create(const config::v1::Admission& config,
                                                            Timers& timers);
+  // Other limits from here on, which have passed Create. Who is in stays in, and who waits goes on
+  // waiting, beyond them too.
+  void Change(const config::v1::Admission& config);
 
   // Calls `admitted` once: with a ticket, now or when it is the request's turn; with
   // RESOURCE_EXHAUSTED when the queue is full; with DEADLINE_EXCEEDED when `deadline` passes in the
@@ -60,15 +63,15 @@ class Admission {
   };
 
   Admission(uint32_t max_in_flight, uint32_t max_queue, Timers& timers)
-      : max_in_flight_(max_in_flight), max_queue_(max_queue), timers_(timers) {}
+      : timers_(timers), max_in_flight_(max_in_flight), max_queue_(max_queue) {}
   void Leave();
   void AdmitWaiters();
   void Remove(WaiterId id, absl::Status why);
 
-  const uint32_t max_in_flight_;
-  const uint32_t max_queue_;
   Timers& timers_;
   mutable Mutex mutex_;
+  uint32_t max_in_flight_ ABSL_GUARDED_BY(mutex_);
+  uint32_t max_queue_ ABSL_GUARDED_BY(mutex_);
   uint32_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t queued_ ABSL_GUARDED_BY(mutex_) = 0;
   // A thread is in AdmitWaiters: it will see whatever frees a place meanwhile.

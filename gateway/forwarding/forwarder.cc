@@ -33,18 +33,18 @@ class ForwardedCall final : public OutgoingCall,
   // Starts the attempt after `attempt`, at a router that was not tried. The check and the claim are
   // one step: a late answer and a silence may both want to follow the same attempt.
   Next StartAfter(int attempt) {
-    int router = -1;
+    std::shared_ptr<Forwarder::Counted> router;
     {
       MutexLock lock(mutex_);
       if (finished_ || current_ != attempt) return Next::kSuperseded;
       router = forwarder_.Pick(tried_);
-      if (router < 0) return Next::kNobodyElse;
+      if (router == nullptr) return Next::kNobodyElse;
       tried_.push_back(router);
       attempt = ++current_;
       current_call_ = nullptr;
       started_ = forwarder_.clock_.Now();
     }
-    Launch(attempt, router);
+    Launch(attempt, std::move(router));
     ArmSilenceTimer(attempt);
     return Next::kStarted;
   }
@@ -75,13 +75,12 @@ class ForwardedCall final : public OutgoingCall,
   }
 
  private:
-  void Launch(int attempt, int router) {
-    const auto in_flight = forwarder_.in_flight_;
-    (*in_flight)[router].fetch_add(1, std::memory_order_relaxed);
+  void Launch(int attempt, const std::shared_ptr<Forwarder::Counted>& router) {
+    router->in_flight.fetch_add(1, std::memory_order_relaxed);
     auto self = shared_from_this();
-    auto call = forwarder_.routers_[router]->ModelInfer(
-        request_, options_, [self, in_flight, attempt, router](InferReply reply) {
-          (*in_flight)[router].fetch_sub(1, std::memory_order_relaxed);
+    auto call = router->target->ModelInfer(
+        request_, options_, [self, attempt, router](InferReply reply) {
+          router->in_flight.fetch_sub(1, std::memory_order_relaxed);
           self->OnReply(attempt, std::move(reply));
         });
     bool cancel = false;
@@ -96,7 +95,7 @@ class ForwardedCall final : public OutgoingCall,
   }
 
   void ArmSilenceTimer(int attempt) {
-    if (attempt >= kMaxAttempts || forwarder_.routers_.size() < 2) return;
+    if (attempt >= kMaxAttempts || forwarder_.Current()->size() < 2) return;
     const std::optional<absl::Duration> limit = forwarder_.SilenceLimit(pool_);
     if (!limit.has_value()) return;
     auto self = shared_from_this();
@@ -151,7 +150,7 @@ class ForwardedCall final : public OutgoingCall,
   const Bytes request_;
   const CallOptions options_;
   Mutex mutex_;
-  std::vector<int> tried_ ABSL_GUARDED_BY(mutex_);
+  Forwarder::Targets tried_ ABSL_GUARDED_BY(mutex_);
   absl::AnyInvocable<void(InferReply)> done_ ABSL_GUARDED_BY(mutex_);
   int current_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<OutgoingCall> current_call_ ABSL_GUARDED_BY(mutex_);
@@ -161,13 +160,34 @@ class ForwardedCall final : public OutgoingCall,
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-Forwarder::Forwarder(std::vector<InferTarget*> routers, const Clock& clock, Timers& timers,
-                     Observer& observer)
-    : routers_(std::move(routers)),
-      in_flight_(std::make_shared<Counts>(routers_.size())),
-      clock_(clock),
+Forwarder::Forwarder(const std::vector<InferTarget*>& routers, const Clock& clock,
+                     Timers& timers, Observer& observer)
+    : clock_(clock),
       timers_(timers),
-      observer_(observer) {}
+      observer_(observer),
+      routers_(std::make_shared<const Targets>()) {
+  Routers borrowed;
+  for (InferTarget* router : routers) borrowed.emplace_back(router, [](InferTarget*) {});
+  SetRouters(borrowed);
+}
+
+void Forwarder::SetRouters(const Routers& routers) {
+  const std::shared_ptr<const Targets> before = Current();
+  auto next = std::make_shared<Targets>();
+  for (const std::shared_ptr<InferTarget>& router : routers) {
+    const auto known = std::find_if(before->begin(), before->end(), [&](const auto& counted) {
+      return counted->target == router;
+    });
+    next->push_back(known == before->end() ? std::make_shared<Counted>(router) : *known);
+  }
+  MutexLock lock(routers_mutex_);
+  routers_ = std::move(next);
+}
+
+std::shared_ptr<const Forwarder::Targets> Forwarder::Current() const {
+  MutexLock lock(routers_mutex_);
+  return routers_;
+}
 
 std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes request,
                                                  CallOptions options,
@@ -182,15 +202,16 @@ std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes r
   return call;
 }
 
-int Forwarder::Pick(const std::vector<int>& tried) const {
-  int best = -1;
+std::shared_ptr<Forwarder::Counted> Forwarder::Pick(const Targets& tried) const {
+  std::shared_ptr<Counted> best;
   uint32_t best_load = 0;
-  for (int i = 0; i < static_cast<int>(routers_.size()); ++i) {
-    if (!routers_[i]->healthy()) continue;
-    if (std::find(tried.begin(), tried.end(), i) != tried.end()) continue;
-    const uint32_t load = (*in_flight_)[i].load(std::memory_order_relaxed);
-    if (best < 0 || load < best_load) {
-      best = i;
+  const std::shared_ptr<const Targets> routers = Current();
+  for (const std::shared_ptr<Counted>& router : *routers) {
+    if (!router->target->healthy()) continue;
+    if (std::find(tried.begin(), tried.end(), router) != tried.end()) continue;
+    const uint32_t load = router->in_flight.load(std::memory_order_relaxed);
+    if (best == nullptr || load < best_load) {
+      best = router;
       best_load = load;
     }
   }

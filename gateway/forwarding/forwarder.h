@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -33,30 +34,42 @@ class Forwarder {
     virtual void Retried(absl::string_view why) = 0;  // unavailable, cancelled, silent
   };
 
-  // `routers`: at least one; all borrowed.
-  Forwarder(std::vector<InferTarget*> routers, const Clock& clock, Timers& timers,
+  using Routers = std::vector<std::shared_ptr<InferTarget>>;
+
+  // All borrowed, the routers until others take their place.
+  Forwarder(const std::vector<InferTarget*>& routers, const Clock& clock, Timers& timers,
             Observer& observer);
+
+  // Requests under way end where they are; what is in flight at routers that stay counts on.
+  void SetRouters(const Routers& routers);
 
   // `done` runs once, on any thread, possibly before this returns.
   std::shared_ptr<OutgoingCall> Forward(absl::string_view pool, Bytes request, CallOptions options,
                                         absl::AnyInvocable<void(InferReply)> done);
 
-  // The healthy router with the fewest in flight that is not in `tried`; ties: the first. None: -1.
-  int Pick(const std::vector<int>& tried) const;
-
  private:
   friend class ForwardedCall;
+
+  // Shared with the calls: the last event of an attempt that was given up may come after all else.
+  struct Counted {
+    explicit Counted(std::shared_ptr<InferTarget> to) : target(std::move(to)) {}
+    const std::shared_ptr<InferTarget> target;
+    std::atomic<uint32_t> in_flight{0};
+  };
+  using Targets = std::vector<std::shared_ptr<Counted>>;
+
+  std::shared_ptr<const Targets> Current() const;
+  // The healthy router with the fewest in flight that is not in `tried`; ties: the first. Null: none.
+  std::shared_ptr<Counted> Pick(const Targets& tried) const;
 
   std::optional<absl::Duration> SilenceLimit(absl::string_view pool) const;
   void RecordLatency(absl::string_view pool, absl::Duration latency);
 
-  const std::vector<InferTarget*> routers_;
-  // Shared with the calls: the last event of an attempt that was given up may come after all else.
-  using Counts = std::vector<std::atomic<uint32_t>>;
-  const std::shared_ptr<Counts> in_flight_;
   const Clock& clock_;
   Timers& timers_;
   Observer& observer_;
+  mutable Mutex routers_mutex_;
+  std::shared_ptr<const Targets> routers_ ABSL_GUARDED_BY(routers_mutex_);
   mutable Mutex mutex_;
   absl::flat_hash_map<std::string, LatencyWindow> latency_by_pool_ ABSL_GUARDED_BY(mutex_);
 };

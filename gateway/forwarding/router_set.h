@@ -2,46 +2,54 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/mutex.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_control_client.h"
 
 namespace penstock::gateway {
 
-// One router as the gateway reaches it: ModelInfer and other methods, and the protocol's other RPCs.
+// One router as the gateway reaches it: ModelInfer and other methods, and the protocol's other
+// RPCs.
 struct Router {
-  std::shared_ptr<GrpcInferTarget> target;
-  std::unique_ptr<OipControlClient> control;
+  explicit Router(std::shared_ptr<GrpcInferTarget> to)
+      : target(std::move(to)), control(std::make_unique<OipControlClient>(target->rpc())) {}
+
+  const std::shared_ptr<GrpcInferTarget> target;
+  const std::unique_ptr<OipControlClient> control;
 };
 
-// The routers of the configuration, connected. Fixed for the life of the gateway.
+// The routers of the configuration, connected. Who has one keeps it, whatever the set becomes.
+// Thread-safe.
 class RouterSet {
  public:
-  explicit RouterSet(std::vector<std::shared_ptr<GrpcInferTarget>> targets) {
-    for (std::shared_ptr<GrpcInferTarget>& target : targets) {
-      auto control = std::make_unique<OipControlClient>(target->rpc());
-      routers_.push_back({std::move(target), std::move(control)});
-    }
-  }
+  using Routers = std::vector<std::shared_ptr<const Router>>;
 
-  const std::vector<Router>& all() const { return routers_; }
+  explicit RouterSet(Routers routers) : routers_(std::move(routers)) {}
+
+  void Set(Routers routers) {
+    // Those that leave end outside the lock.
+    MutexLock lock(mutex_);
+    routers_.swap(routers);
+  }
+  Routers all() const {
+    MutexLock lock(mutex_);
+    return routers_;
+  }
   // Those that serve, in the configuration's order.
-  std::vector<const Router*> Healthy() const {
-    std::vector<const Router*> healthy;
-    for (const Router& router : routers_) {
-      if (router.target->healthy()) healthy.push_back(&router);
+  Routers Healthy() const {
+    Routers healthy;
+    for (std::shared_ptr<const Router>& router : all()) {
+      if (router->target->healthy()) healthy.push_back(std::move(router));
     }
     return healthy;
   }
-  std::vector<InferTarget*> Targets() const {
-    std::vector<InferTarget*> targets;
-    for (const Router& router : routers_) targets.push_back(router.target.get());
-    return targets;
-  }
 
  private:
-  std::vector<Router> routers_;
+  mutable Mutex mutex_;
+  Routers routers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::gateway

@@ -1,11 +1,8 @@
 #include "gateway/identity/authenticator.h"
 
-#include <openssl/sha.h>
-
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/yaml_config.h"
@@ -14,96 +11,75 @@
 namespace penstock::gateway {
 namespace {
 
-constexpr size_t kSha256Digits = 2 * SHA256_DIGEST_LENGTH;
-constexpr uint32_t kLowestPriority = 9;
-// Longer than any key or JWT of ours; bounds what is hashed for a stranger.
-constexpr size_t kMaxCredentialBytes = 8192;
+// Longer than any key or token of ours; bounds what is hashed for a stranger.
+constexpr size_t kMaxCredentialBytes = 65536 + 16;
 
-std::string Sha256(absl::string_view text) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
-
-// Names travel in metadata, where gRPC takes printable ASCII only; a comma would start another right.
-bool CanTravel(absl::string_view name) {
-  for (const char c : name) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c)) || c == ',') return false;
-  }
-  return !name.empty();
-}
-
-bool IsHex(absl::string_view text) {
-  for (const char c : text) {
-    if (!absl::ascii_isxdigit(static_cast<unsigned char>(c))) return false;
-  }
-  return true;
+absl::Status InFile(const WatchedFile& file, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(file.path(), ": ", status.message()));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(
-    const config::v1::Identity& config) {
-  if (config.api_keys_file().empty()) {
-    auto anonymous = std::unique_ptr<Authenticator>(new Authenticator());
-    anonymous->open_ = true;
-    anonymous->anonymous_admin_ = config.anonymous_admin();
-    return anonymous;
+    const config::v1::Identity& config, const Clock& clock, Observer* observer) {
+  auto authenticator = std::unique_ptr<Authenticator>(new Authenticator(clock, observer));
+  for (const auto& [name, quota] : config.quotas()) authenticator->quotas_.insert(name);
+  if (config.has_jwt()) {
+    PENSTOCK_ASSIGN_OR_RETURN(authenticator->tokens_,
+                              TokenVerifier::Create(config.jwt(), authenticator->quotas_));
+    authenticator->jwks_file_.emplace(config.jwt().jwks_file());
+    PENSTOCK_RETURN_IF_ERROR(authenticator->ReadJwksFile(*authenticator->jwks_file_->Changed()));
   }
-  config::v1::ApiKeys keys;
-  PENSTOCK_RETURN_IF_ERROR(ReadYamlFile(config.api_keys_file(), keys));
-  auto created = FromKeys(keys);
-  if (!created.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(config.api_keys_file(), ": ", created.status().message()));
+  if (!config.api_keys_file().empty()) {
+    authenticator->keys_file_.emplace(config.api_keys_file());
+    PENSTOCK_RETURN_IF_ERROR(authenticator->ReadKeysFile(*authenticator->keys_file_->Changed()));
   }
-  return created;
+  authenticator->open_ = !authenticator->has_files();
+  authenticator->anonymous_admin_ = config.anonymous_admin();
+  return authenticator;
 }
 
 absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::FromKeys(
-    const config::v1::ApiKeys& keys) {
-  if (keys.keys().empty()) return absl::InvalidArgumentError("keys: none is listed");
-  auto authenticator = std::unique_ptr<Authenticator>(new Authenticator());
-  for (int i = 0; i < keys.keys_size(); ++i) {
-    const config::v1::ApiKey& key = keys.keys(i);
-    const std::string where = absl::StrCat("keys[", i, "].");
-    if (key.sha256().size() != kSha256Digits || !IsHex(key.sha256())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(where, "sha256: wanted 64 hex digits, got ", key.sha256().size(),
-                       " characters"));
-    }
-    if (!CanTravel(key.tenant())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(where, "tenant: wanted printable ASCII without space or comma, got '",
-                       key.tenant(), "'"));
-    }
-    for (const std::string& pool : key.pools()) {
-      if (!CanTravel(pool)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(where, "pools: wanted printable ASCII without space or comma, got '", pool,
-                         "'"));
-      }
-    }
-    if (key.has_priority() && key.priority() > kLowestPriority) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(where, "priority: wanted 0 to 9, got ", key.priority()));
-    }
-    Principal principal;
-    principal.tenant = key.tenant();
-    principal.rights.pools.assign(key.pools().begin(), key.pools().end());
-    principal.rights.forced_experts = key.forced_experts();
-    principal.rights.admin = key.admin();
-    if (key.has_priority()) principal.priority = key.priority();
-    const bool inserted =
-        authenticator->by_sha256_
-            .emplace(absl::HexStringToBytes(key.sha256()), std::move(principal))
-            .second;
-    if (!inserted) {
-      return absl::InvalidArgumentError(absl::StrCat(where, "sha256: stands there twice"));
+    const config::v1::ApiKeys& keys, const Clock& clock) {
+  auto authenticator = std::unique_ptr<Authenticator>(new Authenticator(clock, nullptr));
+  PENSTOCK_RETURN_IF_ERROR(authenticator->TakeKeys(keys));
+  return authenticator;
+}
+
+absl::Status Authenticator::TakeKeys(const config::v1::ApiKeys& keys) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const ApiKeys> taken, ApiKeys::Create(keys, quotas_));
+  MutexLock lock(mutex_);
+  keys_.swap(taken);
+  return absl::OkStatus();
+}
+
+absl::Status Authenticator::ReadKeysFile(const absl::StatusOr<std::string>& text) {
+  if (!text.ok()) return InFile(*keys_file_, text.status());
+  config::v1::ApiKeys keys;
+  if (const absl::Status status = ReadYaml(*text, keys); !status.ok()) {
+    return InFile(*keys_file_, status);
+  }
+  return InFile(*keys_file_, TakeKeys(keys));
+}
+
+absl::Status Authenticator::ReadJwksFile(const absl::StatusOr<std::string>& text) {
+  return InFile(*jwks_file_, text.ok() ? tokens_->SetKeys(*text) : text.status());
+}
+
+void Authenticator::Reload() {
+  if (keys_file_.has_value()) {
+    if (const auto text = keys_file_->Changed()) {
+      const absl::Status status = ReadKeysFile(*text);
+      if (observer_ != nullptr) observer_->CredentialsRead("api_keys", status);
     }
   }
-  return authenticator;
+  if (jwks_file_.has_value()) {
+    if (const auto text = jwks_file_->Changed()) {
+      const absl::Status status = ReadJwksFile(*text);
+      if (observer_ != nullptr) observer_->CredentialsRead("jwks", status);
+    }
+  }
 }
 
 absl::StatusOr<Principal> Authenticator::Authenticate(absl::string_view authorization) const {
@@ -112,31 +88,48 @@ absl::StatusOr<Principal> Authenticator::Authenticate(absl::string_view authoriz
     anonymous.tenant = kAnonymousTenant;
     anonymous.rights.forced_experts = true;
     anonymous.rights.admin = anonymous_admin_;
+    if (quotas_.contains(kDefaultQuota)) anonymous.quota = kDefaultQuota;
+    anonymous.credential = "none";
     return anonymous;
   }
   constexpr absl::string_view kScheme = "bearer ";
   if (authorization.empty()) {
-    return absl::UnauthenticatedError("no credentials: wanted metadata `authorization: Bearer KEY`");
+    return absl::UnauthenticatedError(
+        "no credentials: wanted metadata `authorization: Bearer KEY-or-TOKEN`");
   }
   if (authorization.size() > kMaxCredentialBytes ||
       !absl::StartsWithIgnoreCase(authorization, kScheme)) {
-    return absl::UnauthenticatedError("authorization: wanted `Bearer KEY`");
+    return absl::UnauthenticatedError("authorization: wanted `Bearer KEY-or-TOKEN`");
   }
-  const absl::string_view key =
+  const absl::string_view credential =
       absl::StripAsciiWhitespace(authorization.substr(kScheme.size()));
-  // Looked up by digest: how long a comparison takes says nothing about the keys.
-  const auto it = by_sha256_.find(Sha256(key));
-  if (it == by_sha256_.end()) return absl::UnauthenticatedError("authorization: unknown key");
-  return it->second;
+  const absl::Time now = clock_.Now();
+  std::shared_ptr<const ApiKeys> keys;
+  {
+    MutexLock lock(mutex_);
+    keys = keys_;
+  }
+  const bool is_token = tokens_ != nullptr && TokenVerifier::LooksLikeToken(credential);
+  if (keys != nullptr) {
+    absl::StatusOr<Principal> principal = keys->Find(credential, now);
+    // A key may look like a token; a token is no key.
+    if (principal.ok() || !is_token) return principal;
+  }
+  if (!is_token) return absl::UnauthenticatedError("authorization: wanted a signed token");
+  return tokens_->Verify(credential, now);
+}
+
+absl::Status Authenticator::CheckPool(const Principal& principal, absl::string_view pool) {
+  if (pool.empty() || principal.rights.MayCall(pool)) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("tenant ", principal.tenant, " may not call pool ", pool));
 }
 
 absl::StatusOr<Principal> Authenticator::Admit(const Metadata& metadata,
                                                absl::string_view pool) const {
   absl::StatusOr<Principal> principal = Authenticate(FindMetadata(metadata, "authorization"));
-  if (principal.ok() && !pool.empty() && !principal->rights.MayCall(pool)) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("tenant ", principal->tenant, " may not call pool ", pool));
-  }
+  if (!principal.ok()) return principal;
+  PENSTOCK_RETURN_IF_ERROR(CheckPool(*principal, pool));
   return principal;
 }
 

@@ -39,7 +39,7 @@ void Catalogue::Keep(const std::string& key, const google::protobuf::Message& re
   if (key.size() > kMaxKey) return;
   MutexLock lock(mutex_);
   if (kept_.size() >= kMaxKept) kept_.clear();
-  kept_[key] = {response.SerializeAsString(), deps_.clock.Now() + deps_.ttl};
+  kept_[key] = {response.SerializeAsString(), deps_.clock.Now() + ttl_};
 }
 
 template <typename Request, typename Response, typename Method>
@@ -49,7 +49,7 @@ void Catalogue::Ask(const std::string& key, const ControlContext& context, const
       deps_.authenticator.Admit(context.metadata, request.name());
   if (!principal.ok()) return done(principal.status());
   if (FindKept(key, response)) return done(absl::OkStatus());
-  const std::vector<const Router*> healthy = deps_.routers.Healthy();
+  const auto healthy = deps_.routers.Healthy();
   if (healthy.empty()) return done(absl::UnavailableError("no router is healthy"));
   ((*healthy.front()->control).*method)(
       request, OptionsFor(*principal, context, deps_.clock),
@@ -70,9 +70,12 @@ void Catalogue::ServerReady(const ControlContext& /*context*/,
   done(absl::OkStatus());
 }
 
-void Catalogue::ServerMetadata(const ControlContext& /*context*/,
+void Catalogue::ServerMetadata(const ControlContext& context,
                                const inference::ServerMetadataRequest& /*request*/,
                                inference::ServerMetadataResponse& response, ControlDone done) {
+  // Probes may ask whether it serves; what it is, only those who may call it.
+  const absl::StatusOr<Principal> principal = deps_.authenticator.Admit(context.metadata, "");
+  if (!principal.ok()) return done(principal.status());
   response.set_name("penstock");
   response.set_version(PENSTOCK_VERSION);
   for (const char* extension :
@@ -109,11 +112,11 @@ void Catalogue::ModelStatistics(const ControlContext& context,
   const absl::StatusOr<Principal> principal =
       deps_.authenticator.Admit(context.metadata, request.name());
   if (!principal.ok()) return done(principal.status());
-  const std::vector<const Router*> healthy = deps_.routers.Healthy();
+  const auto healthy = deps_.routers.Healthy();
   if (healthy.empty()) return done(absl::UnavailableError("no router is healthy"));
   auto sum = std::make_shared<StatisticsSum>(healthy.size(), principal->rights, response,
                                              std::move(done));
-  for (const Router* router : healthy) {
+  for (const auto& router : healthy) {
     router->control->ModelStatistics(
         request, OptionsFor(*principal, context, deps_.clock),
         [sum](absl::StatusOr<inference::ModelStatisticsResponse> part) {
@@ -127,7 +130,7 @@ void Catalogue::RepositoryIndex(const ControlContext& context,
                                 inference::RepositoryIndexResponse& response, ControlDone done) {
   const absl::StatusOr<Principal> principal = deps_.authenticator.Admit(context.metadata, "");
   if (!principal.ok()) return done(principal.status());
-  const std::vector<const Router*> healthy = deps_.routers.Healthy();
+  const auto healthy = deps_.routers.Healthy();
   if (healthy.empty()) return done(absl::UnavailableError("no router is healthy"));
   healthy.front()->control->RepositoryIndex(
       request, OptionsFor(*principal, context, deps_.clock),

@@ -24,7 +24,13 @@ class Catalogue final : public OipControl {
     const Clock& clock;
     absl::Duration ttl = absl::Seconds(1);
   };
-  explicit Catalogue(Deps deps) : deps_(deps) {}
+  explicit Catalogue(Deps deps) : deps_(deps), ttl_(deps.ttl) {}
+
+  // Of answers from here on.
+  void SetTtl(absl::Duration ttl) {
+    MutexLock lock(mutex_);
+    ttl_ = ttl;
+  }
 
   // Whether a router serves.
   void SetReady(bool ready) { ready_.store(ready, std::memory_order_relaxed); }
@@ -65,6 +71,7 @@ class Catalogue final : public OipControl {
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
   mutable Mutex mutex_;
+  absl::Duration ttl_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Kept> kept_ ABSL_GUARDED_BY(mutex_);
 };
 

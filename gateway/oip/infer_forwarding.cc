@@ -1,6 +1,7 @@
 #include "gateway/oip/infer_forwarding.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,7 @@ namespace penstock::gateway {
 namespace {
 
 // Said with every refusal for want of room: by then a queue of quick requests has moved on.
-constexpr char kRetryAfterMs[] = "50";
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(50);
 // W3C Trace Context, section 3.2: 55 characters in version 00.
 constexpr size_t kMaxTraceparent = 128;
 
@@ -53,12 +54,17 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     // Who asks comes before what: a stranger learns nothing of how bytes are read.
     absl::StatusOr<Principal> principal = deps_.authenticator.Admit(call_->metadata(), "");
     if (!principal.ok()) return Refuse(principal.status());
+    principal_ = *std::move(principal);
     absl::StatusOr<std::string> pool = ScanModelName(call_->request());
     if (!pool.ok()) return Refuse(pool.status());
     pool_ = *std::move(pool);
-    principal = deps_.authenticator.Admit(call_->metadata(), pool_);
-    if (!principal.ok()) return Refuse(principal.status());
-    principal_ = *std::move(principal);
+    if (absl::Status allowed = Authenticator::CheckPool(principal_, pool_); !allowed.ok()) {
+      return Refuse(std::move(allowed));
+    }
+    absl::Duration retry_after;
+    auto place = deps_.quotas.Take(principal_.tenant, principal_.quota, retry_after);
+    if (!place.ok()) return Refuse(place.status(), retry_after);
+    place_ = *std::move(place);
     auto self = shared_from_this();
     call_->SetCancelHandler([self] { self->Cancel(); });
     const Admission::WaiterId waiter = deps_.admission.Enter(
@@ -82,18 +88,22 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     options.deadline = call_->deadline();
     options.metadata = TrustedMetadata(principal_, call_->metadata(), request_id_);
     auto self = shared_from_this();
-    auto forwarded = deps_.forwarder.Forward(
-        pool_, call_->request(), std::move(options),
-        [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](InferReply reply) {
-          self->Answer(std::move(reply));
-        });
+    auto answer = [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](
+                      InferReply reply) { self->Answer(std::move(reply)); };
+    // Null where it was answered from the cache.
+    auto forwarded =
+        deps_.cache == nullptr
+            ? deps_.forwarder.Forward(pool_, call_->request(), std::move(options), std::move(answer))
+            : deps_.cache->Infer(pool_, call_->request(), call_->streamed(),
+                                 {principal_.tenant, principal_.rights.forced_experts},
+                                 std::move(options), std::move(answer));
     bool cancel = false;
     {
       MutexLock lock(mutex_);
       if (!answered_) forwarded_ = forwarded;
       cancel = cancelled_;
     }
-    if (cancel) forwarded->Cancel();
+    if (cancel && forwarded != nullptr) forwarded->Cancel();
   }
 
   void Cancel() {
@@ -109,10 +119,14 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     if (forwarded != nullptr) forwarded->Cancel();
   }
 
-  void Refuse(absl::Status status) {
+  void Refuse(absl::Status status, absl::Duration retry_after = kRetryAfter) {
     InferReply reply;
     if (absl::IsResourceExhausted(status)) {
-      reply.trailers.emplace_back(kRetryAfterMetadata, kRetryAfterMs);
+      const std::string ms =
+          absl::StrCat(absl::ToInt64Milliseconds(absl::Ceil(retry_after, absl::Milliseconds(1))));
+      reply.trailers.emplace_back(kRetryAfterMetadata, ms);
+      // What gRPC's own clients heed where they retry.
+      reply.trailers.emplace_back(kRetryPushbackMetadata, ms);
     }
     reply.status = std::move(status);
     Answer(std::move(reply));
@@ -124,6 +138,10 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
       answered_ = true;
       forwarded_ = nullptr;  // the call and this request hold each other until here
     }
+    place_ = TenantQuotas::Place();
+    // Said to the gateway alone.
+    std::erase_if(reply.trailers,
+                  [](const auto& entry) { return entry.first == kAnswerVersionMetadata; });
     deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
     deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
     call_->Finish(std::move(reply));
@@ -135,6 +153,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
   const absl::Time arrived_;
   std::string pool_;
   Principal principal_;
+  TenantQuotas::Place place_;  // written before the request is admitted and when it is answered
   Mutex mutex_;
   Admission::WaiterId waiter_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<OutgoingCall> forwarded_ ABSL_GUARDED_BY(mutex_);

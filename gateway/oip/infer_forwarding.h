@@ -8,13 +8,15 @@
 #include "common/net/infer_call.h"
 #include "common/time/clock.h"
 #include "gateway/admission/admission.h"
+#include "gateway/admission/tenant_quotas.h"
+#include "gateway/caching/caching_forwarder.h"
 #include "gateway/forwarding/forwarder.h"
 #include "gateway/identity/authenticator.h"
 
 namespace penstock::gateway {
 
-// ModelInfer at the gateway: identity, rights, admission, forwarding. The message itself passes
-// through as it came; only the pool's name is read from it.
+// ModelInfer at the gateway: identity, rights, admission, then an answer that is kept, or forwarding. The
+// message itself passes through as it came; of pools that are not cacheable only their name is read from it.
 class InferForwarding final : public InferHandler {
  public:
   // What happened, for metrics. Must not block.
@@ -30,11 +32,14 @@ class InferForwarding final : public InferHandler {
   struct Deps {
     const Authenticator& authenticator;
     Admission& admission;
+    TenantQuotas& quotas;
     Forwarder& forwarder;
     Observer& observer;
     const Clock& clock;
     // First part of request ids, unique to this process.
     std::string instance;
+    // Null: every request is forwarded.
+    CachingForwarder* cache = nullptr;
   };
   explicit InferForwarding(Deps deps) : deps_(std::move(deps)) {}
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
+#include "common/net/admin_audit.h"
 #include "common/net/grpc_status.h"
 #include "gateway/oip/infer_forwarding.h"
 
@@ -29,6 +31,22 @@ absl::StatusOr<Principal> Admit(const Authenticator& authenticator, const Contro
         absl::StrCat("tenant ", principal->tenant, " administers some pools: name one"));
   }
   return principal;
+}
+
+// What the audit says of a call, be it allowed or not. Nothing: a stranger's, which does not tell who
+// asked, and of which there may be any number.
+template <class Request>
+std::optional<AdminCall> Audited(const Authenticator& authenticator, const ControlContext& from,
+                                 const char* method, const Request& request) {
+  const auto principal = authenticator.Admit(from.metadata, "");
+  if (!principal.ok()) return std::nullopt;
+  AdminCall call;
+  call.method = method;
+  call.tenant = principal->tenant;
+  call.credential = principal->credential;
+  call.caller = from.caller;
+  call.arguments = request.ShortDebugString();
+  return call;
 }
 
 // One call sent to several routers; answers when all have answered, with the first answer that is OK.
@@ -69,6 +87,7 @@ class Gather {
 CallOptions OptionsFor(const Principal& principal, const ControlContext& from) {
   CallOptions options;
   options.metadata = TrustedMetadata(principal, from.metadata, "control");
+  options.metadata.emplace_back(kCredentialMetadata, principal.credential);
   return options;
 }
 
@@ -118,16 +137,23 @@ void RoutingProxy::Proxy(const char* path, PoolOf pool_of, bool needs_admin, Ask
       path, [this, path, pool_of, needs_admin, ask](const ControlContext& from,
                                                     const Request& request, Response& response,
                                                     ControlDone done) {
+        if (needs_admin) {
+          done = [call = Audited(deps_.authenticator, from, path, request),
+                  done = std::move(done)](const absl::Status& status) mutable {
+            if (call.has_value()) AuditAdminCall(*call, status);
+            done(status);
+          };
+        }
         const auto principal = Admit(deps_.authenticator, from, pool_of(request), needs_admin);
         if (!principal.ok()) return done(principal.status());
-        std::vector<const Router*> routers = deps_.routers.Healthy();
+        auto routers = deps_.routers.Healthy();
         if (routers.empty()) return done(absl::UnavailableError("no router is healthy"));
         if (ask == Ask::kFirst) routers.resize(1);
         CallOptions options = OptionsFor(*principal, from);
         options.deadline = std::min(from.deadline, deps_.clock.Now() + kControlTimeout);
         auto gather = std::make_shared<Gather<Response>>(
             routers.size(), ask == Ask::kAllNeedAll, response, std::move(done));
-        for (const Router* router : routers) {
+        for (const auto& router : routers) {
           router->target->rpc().Call<Response>(
               path, request, options,
               [gather](absl::StatusOr<Response> answer) { gather->Add(std::move(answer)); });
@@ -140,6 +166,9 @@ void RoutingProxy::WatchDecisions(std::unique_ptr<RpcArrival> arrival,
   const ControlContext from = MakeControlContext(arrival->context(), arrival->callers());
   const auto principal =
       Admit(deps_.authenticator, from, request.pool(), /*needs_admin=*/true);
+  if (const auto call = Audited(deps_.authenticator, from, kWatchDecisions, request)) {
+    AuditAdminCall(*call, principal.status());
+  }
   if (!principal.ok()) {
     RefusedRpc::Open(std::move(arrival), ToGrpcStatus(principal.status()));
     return;
@@ -147,7 +176,7 @@ void RoutingProxy::WatchDecisions(std::unique_ptr<RpcArrival> arrival,
   auto merge = std::make_shared<DecisionMerge>(std::move(arrival), merges_);
   merge->Begin();
   const Bytes watch(request.SerializeAsString());
-  for (const Router* router : deps_.routers.Healthy()) {
+  for (const auto& router : deps_.routers.Healthy()) {
     merge->Watch(router->target->rpc(), watch, OptionsFor(*principal, from));
   }
   merge->Started();

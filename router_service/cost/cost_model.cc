@@ -174,10 +174,32 @@ struct CostModel::Expert {
 CostModel::CostModel(Options options, std::vector<CostStart> starts)
     : options_(options),
       starts_(starts.size()),
-      pool_(std::make_unique<MarginsByWork>(options.promise)) {
+      pool_(std::make_shared<MarginsByWork>(options.promise)) {
   for (const CostStart& start : starts) {
     experts_.push_back(
-        std::make_unique<Expert>(start, std::max<size_t>(options.classes, 1), options.promise));
+        std::make_shared<Expert>(start, std::max<size_t>(options.classes, 1), options.promise));
+  }
+}
+
+void CostModel::Continue(const CostModel& before, const std::vector<std::optional<size_t>>& from,
+                         bool same_classes) {
+  const bool whole = same_classes && options_.promise == before.options_.promise;
+  if (whole) {
+    pool_ = before.pool_;
+    observations_.store(before.observations_.load(std::memory_order_relaxed),
+                        std::memory_order_relaxed);
+  }
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (!from[i].has_value()) continue;
+    const std::shared_ptr<Expert>& was = before.experts_[*from[i]];
+    if (whole) {
+      experts_[i] = was;
+      continue;
+    }
+    const Vector alone =
+        was->latency[was->Counting(LevelOfLoad({}, was->slots))].published.Read();
+    const Vector energy = was->published_energy.Read();
+    SetStart(i, {alone[0], alone[1], energy[0], energy[1], was->slots});
   }
 }
 

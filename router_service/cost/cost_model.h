@@ -80,6 +80,12 @@ class CostModel {
   CostModel(Options options, std::vector<CostStart> starts);
   ~CostModel();
 
+  // Before the model is used: expert i goes on as `before`'s expert from[i], of the same slots, and
+  // learns together with it from here on. Where the promise or the classes (`same_classes`) differ,
+  // it starts from the costs learnt there instead, and its margins start again.
+  void Continue(const CostModel& before, const std::vector<std::optional<size_t>>& from,
+                bool same_classes);
+
   size_t experts() const { return starts_; }
   CostEstimate Estimate(size_t expert, size_t application_class, uint64_t rows,
                         const ReplicaLoad& load, double work = 1) const;
@@ -112,8 +118,9 @@ class CostModel {
 
   const Options options_;
   const size_t starts_;
-  std::vector<std::unique_ptr<Expert>> experts_;
-  std::unique_ptr<MarginsByWork> pool_;
+  // Fixed once in use; shared with the models that continue this one, as are the pool's margins.
+  std::vector<std::shared_ptr<Expert>> experts_;
+  std::shared_ptr<MarginsByWork> pool_;
   std::atomic<uint64_t> observations_{0};  // of latency, of all experts
 };
 

@@ -5,9 +5,38 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "router_service/dispatch/attempts/replica_picker.h"
+#include "router_service/dispatch/attempts/retry_pushback.h"
+#include "router_service/replicas/replica_view.h"
 
 namespace penstock::router {
+namespace {
+
+// What is counted of a second attempt that was not made; unset: none was due.
+std::optional<RetryResult> RefusalOf(RetryVerdict verdict) {
+  switch (verdict) {
+    case RetryVerdict::kRetry:
+    case RetryVerdict::kNotRetryable:
+    case RetryVerdict::kAlreadyTried:
+      return std::nullopt;
+    case RetryVerdict::kPushedBack:
+      return RetryResult::kPushedBack;
+    case RetryVerdict::kNoReplica:
+      return RetryResult::kNoReplica;
+    case RetryVerdict::kNoTime:
+      return RetryResult::kNoTime;
+    case RetryVerdict::kNoJoules:
+      return RetryResult::kNoJoules;
+  }
+  return std::nullopt;
+}
+
+// The endpoint, not only the model behind it, did not answer.
+bool IsConnectionLost(const AttemptEnd& end) {
+  return absl::IsUnavailable(end.status) ||
+         (absl::IsCancelled(end.status) && !end.cancelled_by_us);
+}
+
+}  // namespace
 
 ExpertAsk::ExpertAsk(Context context, AskSpec spec, Done done)
     : context_(std::move(context)),
@@ -31,10 +60,10 @@ void ExpertAsk::Start() {
     MutexLock lock(mutex_);
     if (closed_) return;
     if (Replica* replica = Pick(); replica != nullptr) {
-      Begin(replica);
+      Begin(replica, spec_.reason);
     } else {
       result_.status = absl::UnavailableError(
-          absl::StrCat("expert ", spec_.expert_name, " has no healthy replica"));
+          absl::StrCat("expert ", spec_.expert_name, " has no healthy replica left to ask"));
       std::vector<std::shared_ptr<OutgoingCall>> none;
       done = std::move(done_);
       result = Close(none);
@@ -47,7 +76,7 @@ void ExpertAsk::Start() {
   Send(0);
 }
 
-size_t ExpertAsk::Begin(Replica* replica) {
+size_t ExpertAsk::Begin(Replica* replica, absl::string_view reason) {
   const size_t index = attempts_.size();
   Attempt& attempt = attempts_.emplace_back();
   attempt.replica = replica;
@@ -56,16 +85,22 @@ size_t ExpertAsk::Begin(Replica* replica) {
   run.set_expert(spec_.expert_name);
   run.set_replica(replica->address());
   run.set_weight(spec_.weight);
-  run.set_reason(index == 0 ? spec_.reason : "retry");
+  run.set_reason(std::string(reason));
   attempt.load = replica->Load(attempt.started);
   attempt.predicted = context_.record->cost.Estimate(spec_.expert, spec_.application_class,
                                                      spec_.rows, attempt.load, spec_.work);
-  replica->AttemptStarted();
+  attempt.in_flight = replica->AttemptStarted(attempt.started);
   if (attempt.predicted.latency_s > 0) {
-    attempt.timer = context_.timers.Schedule(
-        attempt.started + absl::Seconds(attempt.predicted.latency_s),
-        [self = shared_from_this(), index] { self->OnLate(index); });
+    attempt.late_at = attempt.started + absl::Seconds(attempt.predicted.latency_s);
   }
+  if (index == 0) {
+    attempt.lost_at = attempt.started + SilenceLimit(attempt.predicted.p99_latency_s);
+    if (Hedging* const hedging = context_.record->hedging.get(); hedging != nullptr) {
+      const absl::Duration delay = hedging->FirstAttempt(spec_.expert);
+      if (spec_.hedge_joules_left) attempt.slow_at = attempt.started + delay;
+    }
+  }
+  ScheduleNext(index);
   return index;
 }
 
@@ -115,6 +150,7 @@ void ExpertAsk::OnReply(size_t index, InferReply reply) {
     if (!asked_to_stop && status.ok()) status = spec_.check(reply.body);
     attempt.replica->AttemptEnded(status.ok(), !asked_to_stop && !status.ok(), latency);
     if (asked_to_stop) return;
+    Judge(attempt, status, false);
     EndAttempt(attempt, status, reply.trailers);
     result_.status = status;
     result_.trailers = std::move(reply.trailers);
@@ -126,6 +162,8 @@ void ExpertAsk::OnReply(size_t index, InferReply reply) {
       }
       RetryQuestion question;
       question.status = status;
+      question.pushback = ReadRetryPushback(result_.trailers);
+      if (RetryLater(question)) return;
       second = BeginSecond(std::move(question));
     }
     if (!second) {
@@ -141,40 +179,55 @@ void ExpertAsk::OnReply(size_t index, InferReply reply) {
   done(std::move(result));
 }
 
-void ExpertAsk::OnLate(size_t index) {
-  MutexLock lock(mutex_);
+void ExpertAsk::ScheduleNext(size_t index) {
   Attempt& attempt = attempts_[index];
-  if (closed_ || attempt.ended) return;
-  attempt.late = context_.record->cost.ObserveLate(
-      spec_.expert, spec_.application_class, spec_.work, attempt.predicted.margin);
-  if (index > 0) return;
-  attempt.timer = context_.timers.Schedule(
-      attempt.started + SilenceLimit(attempt.predicted.p99_latency_s),
-      [self = shared_from_this(), index] { self->OnSilent(index); });
+  const absl::Time next = std::min({attempt.late_at, attempt.slow_at, attempt.lost_at});
+  attempt.timer = next == absl::InfiniteFuture()
+                      ? 0
+                      : context_.timers.Schedule(next, [self = shared_from_this(), index] {
+                          self->OnSilence(index);
+                        });
 }
 
-void ExpertAsk::OnSilent(size_t index) {
+void ExpertAsk::OnSilence(size_t index) {
   std::optional<size_t> second;
   {
     MutexLock lock(mutex_);
-    if (closed_ || attempts_[index].ended) return;
+    Attempt& attempt = attempts_[index];
+    if (closed_ || attempt.ended) return;
+    const absl::Time now = context_.clock.Now();
+    if (now >= attempt.late_at) {
+      attempt.late_at = absl::InfiniteFuture();
+      attempt.late = context_.record->cost.ObserveLate(
+          spec_.expert, spec_.application_class, spec_.work, attempt.predicted.margin);
+    }
     RetryQuestion question;
-    question.cause = RetryQuestion::Cause::kSilent;
-    second = BeginSecond(std::move(question));
+    if (now >= attempt.lost_at) {
+      attempt.lost = true;
+      attempt.slow_at = attempt.lost_at = absl::InfiniteFuture();
+      question.cause = RetryQuestion::Cause::kLost;
+      second = BeginSecond(std::move(question));
+    } else if (now >= attempt.slow_at) {
+      attempt.slow_at = absl::InfiniteFuture();
+      question.cause = RetryQuestion::Cause::kSlow;
+      second = BeginSecond(std::move(question));
+    }
+    if (second) attempt.lost_at = absl::InfiniteFuture();
+    ScheduleNext(index);
   }
   if (second) Send(*second);
 }
 
 Replica* ExpertAsk::Pick() {
-  absl::InlinedVector<ReplicaView, 8> views;
+  absl::InlinedVector<ReplicaView, 16> views;
   absl::InlinedVector<size_t, 2> tried;
+  ReplicaChoice& choice = *context_.record->replica_choice;
   double known_rates = 0;
   size_t known = 0;
   const absl::Time now = context_.clock.Now();
   for (size_t i = 0; i < spec_.replicas.size(); ++i) {
     const Replica& replica = *spec_.replicas[i];
-    const ReplicaLoad load = replica.Load(now);
-    views.push_back({replica.healthy(), load.queue_depth + load.in_flight, replica.rate()});
+    views.push_back(replica.View(now, choice.signal_age()));
     if (views.back().rate > 0) {
       known_rates += views.back().rate;
       ++known;
@@ -187,25 +240,103 @@ Replica* ExpertAsk::Pick() {
   for (ReplicaView& view : views) {
     if (view.rate == 0) view.rate = known > 0 ? known_rates / static_cast<double>(known) : 1;
   }
-  const absl::StatusOr<size_t> picked = PickReplica(views, tried, random_);
+  MarkUsable(spec_.replicas, tried, *context_.dead, absl::MakeSpan(views));
+  const absl::StatusOr<size_t> picked = attempts_.empty()
+                                            ? choice.PickFirst(spec_.expert, views, random_)
+                                            : choice.PickAnother(views, tried, random_);
   return picked.ok() ? spec_.replicas[*picked].get() : nullptr;
 }
 
-std::optional<size_t> ExpertAsk::BeginSecond(RetryQuestion question) {
+bool ExpertAsk::RetryLater(RetryQuestion question) {
+  if (question.pushback == absl::ZeroDuration()) return false;
+  Complete(question);
+  if (DecideRetry(question) != RetryVerdict::kRetry) return false;
+  retry_timer_ = context_.timers.Schedule(context_.clock.Now() + question.pushback,
+                                          [self = shared_from_this()] { self->OnRetryDue(); });
+  return true;
+}
+
+void ExpertAsk::OnRetryDue() {
+  std::vector<std::shared_ptr<OutgoingCall>> none;
+  Done done;
+  AskResult result;
+  std::optional<size_t> second;
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return;
+    RetryQuestion question;
+    question.status = result_.status;
+    second = BeginSecond(std::move(question));
+    if (!second) {
+      done = std::move(done_);
+      result = Close(none);
+    }
+  }
+  if (second) {
+    Send(*second);
+  } else {
+    done(std::move(result));
+  }
+}
+
+void ExpertAsk::Complete(RetryQuestion& question) const {
   question.attempts = attempts_.size();
   for (const std::shared_ptr<Replica>& replica : spec_.replicas) {
     const bool tried =
         std::any_of(attempts_.begin(), attempts_.end(),
                     [&](const Attempt& attempt) { return attempt.replica == replica.get(); });
-    if (!tried && replica->healthy()) ++question.untried_replicas;
+    if (!tried && replica->available() && !context_.dead->Has(replica->target())) {
+      ++question.untried_replicas;
+    }
   }
   question.time_left = context_.deadline - context_.clock.Now();
   question.energy_j = spec_.predicted_joules;
   question.request_joules_left = spec_.retry_joules_left;
-  if (DecideRetry(question) != RetryVerdict::kRetry) return std::nullopt;
+}
+
+std::optional<size_t> ExpertAsk::BeginSecond(RetryQuestion question) {
+  Complete(question);
+  const bool hedge = question.cause == RetryQuestion::Cause::kSlow;
+  if (hedge) {
+    question.time_left -= absl::Seconds(attempts_[0].predicted.expected_latency_s);
+    question.request_joules_left =
+        std::min(question.request_joules_left, *spec_.hedge_joules_left);
+  }
+  PoolRecord& record = *context_.record;
+  const RetryVerdict verdict = DecideRetry(question);
+  if (verdict != RetryVerdict::kRetry) {
+    const std::optional<RetryResult> refused = hedge ? std::nullopt : RefusalOf(verdict);
+    if (refused) record.resilience.Retried(*refused);
+    return std::nullopt;
+  }
   Replica* replica = Pick();
   if (replica == nullptr) return std::nullopt;
-  return Begin(replica);
+  if (hedge && !context_.record->hedging->TryTake()) {
+    result_.hedge_refused = true;
+    return std::nullopt;
+  }
+  if (!hedge && !record.TakeRetry(context_.clock.Now())) return std::nullopt;
+  return Begin(replica, hedge ? "hedge" : "retry");
+}
+
+void ExpertAsk::Judge(Attempt& attempt, const absl::Status& status, bool cancelled) {
+  const absl::Time now = context_.clock.Now();
+  AttemptEnd end;
+  end.status = status;
+  end.cancelled_by_us = cancelled;
+  end.lasted = now - attempt.started;
+  end.granted = context_.deadline - attempt.started;
+  end.expected = absl::Seconds(attempt.predicted.latency_s);
+  if (cancelled && attempt.lost) {
+    // Nobody waited for it any more, but it had its time.
+    end.status = absl::DeadlineExceededError("lost");
+    end.granted = std::min(end.granted, SilenceLimit(attempt.predicted.p99_latency_s));
+  }
+  attempt.record.unreachable = IsConnectionLost(end);
+  if (attempt.record.unreachable) context_.dead->Add(attempt.replica->target());
+  if (attempt.replica->guard().AttemptEnded(end, attempt.started, now)) {
+    context_.record->resilience.BreakerOpened(spec_.expert);
+  }
 }
 
 void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const Metadata& trailers) {
@@ -215,8 +346,19 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
   record.report = ReadAttemptReport(trailers);
   record.latency = context_.clock.Now() - attempt.started;
   record.answered = status.ok();
-  if (record.report.queue_depth) {
-    attempt.replica->QueueReported(*record.report.queue_depth, context_.clock.Now());
+  const absl::Time now = attempt.started + record.latency;
+  const AttemptReport& report = record.report;
+  if (report.queue_depth) attempt.replica->QueueReported(*report.queue_depth, now);
+  const std::optional<double>& there = report.in_flight ? report.in_flight : report.queue_depth;
+  if (there) attempt.replica->InFlightReported(*there, now);
+  // Another's answer has overtaken it: how long it has been out is the least that it takes.
+  const bool overtaken =
+      absl::IsCancelled(status) && result_.status.ok() && &attempt == &attempts_.front();
+  if (status.ok() || overtaken) {
+    attempt.replica->Observe(attempt.in_flight, record.latency, now);
+    if (context_.record->hedging != nullptr && &attempt == &attempts_.front()) {
+      context_.record->hedging->Observe(spec_.expert, record.latency);
+    }
   }
   double joules = spec_.predicted_joules;
   EnergyMethod method = joules > 0 ? EnergyMethod::kModelled : EnergyMethod::kUnknown;
@@ -255,6 +397,9 @@ AskResult ExpertAsk::Close(std::vector<std::shared_ptr<OutgoingCall>>& cancel) {
   closed_ = true;
   for (Attempt& attempt : attempts_) {
     if (attempt.ended) continue;
+    // Who is abandoned for the deadline was silent until then.
+    const bool out_of_time = absl::IsDeadlineExceeded(result_.status);
+    Judge(attempt, out_of_time ? result_.status : absl::CancelledError(), true);
     EndAttempt(attempt, absl::CancelledError(), {});
     if (attempt.call != nullptr) cancel.push_back(std::move(attempt.call));
   }
@@ -262,6 +407,7 @@ AskResult ExpertAsk::Close(std::vector<std::shared_ptr<OutgoingCall>>& cancel) {
     result_.attempts.push_back(std::move(attempt.record));
     attempt.call = nullptr;
   }
+  if (retry_timer_ != 0) context_.timers.Cancel(retry_timer_);
   spec_.request = Bytes();
   return std::move(result_);
 }

@@ -6,6 +6,7 @@
 #include "router_service/dispatch/attempts/replacement.h"
 #include "router_service/dispatch/choice/expected_amounts.h"
 #include "router_service/dispatch/choice/priced_options.h"
+#include "router_service/dispatch/failed_asks.h"
 #include "router_service/dispatch/request_prompt.h"
 #include "router_service/quality/answer_confidence.h"
 #include "router_service/recording/choice_record.h"
@@ -77,10 +78,10 @@ std::optional<AskSpec> ExpertPlan::AskLocal(double joules_left) {
   const PoolExpert& item = request_.pool->experts[expert];
   const absl::Time now = clock_.Now();
   const EscalationOption option = Option(expert, 0, now);
-  const bool fits = item.admitted && item.healthy() &&
+  const bool fits = item.admitted && item.available() &&
                     (item.max_rows <= 0 || request_.rows <= item.max_rows) &&
                     option.energy_j <= joules_left && option.latency_s <= request_.TimeLeft(now);
-  if (!fits || !reservation_.TryHold(option.amounts())) {
+  if (!fits || !reservation_.TryHold(option.amounts(), option.largest_j)) {
     choice_.local.reset();
     return std::nullopt;
   }
@@ -132,8 +133,9 @@ EscalationOption ExpertPlan::Option(size_t expert, double p_right, absl::Time no
   option.p_right = p_right;
   option.energy_j = estimate.energy_j;
   option.latency_s = estimate.latency_s;
+  option.largest_j = LargestJoules(request_, expert, static_cast<uint64_t>(request_.rows));
   option.admissible =
-      choice_.excluded[expert] == Exclusion::kNone && !Asked(expert) && item.healthy();
+      choice_.excluded[expert] == Exclusion::kNone && !Asked(expert) && item.available();
   if (choice_.amounts != nullptr) {
     const Amounts amounts =
         ExpectedAmounts(request_, expert, static_cast<uint64_t>(request_.rows),
@@ -146,8 +148,9 @@ EscalationOption ExpertPlan::Option(size_t expert, double p_right, absl::Time no
 
 bool ExpertPlan::IsMissing(size_t expert) const {
   const Exclusion excluded = choice_.excluded[expert];
-  return excluded == Exclusion::kUnhealthy || excluded == Exclusion::kLeftOut ||
-         (excluded == Exclusion::kNone && !request_.pool->experts[expert].healthy());
+  return excluded == Exclusion::kUnhealthy || excluded == Exclusion::kBreaker ||
+         excluded == Exclusion::kLeftOut ||
+         (excluded == Exclusion::kNone && !request_.pool->experts[expert].available());
 }
 
 size_t ExpertPlan::MaxEscalations() const {
@@ -171,6 +174,7 @@ EscalationLimits ExpertPlan::Limits(const std::vector<AskResult>& so_far, absl::
   limits.time_left_s = request_.TimeLeft(now);
   limits.request_joules_left = JoulesLeft(so_far);
   limits.headroom_j = terms.headroom_j;
+  limits.largest_j = terms.largest_j;
   limits.escalations_done = escalations_;
   limits.max_escalations = MaxEscalations();
   if (choice_.amounts != nullptr) limits.others = terms.others;
@@ -269,6 +273,7 @@ std::vector<AskSpec> ExpertPlan::EscalateByPrice(const std::vector<AskResult>& s
     if (check_ && check_->answered && so_far[*check_->answered].expert == i) {
       option.admissible = true;  // it is there, and paid for
       option.energy_j = option.latency_s = option.accelerator_seconds = option.dollars = 0;
+      option.largest_j = 0;
     }
     // What time and the request's own cap forbid is no question of price.
     if (option.admissible && option.latency_s <= limits.time_left_s &&
@@ -313,7 +318,7 @@ std::optional<AskSpec> ExpertPlan::AskVerifier(size_t standing, const Escalation
   if (!NearBoundary(fast, limits.value, delta - priced)) return std::nullopt;
   if (!verifier.admissible || !(verifier.latency_s <= limits.time_left_s) ||
       !(verifier.energy_j <= limits.request_joules_left) ||
-      !reservation_.TryHold(verifier.amounts())) {
+      !reservation_.TryHold(verifier.amounts(), verifier.largest_j)) {
     return std::nullopt;
   }
   AskSpec spec = Spec(verifier.expert, 1, "verification", verifier.energy_j);
@@ -351,7 +356,7 @@ std::vector<AskSpec> ExpertPlan::Take(const Escalation& escalation,
   if (escalation.stopped_by_deadline) degraded_ = "deadline";
   if (!escalation.option) return {};
   const EscalationOption& taken = options[*escalation.option];
-  if (!reservation_.TryHold(taken.amounts())) {
+  if (!reservation_.TryHold(taken.amounts(), taken.largest_j)) {
     degraded_ = "budget";
     return {};
   }
@@ -364,29 +369,29 @@ std::vector<AskSpec> ExpertPlan::Take(const Escalation& escalation,
 
 std::vector<AskSpec> ExpertPlan::AskAnother(const std::vector<AskResult>& so_far) {
   if (asked_another_ || !request_.forced.empty()) return {};
-  for (const AskResult& ask : so_far) {
-    // What a tenant's own expert says stands beside the global one's answer, not for it.
-    if (choice_.local && ask.expert == choice_.local->expert) continue;
-    if (ask.status.ok() || !MayAskAnother(ask.status)) return {};
-  }
+  // What a tenant's own expert says stands beside the global one's answer, not for it.
+  if (!MayAskInstead(so_far, choice_.local)) return {};
   asked_another_ = true;
   const absl::Time now = clock_.Now();
   EscalationLimits limits;
   limits.value = choice_.limits.value;
   limits.price_per_joule = choice_.limits.price_per_joule;
+  limits.largest_j = choice_.limits.largest_j;
   limits.time_left_s = request_.TimeLeft(now);
   limits.request_joules_left = JoulesLeft(so_far);
   std::vector<EscalationOption> options;
   for (size_t i = 0; i < choice_.excluded.size(); ++i) {
     const SelectionCandidate candidate = (*choice_.candidates)[i];
     EscalationOption& option = options.emplace_back(Option(i, candidate.score, now));
-    if (candidate.quality < request_.min_quality) option.admissible = false;
+    option.admissible = option.admissible && !(candidate.quality < request_.min_quality) &&
+                        HasLivingReplica(request_.pool->experts[i], so_far);
   }
   const Escalation decided = DecideReplacement(options, limits);
   NoteFollowUp(v1::FollowUp::REPLACEMENT, 0, options, limits, decided);
   if (!decided.option) return {};
   const EscalationOption& best = options[*decided.option];
-  if (!reservation_.TryHold(best.amounts())) return {};
+  if (!request_.pool->record->TakeRetry(now)) return {};
+  if (!reservation_.TryHold(best.amounts(), best.largest_j)) return {};
   std::vector<AskSpec> specs;
   specs.push_back(Spec(best.expert, 1, "retry", best.energy_j));
   specs.back().retry_joules_left = std::max(0.0, limits.request_joules_left - best.energy_j);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,19 +16,39 @@ constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 }  // namespace
 
 RequestPipeline::RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms,
-                                 const MakeBatchWorker& make_worker)
-    : catalogue_(catalogue), rooms_(rooms) {
-  for (const std::shared_ptr<const Pool>& pool : catalogue.All()) {
-    if (!pool->config.selection().has_batch_assignment()) continue;
-    windows_.emplace(pool->name(),
-                     std::make_shared<BatchWindow>(
-                         pool->config.selection().batch_assignment(), rooms.clock, rooms.timers,
-                         make_worker ? make_worker() : std::make_unique<ThreadBatchWorker>()));
-  }
-}
+                                 MakeBatchWorker make_worker)
+    : catalogue_(catalogue), rooms_(rooms), make_worker_(std::move(make_worker)) {}
 
 RequestPipeline::~RequestPipeline() {
-  for (const auto& [pool, window] : windows_) window->Stop();
+  std::map<const PoolRecord*, Window> windows;
+  {
+    MutexLock lock(windows_mutex_);
+    windows.swap(windows_);
+  }
+  for (const auto& [record, each] : windows) each.window->Stop();
+}
+
+std::shared_ptr<BatchWindow> RequestPipeline::WindowOf(const Pool& pool) {
+  if (!pool.config.selection().has_batch_assignment()) return nullptr;
+  // Windows of pools that are gone end outside the lock.
+  std::vector<std::shared_ptr<BatchWindow>> gone;
+  MutexLock lock(windows_mutex_);
+  Window& known = windows_[pool.record.get()];
+  if (!known.record.expired()) return known.window;
+  if (known.window != nullptr) gone.push_back(std::move(known.window));
+  known.record = pool.record;
+  known.window = std::make_shared<BatchWindow>(
+      pool.config.selection().batch_assignment(), rooms_.clock, rooms_.timers,
+      make_worker_ ? make_worker_() : std::make_unique<ThreadBatchWorker>());
+  for (auto it = windows_.begin(); it != windows_.end();) {
+    if (!it->second.record.expired()) {
+      ++it;
+      continue;
+    }
+    gone.push_back(std::move(it->second.window));
+    it = windows_.erase(it);
+  }
+  return windows_[pool.record.get()].window;
 }
 
 void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
@@ -56,11 +77,11 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
            now, cpu);
     return;
   }
-  const auto window = windows_.find(pool.name());
+  const std::shared_ptr<BatchWindow> window = WindowOf(pool);
   const uint64_t sequence = next_sequence_.fetch_add(1, std::memory_order_relaxed);
   auto run = std::make_shared<RequestRun>(rooms_, std::move(call), *std::move(request), sequence,
                                           cpu);
-  run->Start(window == windows_.end() ? nullptr : window->second.get());
+  run->Start(window.get());
 }
 
 void RequestPipeline::Refuse(IncomingCall& call, absl::string_view pool, absl::Status status,

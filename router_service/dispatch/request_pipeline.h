@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/mutex.h"
 #include "common/net/infer_call.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/dispatch/batch/batch_window.h"
@@ -29,7 +30,7 @@ class RequestPipeline final : public InferHandler {
   // All outlive the pipeline and its requests. `make_worker`: for each pool that assigns requests
   // together; null: a thread each.
   RequestPipeline(const PoolCatalogue& catalogue, RouteRooms rooms,
-                  const MakeBatchWorker& make_worker = nullptr);
+                  MakeBatchWorker make_worker = nullptr);
   // Requests that wait for each other are assigned first.
   ~RequestPipeline() override;
 
@@ -46,8 +47,19 @@ class RequestPipeline final : public InferHandler {
 
   const PoolCatalogue& catalogue_;
   const RouteRooms rooms_;
-  // By name, of pools that assign together; fixed after construction.
-  std::map<std::string, std::shared_ptr<BatchWindow>, std::less<>> windows_;
+  // Of pools that assign together, by their record, which all snapshots of the same experts share: a
+  // request waits with others that have the same choice.
+  struct Window {
+    std::weak_ptr<PoolRecord> record;
+    std::shared_ptr<BatchWindow> window;
+  };
+
+  // Null: the pool's requests do not wait for each other.
+  std::shared_ptr<BatchWindow> WindowOf(const Pool& pool);
+
+  const MakeBatchWorker make_worker_;
+  Mutex windows_mutex_;
+  std::map<const PoolRecord*, Window> windows_ ABSL_GUARDED_BY(windows_mutex_);
   std::atomic<uint64_t> next_sequence_{0};
   std::atomic<uint64_t> arrived_{0};
 };

@@ -1,6 +1,7 @@
 #include "router_service/dispatch/request_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,8 +29,17 @@ void StampDecision(const RouteRooms& rooms, const RouteRequest& request, v1::Dec
   decision.set_gate_version(request.pool->rooms->versions.gate);
 }
 
-void DescribeMultiplier(double multiplier, v1::Decision& decision) {
-  if (multiplier > 1) decision.set_price_multiplier(multiplier);
+// What the ledger of a shared budget says of the tenant.
+void DescribeTenant(const BudgetView& budgets, v1::Decision& decision) {
+  if (budgets.price_multiplier > 1) decision.set_price_multiplier(budgets.price_multiplier);
+  if (std::isfinite(budgets.largest_j)) decision.set_largest_answer_j(budgets.largest_j);
+}
+
+// What became of an attempt, if it was a retry, of an ask that ended so.
+void CountRetry(const AskAttempt& attempt, const absl::Status& ask, ResilienceRecord& record) {
+  if (attempt.run.reason() != "retry") return;
+  const RetryResult unanswered = ask.ok() ? RetryResult::kNotNeeded : RetryResult::kFailed;
+  record.Retried(attempt.answered ? RetryResult::kAnswered : unanswered);
 }
 
 PlanAnswer Refused(const absl::Status& status) {
@@ -80,13 +90,16 @@ void RequestRun::Run(const absl::Status& decided) {
     Finish(Refused(decided));
     return;
   }
+  if (RetryBudget* const retries = request_.pool->record->retries.get(); retries != nullptr) {
+    retries->RequestCame(rooms_.clock.Now());
+  }
   cpu_.Stop();
   ExpertAsk::Context context{rooms_.clock, rooms_.timers, request_.pool->record,
                              request_.deadline, request_.forwarded};
   dispatch_ = std::make_shared<DispatchCall>(
       std::move(context),
       [self = shared_from_this()](const std::vector<AskResult>& so_far) {
-        return self->plan_->Next(so_far);
+        return self->WithHedges(self->plan_->Next(so_far));
       },
       [self = shared_from_this()](DispatchResult result) {
         self->OnDispatched(std::move(result));
@@ -97,7 +110,18 @@ void RequestRun::Run(const absl::Status& decided) {
   });
   // Held here: the end of the dispatch drops the run's own hold on it.
   const std::shared_ptr<DispatchCall> dispatch = dispatch_;
-  dispatch->Start(plan_->First());
+  dispatch->Start(WithHedges(plan_->First()));
+}
+
+std::vector<AskSpec> RequestRun::WithHedges(std::vector<AskSpec> specs) const {
+  // What was decided against the request's own limits is not worth more than it takes already.
+  if (request_.pool->record->hedging == nullptr || !decision_.degraded().empty()) return specs;
+  const double left = std::max(0.0, headroom_j_ - reservation_.held_j());
+  for (AskSpec& spec : specs) {
+    if (spec.reason != "chosen" && spec.reason != "escalation") continue;
+    spec.hedge_joules_left = left / static_cast<double>(specs.size());
+  }
+  return specs;
 }
 
 absl::Status RequestRun::Decide(BatchWindow* window) {
@@ -114,15 +138,16 @@ absl::Status RequestRun::Decide(BatchWindow* window) {
   }
   reservation_ = *std::move(opened);
   const BudgetView budgets = ViewBudgets();
+  headroom_j_ = budgets.headroom_j;
   DescribeRequest(request_, budgets, decision_);
-  DescribeMultiplier(budgets.price_multiplier, decision_);
+  DescribeTenant(budgets, decision_);
   return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets, window);
 }
 
 BudgetView RequestRun::ViewBudgets() const {
   const BudgetTerms terms = reservation_.terms();
-  return {terms.price_per_joule, terms.headroom_j, terms.price_multiplier, terms.sequence,
-          terms.others};
+  return {terms.price_per_joule, terms.headroom_j, terms.price_multiplier,
+          terms.sequence,        terms.others,     terms.largest_j};
 }
 
 void RequestRun::NoteChoice(const ExpertChoice& choice, uint64_t view) {
@@ -167,15 +192,16 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
            (choice.selection.chosen.size() == 1 &&
             choice.selection.chosen[0].expert == choice.selection.cheapest.expert);
   };
-  const std::vector<std::string>& names = request_.pool->expert_names;
-  absl::Status status = SelectionStatus(choice.selection, choice.limits, names);
-  if (status.ok() && !first_or_cheapest() && !reservation_.TryHold(ChosenAmounts(choice))) {
+  absl::Status status = ChoiceStatus(request_, choice);
+  if (status.ok() && !first_or_cheapest() &&
+      !reservation_.TryHold(ChosenAmounts(choice), ChosenLargest(request_, choice))) {
     // Another request took the headroom meanwhile.
     RefundExploration(request_, choice);
     const BudgetView left = ViewBudgets();
+    headroom_j_ = left.headroom_j;
     choice = ChooseExperts(request_, scored, left, now);
     NoteChoice(choice, left.view);
-    status = SelectionStatus(choice.selection, choice.limits, names);
+    status = ChoiceStatus(request_, choice);
     if (status.ok()) reservation_.Hold(ChosenAmounts(choice));
   } else if (status.ok() && first_or_cheapest()) {
     reservation_.Hold(ChosenAmounts(choice));
@@ -233,7 +259,9 @@ void RequestRun::OnDispatched(DispatchResult result) {
   for (size_t i = 0; i < result.asks.size(); ++i) {
     energy_.Add(result.asks[i].energy);
     taken_ += TakenAmounts(request_, result.asks[i]);
+    hedges_refused_ += result.asks[i].hedge_refused;
     for (AskAttempt& attempt : result.asks[i].attempts) {
+      CountRetry(attempt, result.asks[i].status, request_.pool->record->resilience);
       v1::Run* run = decision_.add_runs();
       *run = std::move(attempt.run);
       if (attempt.answered) answered[i] = run;
@@ -282,6 +310,8 @@ void RequestRun::Finish(PlanAnswer answer) {
   reply.status = std::move(answer.status);
   decision_.set_status(absl::StatusCodeToString(reply.status.code()));
   if (reply.status.ok()) {
+    const std::string& version = request_.pool->rooms->answer_version;
+    if (!version.empty()) reply.trailers.emplace_back(kAnswerVersionMetadata, version);
     std::vector<OutParameter> parameters;
     if (request_.parameters.explain && !request_.caller.rights.admin) {
       v1::Decision coarse = decision_;
@@ -322,6 +352,7 @@ void RequestRun::Finish(PlanAnswer answer) {
   cpu_.Stop();
   event.cpu = cpu_.total();
   event.decision = decision.get();
+  event.hedges_refused = hedges_refused_;
   if (request_.pool->record->congestion != nullptr) {
     event.congestion = request_.pool->record->congestion->figures();
   }
@@ -336,10 +367,10 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
   CounterRandom random(rooms.seed, sequence);
   const BudgetPacer::Quote quote =
       rooms.pacer.Peek(request.pool->name(), request.caller.tenant);
-  const BudgetView budgets{quote.price_per_joule, quote.headroom_j, quote.price_multiplier, 0,
-                           quote.others};
+  const BudgetView budgets{quote.price_per_joule, quote.headroom_j, quote.price_multiplier,
+                           0,                     quote.others,     quote.largest_j};
   DescribeRequest(request, budgets, decision);
-  DescribeMultiplier(quote.price_multiplier, decision);
+  DescribeTenant(budgets, decision);
   absl::Status status = quote.status;
   const auto add_run = [&](size_t expert, double weight) {
     v1::Run& run = *decision.add_runs();
@@ -369,7 +400,7 @@ v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& reques
       if (budgets.others.bind()) ExpectAmounts(request, *scored);
       const ExpertChoice choice = ChooseExperts(request, *scored, budgets, now);
       if (status.ok()) {
-        status = SelectionStatus(choice.selection, choice.limits, request.pool->expert_names);
+        status = ChoiceStatus(request, choice);
       }
       DescribeChoice(request, choice, decision);
       DescribeCounterfactuals(request, choice, decision);

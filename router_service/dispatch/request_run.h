@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -59,6 +60,8 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   void Run(const absl::Status& decided);
   absl::Status DecideRows(const BudgetView& budgets);
   BudgetView ViewBudgets() const;
+  // Those that the policy asks for may be hedged with what the budgets left when it decided.
+  std::vector<AskSpec> WithHedges(std::vector<AskSpec> specs) const;
   // For the log's file.
   void NoteChoice(const ExpertChoice& choice, uint64_t view);
   // Beside the live choice.
@@ -85,6 +88,8 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;
   Amounts taken_;  // by all asks
+  double headroom_j_ = 0;  // of the budgets, when it was decided
+  uint64_t hedges_refused_ = 0;
 };
 
 // Decides as a run would at this moment, and runs nothing.

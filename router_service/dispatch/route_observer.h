@@ -19,6 +19,7 @@ struct RouteEvent {
   absl::Duration cpu;                      // of the routing itself
   const v1::Decision* decision = nullptr;  // null: refused before one was made
   std::optional<CongestionPrice::Figures> congestion;  // of pools whose load has a price
+  uint64_t hedges_refused = 0;  // second attempts that there had been enough of
 };
 
 // Where counts go. Thread-safe.

@@ -26,14 +26,27 @@ PrincipalLedger::Charge PrincipalLedger::Open(absl::string_view principal, doubl
   return charge;
 }
 
-void PrincipalLedger::Hold(Charge& charge, double energy_j) {
-  if (charge.account_ == nullptr || energy_j == 0) return;
-  MutexLock lock(mutex_);
+void PrincipalLedger::HoldLocked(Charge& charge, double energy_j) {
   charge.held_j_ += energy_j;
   // The allowance counts together with the joules: a request that holds nothing lends no credit.
   const double pending = charge.held_j_ > 0 ? charge.held_j_ / charge.rho_j_ - kAllowance : 0;
   charge.account_->pending += pending - charge.pending_;
+  charge.account_->beyond += std::max(0.0, pending) - std::max(0.0, charge.pending_);
   charge.pending_ = pending;
+}
+
+void PrincipalLedger::Hold(Charge& charge, double energy_j) {
+  if (charge.account_ == nullptr || energy_j == 0) return;
+  MutexLock lock(mutex_);
+  HoldLocked(charge, energy_j);
+}
+
+bool PrincipalLedger::TryHold(Charge& charge, double energy_j, double largest_j) {
+  if (charge.account_ == nullptr) return true;
+  MutexLock lock(mutex_);
+  if (largest_j > LargestOf(*charge.account_, charge.rho_j_, charge.held_j_ == 0)) return false;
+  HoldLocked(charge, energy_j);
+  return true;
 }
 
 void PrincipalLedger::Settle(Charge& charge, double energy_j) {
@@ -42,6 +55,7 @@ void PrincipalLedger::Settle(Charge& charge, double energy_j) {
   const double taken = std::isfinite(energy_j) ? energy_j : charge.held_j_;
   double& credit = charge.account_->credit;
   credit = std::min(kDepth, credit + kAllowance - taken / charge.rho_j_);
+  if (-credit > kSlack) charge.account_->passed = true;
   Close(charge);
 }
 
@@ -57,6 +71,8 @@ void PrincipalLedger::Close(Charge& charge) {
   --account.in_flight;
   // A sum of many small differences ends where it began.
   account.pending = account.in_flight == 0 ? 0 : account.pending - charge.pending_;
+  account.beyond =
+      account.in_flight == 0 ? 0 : account.beyond - std::max(0.0, charge.pending_);
   Place(account);
 }
 
@@ -65,6 +81,12 @@ PrincipalLedger::Terms PrincipalLedger::TermsOf(absl::string_view principal, dou
   const auto it = by_name_.find(principal);
   if (it == by_name_.end() || !(rho_j > 0)) return {};
   return TermsOf(*it->second, rho_j);
+}
+
+double PrincipalLedger::LargestOf(const Charge& charge) const {
+  if (charge.account_ == nullptr) return Terms().largest_j;
+  MutexLock lock(mutex_);
+  return LargestOf(*charge.account_, charge.rho_j_, charge.held_j_ == 0);
 }
 
 double PrincipalLedger::Credit(absl::string_view principal) const {
@@ -88,7 +110,14 @@ PrincipalLedger::Terms PrincipalLedger::TermsOf(const Account& account, double r
   const double far = std::max(0.0, debt - kFarDebt) / kFarWidth;
   terms.multiplier = std::exp(std::min(near + far, kMostExponent));
   if (near >= most) terms.headroom_j = kFitting * rho_j;
+  terms.largest_j = LargestOf(account, rho_j, true);
   return terms;
+}
+
+double PrincipalLedger::LargestOf(const Account& account, double rho_j, bool first) const {
+  const double owed = account.beyond - account.credit;
+  if (by_name_.size() < 2 || !(account.passed || owed > kSlack)) return Terms().largest_j;
+  return rho_j * ((first ? kAllowance : 0) + std::max(0.0, kMostOwed - owed));
 }
 
 PrincipalLedger::Account& PrincipalLedger::AccountOf(absl::string_view principal) {
@@ -105,6 +134,8 @@ PrincipalLedger::Account& PrincipalLedger::AccountOf(absl::string_view principal
   account.at = std::prev(kept_.end());
   account.credit = std::min(0.0, shared_.credit);
   shared_.credit -= account.credit;
+  account.passed = account.credit < 0 && shared_.passed;
+  if (account.passed) shared_.passed = false;
   by_name_.emplace(account.principal, &account);
   return account;
 }

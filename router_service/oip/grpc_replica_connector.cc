@@ -2,9 +2,12 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/net/oip/oip_control_client.h"
 #include "common/status_macros.h"
 #include "penstock/v1/expert_control.pb.h"
+#include "router_service/oip/load_subscription.h"
+#include "router_service/pools/endpoint_names.h"
 
 namespace penstock::router {
 namespace {
@@ -91,7 +94,9 @@ class FactsCall : public std::enable_shared_from_this<FactsCall> {
 class GrpcReplicaConnection final : public ReplicaConnection {
  public:
   explicit GrpcReplicaConnection(std::shared_ptr<GrpcInferTarget> target)
-      : target_(std::move(target)) {}
+      : target_(std::move(target)),
+        loads_(std::make_shared<LoadSubscription>(target_->rpc())) {}
+  ~GrpcReplicaConnection() override { loads_->Stop(); }
 
   InferTarget& target() override { return *target_; }
 
@@ -100,8 +105,30 @@ class GrpcReplicaConnection final : public ReplicaConnection {
     std::make_shared<FactsCall>(target_->rpc(), std::move(done))->Start(model, version, timeout);
   }
 
+  void Probe(const std::string& model, const std::string& version, absl::Duration timeout,
+             absl::AnyInvocable<void(absl::Status)> done) override {
+    inference::ModelReadyRequest request;
+    request.set_name(model);
+    request.set_version(version);
+    CallOptions options;
+    options.deadline = absl::Now() + timeout;
+    target_->rpc().Call<inference::ModelReadyResponse>(
+        "/inference.GRPCInferenceService/ModelReady", request, options,
+        [done = std::move(done)](absl::StatusOr<inference::ModelReadyResponse> response) mutable {
+          if (response.ok() && !response->ready()) {
+            done(absl::UnavailableError("the model is not ready"));
+          } else {
+            // Not all servers have the RPC; one that says so answers.
+            done(absl::IsUnimplemented(response.status()) ? absl::OkStatus() : response.status());
+          }
+        });
+  }
+
+  void WatchLoad(LoadSubscription::Sink sink) override { loads_->Add(std::move(sink)); }
+
  private:
   const std::shared_ptr<GrpcInferTarget> target_;
+  const std::shared_ptr<LoadSubscription> loads_;
 };
 
 }  // namespace
@@ -114,11 +141,26 @@ GrpcReplicaConnector::GrpcReplicaConnector(ClientQueues& queues, uint64_t max_me
 
 absl::StatusOr<std::shared_ptr<ReplicaConnection>> GrpcReplicaConnector::Connect(
     const config::v1::Endpoint& endpoint) {
+  return Share(endpoint, "");
+}
+
+absl::StatusOr<std::shared_ptr<ReplicaConnection>> GrpcReplicaConnector::ConnectTo(
+    const config::v1::Endpoint& endpoint, const std::string& address) {
+  config::v1::Endpoint one = endpoint;
+  one.set_address(address);
+  return Share(one, EndpointNames::HostOf(endpoint.address()));
+}
+
+absl::StatusOr<std::shared_ptr<ReplicaConnection>> GrpcReplicaConnector::Share(
+    const config::v1::Endpoint& endpoint, const std::string& server_name) {
   MutexLock lock(mutex_);
-  std::shared_ptr<ReplicaConnection>& connection = connections_[endpoint.SerializeAsString()];
-  if (connection != nullptr) return connection;
+  const std::string name = absl::StrCat(endpoint.SerializeAsString(), "/", server_name);
+  if (const auto known = connections_.find(name); known != connections_.end()) {
+    if (auto connection = known->second.lock()) return connection;
+  }
   InferTargetOptions options;
   options.max_message_bytes = max_message_bytes_;
+  options.server_name = server_name;
   std::shared_ptr<GrpcInferTarget> target;
   if (endpoint.address() == kInProcessExpert) {
     if (in_process_expert_ == nullptr) {
@@ -131,7 +173,12 @@ absl::StatusOr<std::shared_ptr<ReplicaConnection>> GrpcReplicaConnector::Connect
     PENSTOCK_ASSIGN_OR_RETURN(target,
                               GrpcInferTarget::Create(endpoint, queues_, std::move(options)));
   }
-  connection = std::make_shared<GrpcReplicaConnection>(std::move(target));
+  const std::shared_ptr<ReplicaConnection> connection =
+      std::make_shared<GrpcReplicaConnection>(std::move(target));
+  for (auto it = connections_.begin(); it != connections_.end();) {
+    it = it->second.expired() ? connections_.erase(it) : std::next(it);
+  }
+  connections_[name] = connection;
   return connection;
 }
 

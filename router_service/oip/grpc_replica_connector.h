@@ -12,7 +12,8 @@
 
 namespace penstock::router {
 
-// Connections over gRPC. Experts that name the same endpoint share one. Thread-safe.
+// Connections over gRPC. Experts that name the same endpoint share one, which ends with the last of
+// them. Thread-safe.
 class GrpcReplicaConnector final : public ReplicaConnector {
  public:
   // `in_process_expert` is what the address "inprocess:expert" means; null where no expert service runs in
@@ -22,13 +23,18 @@ class GrpcReplicaConnector final : public ReplicaConnector {
 
   absl::StatusOr<std::shared_ptr<ReplicaConnection>> Connect(
       const config::v1::Endpoint& endpoint) override;
+  absl::StatusOr<std::shared_ptr<ReplicaConnection>> ConnectTo(
+      const config::v1::Endpoint& endpoint, const std::string& address) override;
 
  private:
+  absl::StatusOr<std::shared_ptr<ReplicaConnection>> Share(const config::v1::Endpoint& endpoint,
+                                                           const std::string& server_name);
+
   ClientQueues& queues_;
   const uint64_t max_message_bytes_;
   const std::shared_ptr<grpc::Channel> in_process_expert_;
   Mutex mutex_;
-  std::map<std::string, std::shared_ptr<ReplicaConnection>> connections_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::weak_ptr<ReplicaConnection>> connections_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::router

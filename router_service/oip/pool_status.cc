@@ -1,6 +1,7 @@
 #include "router_service/oip/pool_status.h"
 
 #include "absl/strings/str_cat.h"
+#include "router_service/pools/cacheable.h"
 
 namespace penstock::router {
 
@@ -18,6 +19,11 @@ void DescribePool(const Pool& pool, double price_per_joule, v1::PoolStatus& stat
   status.set_p99_ms(absl::ToDoubleMilliseconds(statistics.latencies().Quantile(0.99)));
   status.set_in_flight(totals.in_flight);
   status.set_price_per_joule(price_per_joule);
+  if (!pool.config.has_cacheable() || pool.rooms == nullptr) return;
+  if (absl::StatusOr<v1::CachePolicy> policy = ReadCacheable(pool.config); policy.ok()) {
+    policy->set_version(pool.rooms->answer_version);
+    *status.mutable_cache() = *std::move(policy);
+  }
 }
 
 void DescribeExperts(const Pool& pool, v1::ListExpertsResponse& response) {
@@ -42,6 +48,9 @@ void DescribeExperts(const Pool& pool, v1::ListExpertsResponse& response) {
       v1::ReplicaStatus& item = *status.add_replicas();
       item.set_address(replica->address());
       item.set_healthy(replica->healthy());
+      const ReplicaGuard& guard = replica->guard();
+      if (guard.has_breaker()) item.set_breaker(std::string(BreakerStateName(guard.state())));
+      item.set_ejected(std::string(EjectionReasonName(guard.ejected())));
       item.set_in_flight(replica->in_flight());
       item.set_p50_ms(absl::ToDoubleMilliseconds(replica->latencies().Quantile(0.5)));
       item.set_p99_ms(absl::ToDoubleMilliseconds(replica->latencies().Quantile(0.99)));

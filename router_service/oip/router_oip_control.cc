@@ -136,6 +136,7 @@ void RouterOipControl::ModelConfig(const ControlContext& context,
     Configure(tensor, *config.add_output());
   }
   config.mutable_model_transaction_policy()->set_decoupled(false);
+  config.mutable_response_cache()->set_enable((*pool)->config.has_cacheable());
   done(absl::OkStatus());
 }
 

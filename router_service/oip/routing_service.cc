@@ -1,5 +1,7 @@
 #include "router_service/oip/routing_service.h"
 
+#include <type_traits>
+
 #include "absl/strings/str_cat.h"
 #include "common/net/grpc_status.h"
 #include "common/net/rpc/rpc_service.h"
@@ -9,9 +11,19 @@
 #include "router_service/dispatch/choice/exploration.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/guards/score_precision.h"
+#include "router_service/oip/audit_record.h"
 #include "router_service/oip/pool_status.h"
 
 namespace penstock::router {
+namespace {
+
+template <class Request>
+constexpr bool kNeedsAdmin = std::is_same_v<Request, v1::SetBudgetRequest> ||
+                             std::is_same_v<Request, v1::GetShadowRequest> ||
+                             std::is_same_v<Request, v1::PromoteRequest>;
+
+}  // namespace
+
 class RoutingService::Handler final : public RpcService {
  public:
   Handler(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
@@ -27,7 +39,9 @@ class RoutingService::Handler final : public RpcService {
       "/penstock.v1.Routing/" #Rpc,                                                          \
       [this](const ControlContext& context, const v1::Rpc##Request& request,                 \
              v1::Rpc##Response& response, ControlDone done) {                                \
-        done(Rpc(context, request, response));                                               \
+        const absl::Status status = Rpc(context, request, response);                         \
+        if constexpr (kNeedsAdmin<v1::Rpc##Request>) Audit(context, #Rpc, request, status);  \
+        done(status);                                                                        \
       });
 
     PENSTOCK_ROUTING_RPC(Explain)
@@ -44,7 +58,10 @@ class RoutingService::Handler final : public RpcService {
     AddServerStream<v1::WatchDecisionsRequest>(
         "/penstock.v1.Routing/WatchDecisions",
         [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request) {
-          const absl::Status allowed = MayWatch(*arrival, request);
+          const ControlContext context =
+              MakeControlContext(arrival->context(), arrival->callers());
+          const absl::Status allowed = MayWatch(context, request);
+          Audit(context, "WatchDecisions", request, allowed);
           if (allowed.ok()) {
             streams_.Open(std::move(arrival), request.pool());
           } else {
@@ -164,12 +181,17 @@ class RoutingService::Handler final : public RpcService {
     return absl::OkStatus();
   }
 
-  absl::Status MayWatch(const RpcArrival& arrival, const v1::WatchDecisionsRequest& request) const {
-    PENSTOCK_ASSIGN_OR_RETURN(
-        const CallerIdentity caller,
-        Admin(MakeControlContext(arrival.context(), arrival.callers()), "watch decisions"));
+  absl::Status MayWatch(const ControlContext& context,
+                        const v1::WatchDecisionsRequest& request) const {
+    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(context, "watch decisions"));
     if (request.pool().empty()) return absl::OkStatus();
     return FindPool(catalogue_, request.pool(), "", caller).status();
+  }
+
+  // Strangers' calls say nothing of who asked, and there may be any number of them.
+  void Audit(const ControlContext& context, const char* method,
+             const google::protobuf::Message& request, const absl::Status& status) {
+    if (context.caller.trusted) log_.AppendAudit(AuditOf(context, method, request, status));
   }
 
   static absl::StatusOr<CallerIdentity> Trusted(const ControlContext& control) {

@@ -251,7 +251,7 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
   }
   const std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
   Quote quote;
-  quote.headroom_j = std::numeric_limits<double>::infinity();
+  quote.headroom_j = quote.largest_j = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < set->windows.size(); ++i) {
     if (!set->windows[i]->spent_up()) continue;
     quote.headroom_j = 0;
@@ -276,6 +276,7 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
       shared += price;
       quote.price_per_joule += price * own.multiplier;
       quote.headroom_j = std::min({quote.headroom_j, headroom, own.headroom_j});
+      quote.largest_j = std::min(quote.largest_j, own.largest_j);
     } else {
       ResourceTerms& terms = quote.others[budget.resource()];
       terms.price += price;

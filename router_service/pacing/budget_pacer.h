@@ -53,6 +53,7 @@ class BudgetPacer {
     double price_per_joule = 0;
     double price_multiplier = 1;  // as Reservation's
     double headroom_j = 0;
+    double largest_j = 0;
     OtherTerms others;
     bool cheapest_only = false;
     absl::Status status;  // RESOURCE_EXHAUSTED: Open would refuse

@@ -87,6 +87,15 @@ double Reservation::HeadroomOf(Resource resource) const {
   return headroom;
 }
 
+double Reservation::LargestAnswer() const {
+  double largest = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < charges_.size(); ++i) {
+    const PrincipalLedger* const ledger = budgets_->ledgers[i].get();
+    if (ledger != nullptr) largest = std::min(largest, ledger->LargestOf(charges_[i]));
+  }
+  return largest;
+}
+
 BudgetTerms Reservation::terms() const {
   BudgetTerms terms;
   if (budgets_ == nullptr) return terms;
@@ -99,6 +108,7 @@ BudgetTerms Reservation::terms() const {
   }
   if (shared > 0) terms.price_multiplier = terms.price_per_joule / shared;
   terms.headroom_j = HeadroomOf(Resource::kJoules);
+  terms.largest_j = LargestAnswer();
   for (const Resource resource : kOtherResources) {
     if (Prices(resource)) terms.others[resource] = {PriceOf(resource), HeadroomOf(resource)};
   }
@@ -109,6 +119,7 @@ BudgetTerms Reservation::terms() const {
     view.set_price_per_joule(terms.price_per_joule);
     view.set_price_multiplier(terms.price_multiplier);
     view.set_headroom_j(terms.headroom_j);
+    if (std::isfinite(terms.largest_j)) view.set_largest_j(terms.largest_j);
     for (const Resource resource : kOtherResources) {
       if (!Prices(resource)) continue;
       v1::ResourceTerms& other = *view.add_others();
@@ -127,11 +138,12 @@ bool Reservation::cheapest_only() const {
 }
 
 void Reservation::NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused,
-                           PacerOperation& operation) const {
+                           double largest_j, PacerOperation& operation) const {
   if (operation.event() == nullptr) return;
   v1::JouleHold& hold = *operation.event()->mutable_hold();
   hold.set_request(request_);
   hold.set_energy_j(amounts.energy_j);
+  hold.set_largest_j(largest_j);
   WriteOthers(amounts, *hold.mutable_others());
   hold.set_kind(kind);
   hold.set_refused(refused);
@@ -140,16 +152,32 @@ void Reservation::NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, boo
 void Reservation::Hold(const Amounts& amounts) {
   if (budgets_ == nullptr || None(amounts)) return;
   PacerOperation operation(order_.get());
-  NoteHold(amounts, v1::JouleHold::ALWAYS, false, operation);
+  NoteHold(amounts, v1::JouleHold::ALWAYS, false, 0, operation);
   HoldNow(amounts);
 }
 
-void Reservation::CountHold(const Amounts& amounts) {
+void Reservation::HoldCharges(double energy_j) {
   for (size_t i = 0; i < charges_.size(); ++i) {
-    if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Hold(charges_[i], amounts.energy_j);
+    if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Hold(charges_[i], energy_j);
   }
+}
+
+void Reservation::CountHold(const Amounts& amounts) {
   if (held_.energy_j == 0) first_hold_j_ = amounts.energy_j;
   held_ += amounts;
+}
+
+bool Reservation::TryHoldCharges(double energy_j, double largest_j) {
+  for (size_t i = 0; i < charges_.size(); ++i) {
+    PrincipalLedger* const ledger = budgets_->ledgers[i].get();
+    if (ledger == nullptr || ledger->TryHold(charges_[i], energy_j, largest_j)) continue;
+    while (i-- > 0) {
+      if (budgets_->ledgers[i] == nullptr) continue;
+      budgets_->ledgers[i]->Hold(charges_[i], -energy_j);
+    }
+    return false;
+  }
+  return true;
 }
 
 void Reservation::HoldNow(const Amounts& amounts) {
@@ -157,27 +185,32 @@ void Reservation::HoldNow(const Amounts& amounts) {
     const double amount = amounts[budget->resource()];
     if (amount > 0) budget->Hold(amount);
   }
+  HoldCharges(amounts.energy_j);
   CountHold(amounts);
 }
 
-bool Reservation::TryHold(const Amounts& amounts) {
+bool Reservation::TryHold(const Amounts& amounts, double largest_j) {
   if (budgets_ == nullptr || None(amounts)) return true;
   PacerOperation operation(order_.get());
-  const bool held = TryHoldNow(amounts);
-  NoteHold(amounts, v1::JouleHold::IF_COVERED, !held, operation);
+  const bool held = TryHoldNow(amounts, largest_j);
+  NoteHold(amounts, v1::JouleHold::IF_COVERED, !held, largest_j, operation);
   return held;
 }
 
-bool Reservation::TryHoldNow(const Amounts& amounts) {
+bool Reservation::TryHoldNow(const Amounts& amounts, double largest_j) {
   if (soft_window_spent_) return false;
   const auto& priced = budgets_->priced;
   // What takes nothing of a resource is covered by its budgets, whatever they have left.
-  for (size_t i = 0; i < priced.size(); ++i) {
-    const double amount = amounts[priced[i]->resource()];
-    if (!(amount > 0) || priced[i]->TryHold(amount)) continue;
-    while (i-- > 0) {
-      const double held = amounts[priced[i]->resource()];
-      if (held > 0) priced[i]->GiveBack(held);
+  size_t held = 0;
+  const auto covers = [&](PricedBudget& budget) {
+    const double amount = amounts[budget.resource()];
+    return !(amount > 0) || budget.TryHold(amount);
+  };
+  while (held < priced.size() && covers(*priced[held])) ++held;
+  if (held < priced.size() || !TryHoldCharges(amounts.energy_j, largest_j)) {
+    while (held-- > 0) {
+      const double amount = amounts[priced[held]->resource()];
+      if (amount > 0) priced[held]->GiveBack(amount);
     }
     return false;
   }
@@ -188,7 +221,7 @@ bool Reservation::TryHoldNow(const Amounts& amounts) {
 void Reservation::Metered(double energy_j) {
   if (budgets_ == nullptr || !(energy_j > held_.energy_j)) return;
   PacerOperation operation(order_.get());
-  NoteHold({energy_j, 0, 0}, v1::JouleHold::METERED, false, operation);
+  NoteHold({energy_j, 0, 0}, v1::JouleHold::METERED, false, 0, operation);
   if (!(first_hold_j_ > 0)) {
     HoldNow({energy_j, 0, 0});
     return;

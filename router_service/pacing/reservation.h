@@ -42,6 +42,9 @@ struct BudgetTerms {
   // principal have. Something dearer than the cheapest answer must not take more. May be 0 (the
   // cheapest then answers, `budget`); infinite without budgets.
   double headroom_j = std::numeric_limits<double>::infinity();
+  // What the answers to it that nothing is held for yet may take at most, by the ledgers. An expert
+  // whose dearest answer may take more is not asked, unless it is the cheapest.
+  double largest_j = std::numeric_limits<double>::infinity();
   // The same of the other resources; one without a budget has no price and no end.
   OtherTerms others;
   // Of the journal's event that tells of them; 0 without a journal.
@@ -86,9 +89,12 @@ class Reservation {
   // For the cheapest answer: held whatever the headroom.
   void Hold(const Amounts& amounts);
   void Hold(double energy_j) { Hold(Amounts{energy_j, 0, 0}); }
-  // For anything dearer: false, and nothing held, where some budget does not cover it.
-  bool TryHold(const Amounts& amounts);
-  bool TryHold(double energy_j) { return TryHold(Amounts{energy_j, 0, 0}); }
+  // For anything dearer: false, and nothing held, where some budget does not cover it, or its ledger
+  // not `largest_j`, what the answers that it is held for may take at most; 0: not known.
+  bool TryHold(const Amounts& amounts, double largest_j = 0);
+  bool TryHold(double energy_j, double largest_j = 0) {
+    return TryHold(Amounts{energy_j, 0, 0}, largest_j);
+  }
   // Streamed or metered joules so far: where they exceed what is held, half the first hold is added
   // until they do not.
   void Metered(double energy_j);
@@ -117,17 +123,19 @@ class Reservation {
   friend class BudgetPacer;
   void Release();
   void HoldNow(const Amounts& amounts);
-  bool TryHoldNow(const Amounts& amounts);
-  void NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused,
+  bool TryHoldNow(const Amounts& amounts, double largest_j);
+  bool TryHoldCharges(double energy_j, double largest_j);
+  void NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused, double largest_j,
                 PacerOperation& operation) const;
+  void HoldCharges(double energy_j);
   void CountHold(const Amounts& amounts);
   // Some budget of the request prices it.
   bool Prices(Resource resource) const;
   double PriceOf(Resource resource) const;
   double HeadroomOf(Resource resource) const;
+  double LargestAnswer() const;
   // Of the price of the priced budget number `i`.
   double Multiplier(size_t i) const { return charges_.empty() ? 1 : charges_[i].multiplier(); }
-  void HoldCharges(double energy_j);
 
   std::shared_ptr<PacerOrder> order_;         // null: no journal
   uint64_t request_ = 0;                      // sequence of the journal's event of its opening

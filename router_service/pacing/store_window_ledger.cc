@@ -17,10 +17,20 @@ std::string Name(const std::string& key) { return absl::StrCat("budget/", key); 
 
 }  // namespace
 
+absl::Status StoreWindowLedger::CheckStore(absl::string_view uri) {
+  if (uri.empty() || uri == "memory://") return absl::OkStatus();
+  const std::string scheme(uri.substr(0, uri.find("://")));
+  if (scheme.size() == uri.size()) {
+    return absl::InvalidArgumentError("store: wanted an address with a scheme, say memory://");
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "store: ", scheme, ":// is not supported for budgets yet, wanted memory:// or nothing"));
+}
+
 double StoreWindowLedger::Add(const std::string& key, const BudgetWindow& window, double amount) {
   // Kept for one window more, for requests that give back late.
-  const auto total =
-      store_.Add(Name(key), Number(window), std::llround(amount * kMillionths), 2 * window.length);
+  const auto total = store_.AddNow(Name(key), Number(window), std::llround(amount * kMillionths),
+                                   2 * window.length);
   return total.ok() ? static_cast<double>(*total) / kMillionths : 0;
 }
 
@@ -32,7 +42,7 @@ bool StoreWindowLedger::TryAdd(const std::string& key, const BudgetWindow& windo
 }
 
 double StoreWindowLedger::Total(const std::string& key, const BudgetWindow& window) const {
-  const auto total = store_.Get(Name(key), Number(window));
+  const auto total = store_.ReadNow(Name(key), Number(window));
   return total.ok() ? static_cast<double>(*total) / kMillionths : 0;
 }
 

@@ -2,17 +2,19 @@
 
 #include <string>
 
-#include "common/store/store.h"
+#include "absl/status/status.h"
+#include "common/store/memory_store.h"
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
 
-// Windows in a Store, as counters of millionths. A store that does not answer limits nothing: a
-// request is not refused because a count cannot be read. The store must not block: common/store's
-// are in memory, or mirror what they share. Thread-safe.
+// Windows in a store of this process, as counters of millionths. A store that is full limits
+// nothing: a request is not refused because a count cannot be kept. Thread-safe.
 class StoreWindowLedger final : public WindowLedger {
  public:
-  explicit StoreWindowLedger(Store& store) : store_(store) {}
+  explicit StoreWindowLedger(MemoryStore& store) : store_(store) {}
+  // INVALID_ARGUMENT for a store that is not in memory: a request waits for no server.
+  static absl::Status CheckStore(absl::string_view uri);
 
   double Add(const std::string& key, const BudgetWindow& window, double amount) override;
   // Adds first and takes back what goes over: of several that come at once none can go over
@@ -22,7 +24,7 @@ class StoreWindowLedger final : public WindowLedger {
   double Total(const std::string& key, const BudgetWindow& window) const override;
 
  private:
-  Store& store_;
+  MemoryStore& store_;
 };
 
 }  // namespace penstock::router

@@ -9,6 +9,7 @@ PlanLoop::PlanLoop(const PoolCatalogue& catalogue, OnPlan on_plan)
     : catalogue_(catalogue), on_plan_(std::move(on_plan)) {}
 
 void PlanLoop::Start() {
+  if (thread_.joinable()) return;
   const auto pools = catalogue_.All();
   if (std::none_of(pools.begin(), pools.end(), [](const std::shared_ptr<const Pool>& pool) {
         return pool->record->planner != nullptr;

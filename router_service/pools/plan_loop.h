@@ -21,7 +21,7 @@ class PlanLoop {
   PlanLoop(const PoolCatalogue& catalogue, OnPlan on_plan);
   ~PlanLoop() { Stop(); }
 
-  // Starts no thread where no pool plans.
+  // Starts no thread where no pool plans, and none where there is one: again once pools were added.
   void Start();
   void Stop();
   // Looks at every pool, once.

@@ -1,6 +1,7 @@
 #include "router_service/pools/pool.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -9,9 +10,12 @@
 #include "common/status_macros.h"
 #include "common/tensors/datatype.h"
 #include "router_service/combining/row_scatter.h"
+#include "router_service/pools/cacheable.h"
+#include "router_service/pools/endpoint_names.h"
 #include "router_service/pools/expert_parameters.h"
 #include "router_service/pools/pool_load.h"
 #include "router_service/pools/pool_shadow.h"
+#include "router_service/resilience/resilience_options.h"
 
 namespace penstock::router {
 namespace {
@@ -39,6 +43,14 @@ absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_e
       return Bad(pool, absl::StrCat("expert ", expert.name(),
                                     ": joules_per_row and latency_ms are not negative"));
     }
+    if (expert.has_largest_joules_per_row()) {
+      const double largest = expert.largest_joules_per_row();
+      if (!std::isfinite(largest) || !(largest > 0) || largest < expert.joules_per_row()) {
+        return Bad(pool, absl::StrCat("expert ", expert.name(), ": largest_joules_per_row is ",
+                                      largest, ", wanted a finite number above 0 and of at least ",
+                                      "joules_per_row, which is ", expert.joules_per_row()));
+      }
+    }
     const config::v1::DollarPrice& dollars = expert.dollars();
     for (const double price :
          {dollars.per_request(), dollars.per_row(), dollars.per_accelerator_second()}) {
@@ -57,6 +69,9 @@ absl::Status ValidateExperts(const config::v1::Pool& pool, bool has_in_process_e
     for (const config::v1::Endpoint& replica : expert.replicas()) {
       if (replica.address().empty()) {
         return Bad(pool, absl::StrCat("expert ", expert.name(), ": replicas: address is empty"));
+      }
+      if (const absl::Status status = EndpointNames::Check(replica.address()); !status.ok()) {
+        return Bad(pool, absl::StrCat("expert ", expert.name(), ": replicas: ", status.message()));
       }
       if (replica.address() == kInProcessExpert && !has_in_process_expert) {
         return Bad(pool, absl::StrCat("expert ", expert.name(), ": replicas: ", kInProcessExpert,
@@ -197,6 +212,17 @@ bool PoolExpert::healthy() const {
                      [](const std::shared_ptr<Replica>& replica) { return replica->healthy(); });
 }
 
+bool PoolExpert::available() const {
+  return std::any_of(replicas.begin(), replicas.end(),
+                     [](const std::shared_ptr<Replica>& replica) { return replica->available(); });
+}
+
+bool PoolRecord::TakeRetry(absl::Time now) {
+  if (retries == nullptr || retries->TryTake(now)) return true;
+  resilience.Retried(RetryResult::kNoBudget);
+  return false;
+}
+
 bool Pool::ready() const {
   return rooms != nullptr &&
          std::any_of(experts.begin(), experts.end(), [](const PoolExpert& expert) {
@@ -209,7 +235,9 @@ std::string Pool::NotReadyBecause() const {
   std::string out;
   for (const PoolExpert& expert : experts) {
     absl::StrAppend(&out, out.empty() ? "" : "; ", "expert ", expert.name, ": ",
-                    expert.admitted ? "no healthy replica" : expert.left_out_because);
+                    !expert.admitted   ? expert.left_out_because
+                    : expert.healthy() ? "breaker open"
+                                       : "no healthy replica");
   }
   return out;
 }
@@ -249,6 +277,14 @@ absl::Status ValidatePool(const config::v1::Pool& pool, bool has_in_process_expe
   PENSTOCK_RETURN_IF_ERROR(ValidateTensors(pool));
   PENSTOCK_RETURN_IF_ERROR(ValidateLoadSettings(pool));
   PENSTOCK_RETURN_IF_ERROR(Explorer::Validate(pool));
+  if (pool.has_cacheable()) {
+    if (const absl::Status status = ReadCacheable(pool).status(); !status.ok()) {
+      return Bad(pool, status.message());
+    }
+  }
+  PENSTOCK_RETURN_IF_ERROR(ReplicaChoice::ReadOptions(pool).status());
+  PENSTOCK_RETURN_IF_ERROR(Hedging::ReadOptions(pool).status());
+  PENSTOCK_RETURN_IF_ERROR(ReadResilience(pool).status());
   const config::v1::Selection& selection = pool.selection();
   if (selection.has_max_experts() &&
       (selection.max_experts() < 1 || selection.max_experts() > 16)) {
@@ -334,6 +370,7 @@ absl::StatusOr<std::shared_ptr<PoolRooms>> MakeRooms(const config::v1::Pool& poo
                                   ", which is no output"));
   }
   auto rooms = std::make_shared<PoolRooms>();
+  if (pool.has_cacheable()) rooms->answer_version = AnswerVersion(pool);
   PENSTOCK_ASSIGN_OR_RETURN(rooms->features,
                             MakeFeatureExtractor(pool.features(), SpecsOf(contract)));
   const size_t dimension = rooms->features->dimension();
@@ -367,6 +404,9 @@ absl::StatusOr<std::shared_ptr<PoolRooms>> MakeRooms(const config::v1::Pool& poo
   if (!combiner.ok()) return Bad(pool, combiner.status().message());
   rooms->combiner = *std::move(combiner);
   rooms->contract = std::move(contract);
+  if (pool.has_cacheable() && rooms->answer_version != AnswerVersion(pool)) {
+    return Bad(pool, "a file of the pool was replaced while it was read: try again");
+  }
   return rooms;
 }
 

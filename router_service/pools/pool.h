@@ -26,6 +26,10 @@
 #include "router_service/quality/artifact_version.h"
 #include "router_service/quality/cascade_quality.h"
 #include "router_service/quality/quality_model.h"
+#include "router_service/replicas/hedging.h"
+#include "router_service/replicas/replica_choice.h"
+#include "router_service/resilience/resilience_record.h"
+#include "router_service/resilience/retry_budget.h"
 #include "router_service/selection/congestion_price.h"
 
 namespace penstock::router {
@@ -38,21 +42,35 @@ struct PoolExpert {
   std::vector<OutParameter> parameters;  // set in every request to the replicas
   std::vector<std::shared_ptr<Replica>> replicas;
   std::vector<std::shared_ptr<ReplicaConnection>> connections;  // what the replicas borrow
+  // What one of them said last; null: nothing yet.
+  std::shared_ptr<const ReplicaFacts> facts;
+  std::shared_ptr<ReplicaConnection> told_by;  // which one
   bool admitted = false;
   // Where not admitted: the difference from the pool's contract, or why nothing is known yet.
   std::string left_out_because;
   int64_t max_rows = 0;  // of one call; 0: no limit known
 
   bool healthy() const;
+  // Requests may go to one of them: it is healthy, and its breaker is closed.
+  bool available() const;
 };
 
 // What a pool learns and counts; outlives the snapshots. Thread-safe.
 struct PoolRecord {
   PoolRecord(size_t experts, CostModel::Options options, std::vector<CostStart> starts)
-      : statistics(experts), cost(options, std::move(starts)) {}
+      : statistics(experts),
+        cost(options, std::move(starts)),
+        resilience(experts),
+        replica_choice(std::make_unique<ReplicaChoice>(experts, ReplicaChoice::Options())) {}
   PoolStatistics statistics;
   CostModel cost;
   ShadowRecord shadow;
+  ResilienceRecord resilience;
+  std::unique_ptr<RetryBudget> retries;  // null: it has no limit; fixed once made
+  // For asking once more, whomever. False, and counted: there have been enough retries.
+  bool TakeRetry(absl::Time now);
+  std::unique_ptr<ReplicaChoice> replica_choice;  // fixed once made
+  std::unique_ptr<Hedging> hedging;  // null: only attempts that are lost are made again; fixed once made
   std::unique_ptr<PoolPlanner> planner;  // null: every expert is admissible; fixed once made
   std::unique_ptr<CongestionPrice> congestion;  // null: load has no price; fixed once made
   std::unique_ptr<Explorer> explorer;           // null: the pool does not explore; fixed once made
@@ -65,6 +83,7 @@ struct PoolRooms {
   std::shared_ptr<const Gate> gate;
   std::shared_ptr<const QualityModel> quality;
   ArtifactVersions versions;  // of the files that both were read from
+  std::string answer_version;  // of all that answers come from; empty: the pool is not cacheable
   std::unique_ptr<const CascadeQuality> cascade;  // null: none
   std::unique_ptr<const CountGate> count;         // null: as many as selection says
   std::vector<std::string> warnings;              // of files that are served in part; a line each

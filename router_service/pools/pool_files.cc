@@ -1,8 +1,10 @@
 #include "router_service/pools/pool_files.h"
 
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -99,6 +101,30 @@ std::vector<PoolFile> FilesOf(const config::v1::Pool& pool) {
   Add("shadow.quality_file", pool.shadow().quality_file(), files);
   AddGate("shadow.gate", pool.shadow().gate(), files);
   return files;
+}
+
+std::vector<std::string> PathsOf(const config::v1::Pool& pool) {
+  std::vector<std::string> paths;
+  for (PoolFile& file : FilesOf(pool)) paths.push_back(std::move(file.path));
+  const std::string& folder = pool.features().text().embeddings().folder();
+  if (!folder.empty()) {
+    for (const char* name : {"model.safetensors", "tokenizer.json", "config.json"}) {
+      paths.push_back(absl::StrCat(folder, "/", name));
+    }
+  }
+  return paths;
+}
+
+std::string DigestOfFiles(const config::v1::Pool& pool) {
+  std::string digests;
+  for (const std::string& path : PathsOf(pool)) {
+    std::ifstream file(path, std::ios::binary);
+    std::stringstream content;
+    content << file.rdbuf();
+    absl::StrAppend(&digests, path, "=",
+                    file.is_open() && !file.bad() ? Sha256Hex(content.str()) : "unreadable", "\n");
+  }
+  return Sha256Hex(digests);
 }
 
 absl::Status NamingFile(const config::v1::Pool& pool, const absl::Status& status) {

@@ -17,6 +17,13 @@ struct PoolFile {
 // All that a pool decides from: models, gates, cards; the shadow's too.
 std::vector<PoolFile> FilesOf(const config::v1::Pool& pool);
 
+// The paths of these files and of those behind its static embeddings.
+std::vector<std::string> PathsOf(const config::v1::Pool& pool);
+
+// SHA-256 over the contents of those files, in hex: what a pool decides from is the same while its
+// configuration and this are. A file that cannot be read counts as such.
+std::string DigestOfFiles(const config::v1::Pool& pool);
+
 // `status` with the field of the file that its message speaks of; as it is where it speaks of none.
 absl::Status NamingFile(const config::v1::Pool& pool, const absl::Status& status);
 

@@ -60,7 +60,7 @@ PoolLoad ReadPoolLoad(const Pool& pool, absl::Time now) {
     const config::v1::PoolExpert& config = pool.config.experts(static_cast<int>(i));
     const double of_replica = config.has_slots() ? config.slots() : 1;
     for (const std::shared_ptr<Replica>& replica : pool.experts[i].replicas) {
-      if (!replica->healthy()) continue;
+      if (!replica->available()) continue;
       const ReplicaLoad of_one = replica->Load(now);
       load.in_flight[i] += of_one.in_flight + of_one.queue_depth;
       load.slots[i] += of_replica;

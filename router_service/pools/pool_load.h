@@ -9,8 +9,8 @@ namespace penstock::router {
 
 // What the experts of a pool have to do at one moment, and how much they can do at once.
 struct PoolLoad {
-  std::vector<double> in_flight;  // by expert: requests at its healthy replicas, queues included
-  std::vector<double> slots;      // by expert, of its healthy replicas; 0: it does not serve
+  std::vector<double> in_flight;  // by expert: requests at its available replicas, queues included
+  std::vector<double> slots;      // by expert, of its available replicas; 0: it does not serve
 
   // All requests over all slots; 0 where nobody serves.
   double utilisation() const;

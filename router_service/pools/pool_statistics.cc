@@ -1,10 +1,25 @@
 #include "router_service/pools/pool_statistics.h"
 
+#include <utility>
+
 namespace penstock::router {
 
 PoolStatistics::PoolStatistics(size_t experts) {
   MutexLock lock(mutex_);
   totals_.experts.resize(experts);
+}
+
+void PoolStatistics::Continue(const PoolStatistics& before,
+                              const std::vector<std::optional<size_t>>& from) {
+  Totals totals = before.totals();
+  std::vector<ExpertUse> experts(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i].has_value()) experts[i] = totals.experts[*from[i]];
+  }
+  totals.experts = std::move(experts);
+  totals.in_flight = 0;
+  MutexLock lock(mutex_);
+  totals_ = std::move(totals);
 }
 
 bool PoolStatistics::Begin(uint64_t limit) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ class PoolStatistics {
   };
 
   explicit PoolStatistics(size_t experts);
+
+  // Before anything is counted: the sums go on from those of `before`, expert i's from its from[i].
+  // What is in flight ends there.
+  void Continue(const PoolStatistics& before, const std::vector<std::optional<size_t>>& from);
 
   // False when `limit` requests are running; else the caller owes an Ended.
   bool Begin(uint64_t limit);

@@ -10,11 +10,14 @@ constexpr absl::Duration kReportLife = absl::Seconds(1);
 constexpr double kForget = 0.05;
 }  // namespace
 
-void Replica::AttemptStarted() {
+double Replica::AttemptStarted(absl::Time now) {
   MutexLock lock(mutex_);
+  const double ahead = InFlight(now);
   ++in_flight_;
   ++requests_;
   ++started_since_report_;
+  ++started_since_in_flight_;
+  return ahead;
 }
 
 void Replica::AttemptEnded(bool answered, bool failed, absl::Duration latency) {
@@ -22,10 +25,16 @@ void Replica::AttemptEnded(bool answered, bool failed, absl::Duration latency) {
   MutexLock lock(mutex_);
   --in_flight_;
   if (failed) ++failures_;
+  unanswered_ = !answered;
   if (!answered) return;
   const double seconds = absl::ToDoubleSeconds(latency);
   mean_latency_s_ =
       mean_latency_s_ == 0 ? seconds : mean_latency_s_ + kForget * (seconds - mean_latency_s_);
+}
+
+void Replica::Observe(double in_flight, absl::Duration latency, absl::Time now) {
+  MutexLock lock(mutex_);
+  by_load_.Add(in_flight, latency, now);
 }
 
 void Replica::QueueReported(double depth, absl::Time now) {
@@ -33,6 +42,13 @@ void Replica::QueueReported(double depth, absl::Time now) {
   reported_queue_ = depth;
   reported_at_ = now;
   started_since_report_ = 0;
+}
+
+void Replica::InFlightReported(double in_flight, absl::Time now) {
+  MutexLock lock(mutex_);
+  reported_in_flight_ = in_flight;
+  in_flight_reported_at_ = now;
+  started_since_in_flight_ = 0;
 }
 
 ReplicaLoad Replica::Load(absl::Time now) const {
@@ -47,9 +63,26 @@ ReplicaLoad Replica::Load(absl::Time now) const {
   return load;
 }
 
-double Replica::rate() const {
+double Replica::InFlight(absl::Time now) const {
+  const auto own = static_cast<double>(in_flight_);
+  if (now - in_flight_reported_at_ > kReportLife) return own;
+  // A report may miss what is on its way there, or held up before it is counted.
+  return std::max(own, reported_in_flight_ + static_cast<double>(started_since_in_flight_));
+}
+
+ReplicaView Replica::View(absl::Time now, absl::Duration age) const {
+  ReplicaView view;
+  view.healthy = healthy();
   MutexLock lock(mutex_);
-  return mean_latency_s_ > 0 ? 1 / mean_latency_s_ : 0;
+  view.in_flight = InFlight(now);
+  view.rate = mean_latency_s_ > 0 ? 1 / mean_latency_s_ : 0;
+  view.latency_s = by_load_.At(view.in_flight, now - age);
+  view.last_latency_s =
+      view.latency_s ? view.latency_s : by_load_.At(view.in_flight, absl::InfinitePast());
+  view.heard = by_load_.newest();
+  view.unanswered = unanswered_;
+  view.asked = in_flight_ > 0;
+  return view;
 }
 
 uint64_t Replica::in_flight() const {

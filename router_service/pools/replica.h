@@ -8,6 +8,9 @@
 #include "common/net/infer_call.h"
 #include "router_service/cost/cost_model.h"
 #include "router_service/pools/latency_window.h"
+#include "router_service/replicas/load_latency.h"
+#include "router_service/replicas/replica_view.h"
+#include "router_service/resilience/replica_guard.h"
 
 namespace penstock::router {
 
@@ -18,18 +21,29 @@ class Replica {
 
   InferTarget& target() const { return target_; }
   bool healthy() const { return target_.healthy(); }
+  // Requests may go there: it is healthy, and its breaker is closed.
+  bool available() const { return healthy() && guard_.admits(); }
+  ReplicaGuard& guard() { return guard_; }
+  const ReplicaGuard& guard() const { return guard_; }
   std::string address() const { return std::string(target_.address()); }
 
-  void AttemptStarted();
+  // How many requests are ahead of it there.
+  double AttemptStarted(absl::Time now);
   // `answered`: the latency is the replica's word; a cancelled attempt says nothing about it.
   void AttemptEnded(bool answered, bool failed, absl::Duration latency);
+  // The attempt that found `in_flight` ahead of it was answered after `latency`, or was still out
+  // after it when one that was sent later elsewhere had its answer.
+  void Observe(double in_flight, absl::Duration latency, absl::Time now);
   // An answer's trailer told the queue as it was then.
   void QueueReported(double depth, absl::Time now);
+  // A trailer or the stream of its loads told how many requests were there, those that wait too.
+  void InFlightReported(double in_flight, absl::Time now);
 
   // What would be ahead of a request that is sent now.
   ReplicaLoad Load(absl::Time now) const;
-  // Requests a second that it serves, one at a time; 0 before the first answer.
-  double rate() const;
+  // For whoever picks one. `age`: after which a latency is of late no more. The rate is 0 before
+  // the first answer.
+  ReplicaView View(absl::Time now, absl::Duration age) const;
 
   uint64_t in_flight() const;
   uint64_t requests() const;
@@ -37,9 +51,14 @@ class Replica {
   const LatencyWindow& latencies() const { return latencies_; }
 
  private:
+  double InFlight(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   InferTarget& target_;
   LatencyWindow latencies_;
+  ReplicaGuard guard_;
   mutable Mutex mutex_;
+  LoadLatency by_load_ ABSL_GUARDED_BY(mutex_);
+  bool unanswered_ ABSL_GUARDED_BY(mutex_) = false;  // the last attempt that ended
   uint64_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t requests_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -47,6 +66,9 @@ class Replica {
   double reported_queue_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time reported_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   uint64_t started_since_report_ ABSL_GUARDED_BY(mutex_) = 0;
+  double reported_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time in_flight_reported_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  uint64_t started_since_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace penstock::router

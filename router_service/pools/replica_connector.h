@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,12 @@ class ReplicaConnection {
   // `done` runs exactly once, on any thread, also after the owner lost interest.
   virtual void Describe(const std::string& model, const std::string& version, absl::Duration timeout,
                         absl::AnyInvocable<void(absl::StatusOr<ReplicaFacts>)> done) = 0;
+  // Whether the endpoint answers, and the model is ready there. `done` as above.
+  virtual void Probe(const std::string& model, const std::string& version, absl::Duration timeout,
+                     absl::AnyInvocable<void(absl::Status)> done) = 0;
+  // Tells `sink` what the endpoint says of its load, now and then, until it returns false. An
+  // endpoint that does not say never does. The sink runs on any thread and must not block.
+  virtual void WatchLoad(std::function<bool(const v1::Load&)> sink) = 0;
 };
 
 // Makes connections; the one place where the router's core meets the network.
@@ -43,6 +50,10 @@ class ReplicaConnector {
   // Does not wait for the endpoint. INVALID_ARGUMENT for an endpoint that cannot be.
   virtual absl::StatusOr<std::shared_ptr<ReplicaConnection>> Connect(
       const config::v1::Endpoint& endpoint) = 0;
+  // One of the addresses of an endpoint that is a name, `dns:///NAME:PORT`; the server's certificate is
+  // NAME's.
+  virtual absl::StatusOr<std::shared_ptr<ReplicaConnection>> ConnectTo(
+      const config::v1::Endpoint& endpoint, const std::string& address) = 0;
 };
 
 }  // namespace penstock::router

@@ -135,6 +135,10 @@ absl::StatusOr<std::vector<Amounts>> ReadAmounts(const v1::ChoiceRecord& record)
   return amounts;
 }
 
+void WriteLargest(absl::Span<const double> largest_j, v1::ChoiceRecord& record) {
+  Write(largest_j, *record.mutable_largest_j());
+}
+
 void WriteTerms(const OtherTerms& terms,
                 google::protobuf::RepeatedPtrField<v1::ResourceTerms>& to) {
   for (const Resource resource : kOtherResources) {
@@ -164,6 +168,7 @@ void WriteLimits(const SelectionLimits& limits, v1::Choice& choice) {
   choice.set_time_left_s(limits.time_left_s);
   choice.set_energy_cap_j(limits.energy_cap_j);
   choice.set_headroom_j(limits.headroom_j);
+  if (limits.largest_j < SelectionLimits::kNone) choice.set_largest_j(limits.largest_j);
   for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
     if (limits.beyond_headroom[i] != 0) choice.add_beyond_headroom(static_cast<uint32_t>(i));
   }
@@ -173,7 +178,14 @@ void WriteLimits(const SelectionLimits& limits, v1::Choice& choice) {
   choice.set_degrade(limits.degrade);
 }
 
-absl::Status ReadLimits(const v1::Choice& choice, size_t experts, LoggedLimits& out) {
+absl::Status ReadLimits(const v1::ChoiceRecord& record, const v1::Choice& choice,
+                        LoggedLimits& out) {
+  const auto experts = static_cast<size_t>(record.score_size());
+  const auto known = static_cast<size_t>(record.largest_j_size());
+  if (choice.has_largest_j() && known != experts) {
+    return absl::InvalidArgumentError(absl::StrCat("choice.largest_j: wanted ", experts,
+                                                   " experts as of score, got ", known));
+  }
   if (absl::Status status = CheckExperts("choice.forced", choice.forced(), experts); !status.ok()) {
     return status;
   }
@@ -190,6 +202,8 @@ absl::Status ReadLimits(const v1::Choice& choice, size_t experts, LoggedLimits& 
   limits.time_left_s = choice.time_left_s();
   limits.energy_cap_j = choice.energy_cap_j();
   limits.headroom_j = choice.headroom_j();
+  limits.largest_j = choice.has_largest_j() ? choice.largest_j() : SelectionLimits::kNone;
+  limits.largest_of = absl::MakeConstSpan(record.largest_j().data(), known);
   limits.min_quality = choice.min_quality();
   limits.degrade = choice.degrade();
   for (const Objective objective : {Objective::kQuality, Objective::kEnergy, Objective::kLatency}) {
@@ -234,6 +248,7 @@ void WriteFollowUp(v1::FollowUp::Kind kind, double p_stay,
     out.set_energy_j(option.energy_j);
     out.set_latency_s(option.latency_s);
     out.set_admissible(option.admissible);
+    out.set_largest_j(option.largest_j);
     for (const Resource resource : kOtherResources) {
       if (!(option.amounts()[resource] > 0)) continue;
       v1::ResourceAmount& amount = *out.add_amounts();
@@ -247,6 +262,7 @@ void WriteFollowUp(v1::FollowUp::Kind kind, double p_stay,
   follow_up.set_time_left_s(limits.time_left_s);
   follow_up.set_request_joules_left(limits.request_joules_left);
   follow_up.set_headroom_j(limits.headroom_j);
+  if (limits.largest_j < EscalationLimits::kNone) follow_up.set_largest_j(limits.largest_j);
   follow_up.set_escalations_done(static_cast<uint32_t>(limits.escalations_done));
   follow_up.set_max_escalations(static_cast<uint32_t>(limits.max_escalations));
   if (decided.option) follow_up.set_option(static_cast<uint32_t>(*decided.option));
@@ -264,6 +280,7 @@ void ReadFollowUp(const v1::FollowUp& follow_up, std::vector<EscalationOption>& 
     option.energy_j = in.energy_j();
     option.latency_s = in.latency_s();
     option.admissible = in.admissible();
+    option.largest_j = in.largest_j();
     for (const v1::ResourceAmount& amount : in.amounts()) {
       (amount.resource() == ConfigOf(Resource::kDollars) ? option.dollars
                                                          : option.accelerator_seconds) =
@@ -276,6 +293,7 @@ void ReadFollowUp(const v1::FollowUp& follow_up, std::vector<EscalationOption>& 
   limits.time_left_s = follow_up.time_left_s();
   limits.request_joules_left = follow_up.request_joules_left();
   limits.headroom_j = follow_up.headroom_j();
+  limits.largest_j = follow_up.has_largest_j() ? follow_up.largest_j() : EscalationLimits::kNone;
   limits.escalations_done = follow_up.escalations_done();
   limits.max_escalations = follow_up.max_escalations();
 }

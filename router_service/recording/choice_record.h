@@ -26,6 +26,8 @@ absl::StatusOr<CandidateColumns> ReadCandidates(const v1::ChoiceRecord& record);
 void WriteAmounts(absl::Span<const Amounts> amounts, v1::ChoiceRecord& record);
 // Empty where none were written; INVALID_ARGUMENT names the column that does not fit.
 absl::StatusOr<std::vector<Amounts>> ReadAmounts(const v1::ChoiceRecord& record);
+// By expert: what its answer may take at most.
+void WriteLargest(absl::Span<const double> largest_j, v1::ChoiceRecord& record);
 void WriteTerms(const OtherTerms& terms,
                 google::protobuf::RepeatedPtrField<v1::ResourceTerms>& to);
 OtherTerms ReadTerms(const google::protobuf::RepeatedPtrField<v1::ResourceTerms>& from);
@@ -37,7 +39,9 @@ struct LoggedLimits {
   std::vector<uint32_t> forced;
   std::vector<uint8_t> beyond_headroom;
 };
-absl::Status ReadLimits(const v1::Choice& choice, size_t experts, LoggedLimits& limits);
+// `limits` lives no longer than `record`, which `choice` is of.
+absl::Status ReadLimits(const v1::ChoiceRecord& record, const v1::Choice& choice,
+                        LoggedLimits& limits);
 
 // `cascade`: what SelectFirst said.
 void WriteSelection(const SelectionResult& selection, bool cascade, v1::Choice& choice);

@@ -4,12 +4,72 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/status_macros.h"
 
 namespace penstock::router {
 namespace {
 
 constexpr uint32_t kDefaultCapacity = 10'000;
 constexpr uint32_t kLargestCapacity = 10'000'000;
+constexpr uint64_t kKiB = 1 << 10;
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kGiB = 1 << 30;
+constexpr uint64_t kLargestSegmentUnasked = 64 * kMiB;
+
+absl::Status Within(absl::string_view field, uint64_t value, uint64_t least, uint64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("decision_log.", field, " is ", value, ", wanted ",
+                                                 least, " to ", most));
+}
+
+absl::Status Within(absl::string_view field, absl::Duration value, absl::Duration least,
+                    absl::Duration most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("decision_log.", field, " is ", absl::FormatDuration(value), ", wanted ",
+                   absl::FormatDuration(least), " to ", absl::FormatDuration(most)));
+}
+
+absl::Duration DurationOf(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+// What a configuration says, with what it leaves unsaid.
+struct Settings {
+  uint32_t capacity;
+  LogWriterOptions log;
+  DecisionWriter::Options writer;
+};
+
+absl::StatusOr<Settings> SettingsOf(const config::v1::DecisionLog& config) {
+  Settings settings;
+  settings.capacity = config.has_capacity() ? config.capacity() : kDefaultCapacity;
+  PENSTOCK_RETURN_IF_ERROR(Within("capacity", settings.capacity, 1, kLargestCapacity));
+  LogWriterOptions& log = settings.log;
+  if (config.has_max_bytes()) log.max_bytes = config.max_bytes();
+  PENSTOCK_RETURN_IF_ERROR(Within("max_bytes", log.max_bytes, kMiB, 16 * 1024 * kGiB));
+  log.segment_bytes = config.has_segment_bytes()
+                          ? config.segment_bytes()
+                          : std::min(log.max_bytes / 16, kLargestSegmentUnasked);
+  PENSTOCK_RETURN_IF_ERROR(
+      Within("segment_bytes", log.segment_bytes, 64 * kKiB, log.max_bytes / 4));
+  if (config.has_max_age()) log.max_age = DurationOf(config.max_age());
+  PENSTOCK_RETURN_IF_ERROR(
+      Within("max_age", log.max_age, absl::Minutes(1), absl::Hours(24 * 3653)));
+  if (config.has_fsync_interval()) {
+    settings.writer.sync_interval = DurationOf(config.fsync_interval());
+  }
+  PENSTOCK_RETURN_IF_ERROR(Within("fsync_interval", settings.writer.sync_interval,
+                                  absl::Milliseconds(1), absl::Seconds(10)));
+  if (config.has_queue_bytes()) settings.writer.most_bytes = config.queue_bytes();
+  PENSTOCK_RETURN_IF_ERROR(
+      Within("queue_bytes", settings.writer.most_bytes, 64 * kKiB, 4 * kGiB));
+  if (config.features() && config.directory().empty()) {
+    return absl::InvalidArgumentError("decision_log.features: wanted a directory to hold them");
+  }
+  return settings;
+}
 
 }  // namespace
 
@@ -61,33 +121,36 @@ bool DecisionWatch::Offer(const SharedDecision& decision) {
   return true;
 }
 
+absl::Status DecisionLog::Validate(const config::v1::DecisionLog& config) {
+  return SettingsOf(config).status();
+}
+
 absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::Create(
-    const config::v1::DecisionLog& config, uint32_t instance) {
-  const uint32_t capacity = config.has_capacity() ? config.capacity() : kDefaultCapacity;
-  if (capacity < 1 || capacity > kLargestCapacity) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("decision_log.capacity is ", capacity, ", wanted 1 to ", kLargestCapacity));
+    const config::v1::DecisionLog& config, uint32_t instance, const Clock& clock,
+    HeadSynced head_synced) {
+  PENSTOCK_ASSIGN_OR_RETURN(Settings settings, SettingsOf(config));
+  std::unique_ptr<DecisionWriter> writer;
+  if (!config.directory().empty()) {
+    settings.log.router = settings.writer.router = instance;
+    settings.log.head_synced = std::move(head_synced);
+    auto log = LogWriter::Open(config.directory(), std::move(settings.log), clock);
+    if (!log.ok()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("decision_log.directory ", log.status().message()));
+    }
+    writer = std::make_unique<DecisionWriter>(*std::move(log), settings.writer);
   }
-  std::unique_ptr<DecisionExport> file;
-  if (!config.export_file().empty()) {
-    auto opened =
-        DecisionExport::Open(config.export_file(), DecisionExport::kQueue, instance);
-    if (!opened.ok()) return opened.status();
-    file = *std::move(opened);
-  }
-  if (config.features() && file == nullptr) {
-    return absl::InvalidArgumentError("decision_log.features: wanted an export_file to hold them");
-  }
-  return std::unique_ptr<DecisionLog>(
-      new DecisionLog(capacity, instance, config.features(), std::move(file)));
+  return std::unique_ptr<DecisionLog>(new DecisionLog(settings.capacity, instance,
+                                                      config.features(), clock, std::move(writer)));
 }
 
 DecisionLog::DecisionLog(size_t capacity, uint32_t instance, bool exports_features,
-                         std::unique_ptr<DecisionExport> file)
+                         const Clock& clock, std::unique_ptr<DecisionWriter> writer)
     : capacity_(capacity),
       instance_(instance),
       exports_features_(exports_features),
-      export_(std::move(file)) {}
+      clock_(clock),
+      writer_(std::move(writer)) {}
 
 void DecisionLog::Append(SharedDecision decision, std::unique_ptr<v1::Features> features,
                          std::unique_ptr<v1::ChoiceRecord> choice) {
@@ -110,17 +173,21 @@ void DecisionLog::Append(SharedDecision decision, std::unique_ptr<v1::Features> 
       next_ = (next_ + 1) % capacity_;
     }
   }
-  if ((features == nullptr && choice == nullptr) || export_ == nullptr) {
-    return Publish(decision, decision);
-  }
-  auto line = std::make_shared<v1::Decision>(*decision);
-  line->set_allocated_features(features.release());
-  line->set_allocated_choice(choice.release());
-  Publish(decision, line);
+  if (writer_ != nullptr) writer_->Append(decision, std::move(features), std::move(choice));
+  Publish(decision);
 }
 
-void DecisionLog::Publish(const SharedDecision& decision, const SharedDecision& line) {
-  if (export_ != nullptr) export_->Append(line);
+void DecisionLog::AppendAudit(v1::AuditRecord audit) {
+  if (writer_ == nullptr) return;
+  const absl::Time now = clock_.Now();
+  const int64_t seconds = absl::ToUnixSeconds(now);
+  audit.mutable_time()->set_seconds(seconds);
+  audit.mutable_time()->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(now - absl::FromUnixSeconds(seconds))));
+  writer_->Append(std::make_unique<v1::AuditRecord>(std::move(audit)));
+}
+
+void DecisionLog::Publish(const SharedDecision& decision) {
   std::vector<std::shared_ptr<DecisionWatch>> watches;
   {
     MutexLock lock(watch_mutex_);
@@ -168,12 +235,12 @@ absl::Status DecisionLog::Report(absl::string_view id, double quality, absl::str
     return absl::InvalidArgumentError(absl::StrCat("quality is ", quality, ", wanted 0 to 1"));
   }
   const auto found = Find(id);
-  if (absl::IsNotFound(found.status()) && export_ != nullptr) {
-    auto line = std::make_shared<v1::Decision>();
-    line->set_id(std::string(id));
-    line->set_tenant(std::string(tenant));
-    line->set_reported_quality(quality);
-    export_->Append(std::move(line));
+  if (absl::IsNotFound(found.status()) && writer_ != nullptr) {
+    auto report = std::make_shared<v1::Decision>();
+    report->set_id(std::string(id));
+    report->set_tenant(std::string(tenant));
+    report->set_reported_quality(quality);
+    writer_->Append(std::move(report));
     return absl::OkStatus();
   }
   if (!found.ok()) return found.status();
@@ -185,14 +252,15 @@ absl::Status DecisionLog::Report(absl::string_view id, double quality, absl::str
   {
     MutexLock lock(mutex_);
     const auto slot = slots_.find(DecisionId::Parse(id)->sequence);
-    // It may have left the ring in between; the file still learns of it.
+    // It may have left the ring in between; the folder still learns of it.
     if (slot != slots_.end()) {
       SharedDecision& kept = ring_[slot->second].decision;
       if (first != nullptr && !kept->has_reported_quality()) *first = reported;
       kept = reported;
     }
   }
-  Publish(reported, reported);
+  if (writer_ != nullptr) writer_->Append(reported);
+  Publish(reported);
   return absl::OkStatus();
 }
 
@@ -204,6 +272,9 @@ std::shared_ptr<DecisionWatch> DecisionLog::Watch(absl::string_view pool,
   return watch;
 }
 
-uint64_t DecisionLog::export_dropped() const { return export_ == nullptr ? 0 : export_->dropped(); }
+std::optional<DecisionWriter::State> DecisionLog::folder_state() const {
+  if (writer_ == nullptr) return std::nullopt;
+  return writer_->state();
+}
 
 }  // namespace penstock::router

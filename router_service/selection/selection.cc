@@ -39,6 +39,8 @@ absl::string_view ExclusionName(Exclusion exclusion) {
       return "";
     case Exclusion::kUnhealthy:
       return "unhealthy";
+    case Exclusion::kBreaker:
+      return "breaker open";
     case Exclusion::kLeftOut:
       return "left out";
     case Exclusion::kPlan:
@@ -53,6 +55,8 @@ absl::string_view ExclusionName(Exclusion exclusion) {
       return "energy budget";
     case Exclusion::kBudget:
       return "budget";
+    case Exclusion::kLargestAnswer:
+      return "largest answer";
     case Exclusion::kMinQuality:
       return "min quality";
     case Exclusion::kNonFinite:

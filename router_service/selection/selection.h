@@ -16,6 +16,7 @@ namespace penstock::router {
 enum class Exclusion : uint8_t {
   kNone,
   kUnhealthy,      // "unhealthy": no replica serves
+  kBreaker,        // "breaker open": of every replica that serves
   kLeftOut,        // "left out": its contract differs from the pool's
   kPlan,           // "plan": the class does not admit it
   kTenant,         // "tenant": another tenant's own expert
@@ -23,6 +24,7 @@ enum class Exclusion : uint8_t {
   kLatencyBudget,  // "latency budget"
   kEnergyBudget,   // "energy budget": the request's own cap
   kBudget,         // "budget": a pool's, tenant's or the platform's joules do not cover it
+  kLargestAnswer,  // "largest answer": what it may take would pass the tenant's part by too much
   kMinQuality,     // "min quality"
   kNonFinite,      // "non-finite estimate"
 };
@@ -37,8 +39,8 @@ struct SelectionCandidate {
   double latency_s = 0;
   double idle_latency_s = 0;
   double energy_j = 0;
-  // In: kNone or why it must not run (kUnhealthy, kLeftOut, kPlan). Out: also which limit excludes
-  // it alone.
+  // In: kNone or why it must not run (kUnhealthy, kBreaker, kLeftOut, kPlan). Out: also which limit
+  // excludes it alone.
   Exclusion excluded = Exclusion::kNone;
 };
 
@@ -116,13 +118,21 @@ struct SelectionLimits {
   // Joules that budgets cover. A set that takes more must not run, except the cheapest expert
   // alone.
   double headroom_j = kNone;
-  // [experts], or empty: 1 for those that may run alone whatever headroom_j covers.
+  // What the answers of a set may take at most, together, and what an answer of each expert may
+  // take: [experts], 0 where it is not known, or empty. Binds as headroom_j does.
+  double largest_j = kNone;
+  absl::Span<const double> largest_of;
+  // [experts], or empty: 1 for those that may run alone whatever headroom_j and largest_j cover.
   absl::Span<const uint8_t> beyond_headroom;
   double min_quality = 0;
   Objective objective = Objective::kQuality;
   // Exactly these run; empty: the selector's choice.
   absl::Span<const uint32_t> forced;
   bool degrade = false;  // the pool's on_infeasible
+
+  double LargestOf(size_t expert) const {
+    return expert < largest_of.size() ? largest_of[expert] : 0;
+  }
 };
 
 // An expert alone, as an infeasible answer names it.

@@ -11,6 +11,17 @@ bool BeyondHeadroom(const SelectionLimits& limits, size_t expert) {
   return expert < limits.beyond_headroom.size() && limits.beyond_headroom[expert] != 0;
 }
 
+bool TooLarge(const SelectionLimits& limits, size_t expert) {
+  return limits.LargestOf(expert) > limits.largest_j;
+}
+
+// The set's answers may take more than the limit.
+bool TooLarge(const SelectionLimits& limits, const SelectionResult& result) {
+  double most = 0;
+  for (const SelectedExpert& chosen : result.chosen) most += limits.LargestOf(chosen.expert);
+  return most > limits.largest_j;
+}
+
 // Without a branch: which of an expert's limits fails first is as good as random.
 bool Both(bool a, bool b) { return (static_cast<int>(a) & static_cast<int>(b)) != 0; }
 
@@ -171,7 +182,9 @@ bool Selector::Screen(const CandidateColumns& candidates, const SelectionLimits&
 
 size_t Selector::Spared(const CandidateColumns& candidates, const SelectionLimits& limits) const {
   const size_t experts = candidates.size();
-  if (limits.headroom_j == SelectionLimits::kNone) return experts;
+  if (limits.headroom_j == SelectionLimits::kNone && limits.largest_j == SelectionLimits::kNone) {
+    return experts;
+  }
   return Least(
       experts, [&](size_t i) { return joules_[i] <= limits.energy_cap_j; },
       [&](size_t i) { return joules_[i]; }, [&](size_t i) { return -candidates.quality()[i]; });
@@ -193,10 +206,16 @@ void Selector::MarkExcluded(const CandidateColumns& candidates, const SelectionL
     limit = latency[i] <= limits.time_left_s ? limit : Exclusion::kLatencyBudget;
     excluded[i] = excluded[i] == Exclusion::kNone ? limit : excluded[i];
   }
-  for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
-    if (BeyondHeadroom(limits, i) && excluded[i] == Exclusion::kBudget) {
-      excluded[i] = Exclusion::kNone;
+  if (limits.largest_j < SelectionLimits::kNone) {
+    for (size_t i = 0; i < limits.largest_of.size(); ++i) {
+      const bool uncovered = i != spared && TooLarge(limits, i);
+      if (uncovered && excluded[i] == Exclusion::kNone) excluded[i] = Exclusion::kLargestAnswer;
     }
+  }
+  for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
+    const bool by_budgets =
+        excluded[i] == Exclusion::kBudget || excluded[i] == Exclusion::kLargestAnswer;
+    if (BeyondHeadroom(limits, i) && by_budgets) excluded[i] = Exclusion::kNone;
   }
 }
 
@@ -204,7 +223,10 @@ bool Selector::OfferBeyondHeadroom(const CandidateColumns& candidates,
                                    const SelectionLimits& limits, SelectionResult& result) {
   size_t best = candidates.size();
   for (size_t i = 0; i < limits.beyond_headroom.size(); ++i) {
-    const bool fits = joules_[i] <= limits.energy_cap_j && joules_[i] > limits.headroom_j &&
+    const double joules = candidates.energy_j()[i] + usable_[i];
+    const bool fits = candidates.latency_s()[i] <= limits.time_left_s &&
+                      joules <= limits.energy_cap_j &&
+                      (joules > limits.headroom_j || TooLarge(limits, i)) &&
                       candidates.quality()[i] >= limits.min_quality;
     if (!BeyondHeadroom(limits, i) || !fits) continue;
     if (best == candidates.size() || net_[i] > net_[best]) best = i;
@@ -402,6 +424,31 @@ void Selector::SelectForced(const CandidateColumns& candidates, const SelectionL
   }
 }
 
+void Selector::SelectCovered(const CandidateColumns& candidates, const SelectionLimits& limits,
+                             size_t spared, SelectionResult& result) {
+  // The best that budgets cover, or else the cheapest. That the request's min_quality is missed is
+  // what `degraded` tells then.
+  const double joules = std::min(limits.energy_cap_j, limits.headroom_j);
+  result.verdict = SelectionVerdict::kDegraded;
+  result.degraded = Degraded::kBudget;
+  result.chosen.clear();
+  // Whom largest_j keeps away does not run.
+  for (size_t i = 0; i < limits.largest_of.size(); ++i) {
+    if (i != spared && TooLarge(limits, i)) joules_[i] = std::numeric_limits<double>::quiet_NaN();
+  }
+  const auto select = [&](double min_quality) {
+    if (!SelectWithin(candidates, limits, joules, min_quality, result)) return false;
+    if (result.chosen.size() == 1 || !TooLarge(limits, result)) return true;
+    SelectionLimits alone = limits;
+    alone.max_experts = 1;
+    return SelectWithin(candidates, alone, joules, min_quality, result);
+  };
+  const bool covered = select(limits.min_quality);
+  const bool beyond = limits.objective == Objective::kQuality &&
+                      OfferBeyondHeadroom(candidates, limits, result);
+  if (!covered && !beyond && !select(0)) FillOne(candidates, spared, limits, result);
+}
+
 void Selector::Select(const CandidateColumns& candidates, const SelectionLimits& limits,
                       absl::Span<Exclusion> excluded, SelectionResult& result) {
   result.Clear();
@@ -419,30 +466,18 @@ void Selector::Select(const CandidateColumns& candidates, const SelectionLimits&
 
   if (SelectWithin(candidates, limits, limits.energy_cap_j, limits.min_quality, result)) {
     result.verdict = SelectionVerdict::kChosen;
-    if (result.energy_j > limits.headroom_j) {
-      // Budgets do not cover it: the best that they cover, or else the cheapest. That the request's
-      // min_quality is missed is what `degraded` tells then.
-      const double joules = std::min(limits.energy_cap_j, limits.headroom_j);
-      const size_t spared = Spared(candidates, limits);
-      const bool is_spared =
-          result.chosen.size() == 1 && (result.chosen[0].expert == spared ||
-                                        BeyondHeadroom(limits, result.chosen[0].expert));
-      if (!is_spared) {
-        result.verdict = SelectionVerdict::kDegraded;
-        result.degraded = Degraded::kBudget;
-        result.chosen.clear();
-        const bool covered = SelectWithin(candidates, limits, joules, limits.min_quality, result);
-        const bool beyond = limits.objective == Objective::kQuality &&
-                            OfferBeyondHeadroom(candidates, limits, result);
-        if (!covered && !beyond && !SelectWithin(candidates, limits, joules, 0, result)) {
-          FillOne(candidates, spared, limits, result);
-        }
-      }
-    }
   } else if (limits.degrade) {
     GiveUpLeast(candidates, limits, excluded, result);
   } else {
     result.verdict = InfeasibleVerdict(candidates, limits, excluded);
+  }
+  if (result.energy_j > limits.headroom_j || TooLarge(limits, result)) {
+    // Nobody: whoever runs breaks the request's own limits already.
+    const size_t spared = Spared(candidates, limits);
+    const bool may = result.chosen.size() == 1 &&
+                     (result.chosen[0].expert == spared ||
+                      BeyondHeadroom(limits, result.chosen[0].expert));
+    if (spared < candidates.size() && !may) SelectCovered(candidates, limits, spared, result);
   }
   MarkExcluded(candidates, limits, excluded);
 }

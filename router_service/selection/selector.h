@@ -14,13 +14,16 @@ namespace penstock::router {
 // fits the time left (they run in parallel) and the sum of joules fits cap and headroom. An expert
 // beyond the first joins only if its own term is positive. Exact: by enumeration for k <= 2, for
 // more by depth-first branch and bound under Lagrangian bounds of the joule limit, up to kNodeLimit
-// nodes, after which `gap` says what may have been missed. Ties: lowest id.
+// nodes, after which `gap` says what may have been missed. Ties: lowest id. Where the best set
+// would be one whose answers may take more than largest_j together, only experts run whose own
+// answer may not; and one alone, where that set's answers still might.
 //
 // min_quality binds the set's quality, so for the objectives energy and latency one expert is
 // always optimal: the cheapest (fastest) that reaches it.
 //
 // Degrade gives up first min_quality (the best quality within the limits), then joules (the fewest
-// among those in time), and latency only where no expert is in time (the fastest).
+// among those in time), and latency only where no expert is in time (the fastest). What headroom_j
+// and largest_j do not cover is not the price of a quality that nobody reaches.
 //
 // The workspace is reused: no allocation once it has seen the largest pool. Not thread-safe: one
 // per thread. Deterministic.
@@ -55,6 +58,9 @@ class Selector {
                     absl::Span<Exclusion> excluded, SelectionResult& result);
   void MarkExcluded(const CandidateColumns& candidates, const SelectionLimits& limits,
                     absl::Span<Exclusion> excluded);
+  // What budgets cover, instead of `result`.
+  void SelectCovered(const CandidateColumns& candidates, const SelectionLimits& limits,
+                     size_t spared, SelectionResult& result);
   // The cheapest of those that fit the request's own limits: it may run whatever the budgets cover.
   size_t Spared(const CandidateColumns& candidates, const SelectionLimits& limits) const;
   // An expert beyond the headroom, alone, where it is worth more than `result`; a result without

@@ -1,5 +1,6 @@
 #include "router_service/simulation/outcome_matrix.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -25,6 +26,15 @@ double OutcomeMatrix::MeanQuality(size_t expert) const {
 }
 
 double OutcomeMatrix::MeanJoules(size_t expert) const { return Mean(*this, expert, &Cell::joules); }
+
+double OutcomeMatrix::LargestJoules(size_t expert) const {
+  double largest = 0;
+  for (size_t row = 0; row < rows(); ++row) {
+    const Cell& cell = Row(row)[expert];
+    if (!std::isnan(cell.quality)) largest = std::max<double>(largest, cell.joules);
+  }
+  return largest;
+}
 
 size_t OutcomeMatrix::BestSingle() const {
   size_t best = 0;

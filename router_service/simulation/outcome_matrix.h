@@ -35,6 +35,8 @@ struct OutcomeMatrix {
   // Over the rows where it answered; NaN if nowhere.
   double MeanQuality(size_t expert) const;
   double MeanJoules(size_t expert) const;
+  // Of its answers; 0 if it gave none.
+  double LargestJoules(size_t expert) const;
   // Of the largest mean quality; ties by lowest.
   size_t BestSingle() const;
   size_t Cheapest() const;

@@ -127,6 +127,8 @@ class Simulator {
     limits.value = options_.value;
     limits.price_per_joule = request.price_per_joule = terms.price_per_joule;
     limits.headroom_j = terms.headroom_j;
+    limits.largest_j = terms.largest_j;
+    limits.largest_of = options_.largest_joules;
     selector_.Select(absl::MakeSpan(candidates_), limits, selection_);
   }
 
@@ -234,6 +236,17 @@ absl::Status Check(const ArrivalTrace& trace, const OutcomeMatrix& outcomes,
     if (caller.row < outcomes.rows()) continue;
     return absl::InvalidArgumentError(absl::StrCat("a caller asks for row ", caller.row,
                                                    " of a table of ", outcomes.rows()));
+  }
+  if (!options.largest_joules.empty() &&
+      options.largest_joules.size() != outcomes.experts.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(options.largest_joules.size(),
+                                                   " largest_joules for ",
+                                                   outcomes.experts.size(), " experts"));
+  }
+  for (const double largest : options.largest_joules) {
+    if (std::isfinite(largest) && largest >= 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("largest_joules has ", largest, ", wanted finite joules of at least 0"));
   }
   if (!options.slots.empty() && options.slots.size() != outcomes.experts.size()) {
     return absl::InvalidArgumentError(absl::StrCat(options.slots.size(), " slots for ",

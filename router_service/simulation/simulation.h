@@ -29,6 +29,9 @@ struct SimulationOptions {
   uint64_t seed = 1;       // which row of the matrix an arrival is
   // By arrival, instead of rows drawn by `seed` that are one principal's. Empty: those.
   std::vector<SimulatedCaller> callers;
+  // By expert: what no answer of it takes more than, as the configuration would say it
+  // (`largest_joules_per_row`), 0 where it does not. Empty: of none.
+  std::vector<double> largest_joules;
   // Requests of one expert at once, by expert; empty or 0: no limit. More wait in order.
   std::vector<uint32_t> slots;
 };

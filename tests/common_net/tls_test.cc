@@ -1,42 +1,12 @@
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <string>
 
+#include "tests/common_net/certificates.h"
 #include "tests/common_net/net_fixture.h"
-#include "tests/support/temp_dir.h"
 
 namespace penstock {
 namespace {
-
-// A certificate authority of the test's own, and what it signs.
-class Certificates {
- public:
-  Certificates() {
-    Run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca "
-        "-keyout ca.key -out ca.pem");
-    Sign("server", "DNS:localhost,IP:127.0.0.1");
-    Sign("gateway-1", "DNS:gateway-1");
-    Sign("stranger", "DNS:stranger");
-  }
-  std::string File(const std::string& name) const { return dir_.File(name); }
-
- private:
-  void Sign(const std::string& name, const std::string& names) {
-    dir_.Write(name + ".ext", "subjectAltName=" + names + "\n");
-    Run("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=" + name +
-        " -keyout " + name + ".key -out " + name + ".csr");
-    Run("x509 -req -in " + name + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile " +
-        name + ".ext -out " + name + ".pem");
-  }
-  void Run(const std::string& arguments) {
-    const std::string command =
-        "cd " + dir_.path() + " && openssl " + arguments + " >openssl.log 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << command << "\n" << dir_.Read("openssl.log");
-  }
-
-  const TempDir dir_;
-};
 
 class TlsTest : public ::testing::Test {
  protected:
@@ -114,6 +84,49 @@ TEST_F(TlsTest, InProcessCallersOfATlsServerAreTrusted) {
   ASSERT_TRUE(Infer(*target, Bytes("x")).status.ok());
   EXPECT_TRUE(caller_.trusted);
   EXPECT_EQ(caller_.peer, "inproc");
+}
+
+// What a client of `ca` gets that keeps trying until the server shows a certificate of it.
+bool ConnectsWith(const std::string& address, const std::string& ca) {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca;
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto channel =
+      grpc::CreateCustomChannel(address, grpc::SslCredentials(options), arguments);
+  return channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(60));
+}
+
+TEST_F(TlsTest, ACertificateThatIsReplacedIsServedAndNoConnectionIsDropped) {
+  const Certificates next;
+  std::promise<std::shared_ptr<IncomingCall>> held;
+  TestServer server(
+      [&held](const std::shared_ptr<IncomingCall>& call) {
+        if (call->request().ToString() == "hold") return held.set_value(call);
+        FunctionHandler::Echo(call);
+      },
+      [&](OipServerOptions& options) {
+        options.config.mutable_tls()->set_certificate_file(certificates_.File("server.pem"));
+        options.config.mutable_tls()->set_key_file(certificates_.File("server.key"));
+      });
+  config::v1::Endpoint endpoint;
+  endpoint.set_address(server->address());
+  endpoint.set_ca_file(certificates_.File("ca.pem"));
+  const auto before = *GrpcInferTarget::Create(endpoint, server->queues());
+  auto reply = std::make_shared<std::promise<InferReply>>();
+  before->ModelInfer(Bytes("hold"), {}, [reply](InferReply r) { reply->set_value(std::move(r)); });
+  const std::shared_ptr<IncomingCall> begun = held.get_future().get();
+
+  // Both files of another authority: whoever trusts that one alone sees when they are taken.
+  certificates_.Replace("server.key", next.Read("server.key"));
+  certificates_.Replace("server.pem", next.Read("server.pem"));
+  ASSERT_TRUE(ConnectsWith(server->address(), next.Read("ca.pem")));
+
+  // The call that began before ends well, and its connection takes more.
+  FunctionHandler::Echo(begun);
+  EXPECT_TRUE(reply->get_future().get().status.ok());
+  EXPECT_TRUE(Infer(*before, Bytes("x")).status.ok());
 }
 
 TEST(CallerPolicyTest, TrustIsANameAPeerOrPlaintext) {

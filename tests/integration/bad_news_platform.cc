@@ -33,7 +33,9 @@ budgets: [{resource: REQUESTS, amount: 2, per: DAY, hard: true, tenant: poor}]
 pools:
   - {name: plain, experts: [{name: tiny, replicas: [{address: "$1"}]}]}
   - {name: slow, experts: [{name: slow, replicas: [{address: "$1"}]}]}
-  - {name: fake, experts: [{name: fake, replicas: [{address: "$2"}], joules_per_row: 1, latency_ms: 50}]}
+  - name: fake
+    resilience: {breaker: {off: true}}
+    experts: [{name: fake, replicas: [{address: "$2"}], joules_per_row: 1, latency_ms: 50}]
   - {name: narrow, max_in_flight: 1, experts: [{name: fake, replicas: [{address: "$2"}]}]}
   - name: pair
     experts:

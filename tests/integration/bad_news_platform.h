@@ -18,7 +18,7 @@ namespace penstock {
 // FP32 [-1, 2]):
 //   plain    one model at the expert service
 //   slow     a model there that takes tenths of a second for kSlowRows rows; three may wait
-//   fake     `fake`, 50 ms and 1 J a row by configuration
+//   fake     `fake`, 50 ms and 1 J a row by configuration; without breakers: it fails on purpose
 //   narrow   `fake`, one request at once
 //   pair     `fake`, or else `tiny` at the expert service
 //   gone     `other`

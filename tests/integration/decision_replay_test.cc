@@ -23,6 +23,7 @@
 #include "tests/integration/fake_expert.h"
 #include "tests/integration/process.h"
 #include "tests/integration/test_models.h"
+#include "tests/router_service/recording/logged_lines.h"
 #include "tests/support/temp_dir.h"
 
 namespace penstock {
@@ -36,7 +37,7 @@ constexpr char kRouter[] = R"(
 server: $0
 trust_plaintext: true
 learning: ON
-decision_log: {export_file: "$4"}
+decision_log: {directory: "$4"}
 budgets: [{resource: JOULES, amount: 900, per: SECOND}]
 pools:
   - name: priced
@@ -103,7 +104,7 @@ class DecisionReplayTest : public testing::Test {
     ASSERT_NE(router_, nullptr);
   }
 
-  std::string Log() const { return log_folder_.File("decisions.jsonl"); }
+  std::string Log() const { return log_folder_.File("decisions"); }
 
   static InferReply Ask(TestClient& client, const InferRequest& request, const Metadata& metadata) {
     InferReply reply;
@@ -144,9 +145,8 @@ class DecisionReplayTest : public testing::Test {
 
   // What is made again is more than one choice at one price.
   void ExpectThatPricesMoved() const {
-    std::ifstream file(Log());
     std::set<std::string> prices, experts;
-    for (std::string line; std::getline(file, line);) {
+    for (const std::string& line : router::LinesIn(Log())) {
       const auto value = [&line](size_t from, const std::string& name) {
         const size_t at = line.find("\"" + name + "\":", from);
         return at == std::string::npos ? "" : line.substr(at, line.find_first_of(",}", at) - at);
@@ -232,8 +232,16 @@ TEST_F(DecisionReplayTest, EveryDecisionOfALiveRouterIsMadeAgain) {
   EXPECT_EQ(RunCommand({penstock, "replay", "--decisions", Log(), "--json"}, output), 0) << output;
   EXPECT_THAT(output, HasSubstr("\"share\": 1.0"));
 
-  // And of a log in which one number is another.
-  std::ifstream file(Log());
+  std::string verified;
+  EXPECT_EQ(RunCommand({penstock, "log", "verify", Log()}, verified), 0) << verified;
+
+  // And of an export in which one number is another.
+  ASSERT_EQ(RunCommand({penstock, "log", "export", Log(), "--output",
+                        log_folder_.File("exported.jsonl")},
+                       output),
+            0)
+      << output;
+  std::ifstream file(log_folder_.File("exported.jsonl"));
   const std::string changed = log_folder_.File("changed.jsonl");
   std::ofstream out(changed);
   bool done = false;

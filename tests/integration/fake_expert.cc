@@ -52,14 +52,14 @@ class FakeExpert::Handler final : public InferHandler {
     holding_ = true;
     cancelled_ = 0;
   }
-  void Release() {
+  void ReleaseWith(const Behaviour& behaviour) {
     std::vector<std::shared_ptr<IncomingCall>> held;
     {
       MutexLock lock(mutex_);
       holding_ = false;
       held.swap(held_);
     }
-    for (const auto& call : held) AnswerWell(call);
+    for (const auto& call : held) behaviour(call);
   }
   size_t held() const {
     MutexLock lock(mutex_);
@@ -146,7 +146,7 @@ FakeExpert::~FakeExpert() {
 
 void FakeExpert::Do(Behaviour behaviour) { handler_->Do(std::move(behaviour)); }
 void FakeExpert::Hold() { handler_->Hold(); }
-void FakeExpert::Release() { handler_->Release(); }
+void FakeExpert::ReleaseWith(const Behaviour& behaviour) { handler_->ReleaseWith(behaviour); }
 size_t FakeExpert::held() const { return handler_->held(); }
 size_t FakeExpert::cancelled() const { return handler_->cancelled(); }
 size_t FakeExpert::calls() const { return handler_->calls(); }

@@ -27,7 +27,8 @@ class FakeExpert {
   // From now on calls are kept.
   void Hold();
   // Answers all that are kept, and keeps no more.
-  void Release();
+  void Release() { ReleaseWith(&FakeExpert::AnswerWell); }
+  void ReleaseWith(const Behaviour& behaviour);
   void SetServing(bool serving) { server_->SetServing(serving); }
 
   // Calls kept and not released, whose client is gone or not.

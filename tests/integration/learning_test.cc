@@ -69,7 +69,7 @@ class LearningTest : public testing::Test {
 server: $0
 seed: 1
 trust_plaintext: true
-decision_log: {export_file: "$1", features: true}
+decision_log: {directory: "$1", features: true}
 pools:
   - name: tiny
     experts:
@@ -104,7 +104,7 @@ pools:
     routers_.clear();
   }
   std::string LogFile(int router) const {
-    return folder_.File(absl::StrCat("log", router, ".jsonl"));
+    return folder_.File(absl::StrCat("log", router));
   }
 
   // How good the answer was, by way of the gateway.

@@ -104,8 +104,16 @@ Process::~Process() {
   }
 }
 
+void Process::Reconfigure(const std::string& config) {
+  const std::string written = folder_.Write("config.new", config);
+  EXPECT_EQ(std::rename(written.c_str(), folder_.File("config.yaml").c_str()), 0);
+}
+
+void Process::Hangup() { kill(pid_, SIGHUP); }
 void Process::Terminate() { kill(pid_, SIGTERM); }
 void Process::Kill() { kill(pid_, SIGKILL); }
+void Process::Pause() { kill(pid_, SIGSTOP); }
+void Process::Resume() { kill(pid_, SIGCONT); }
 
 bool Process::running() {
   if (pid_ < 0 || exit_code_.has_value()) return false;

@@ -36,8 +36,14 @@ class Process {
   const std::string& grpc() const { return grpc_; }
   const std::string& metrics() const { return metrics_; }
 
+  // Puts another text in the place of its configuration file, at once.
+  void Reconfigure(const std::string& config);
+
+  void Hangup();     // SIGHUP
   void Terminate();  // SIGTERM
   void Kill();       // SIGKILL
+  void Pause();      // SIGSTOP
+  void Resume();     // SIGCONT
   // The exit code, negative for a signal; nothing when it still runs after `patience`.
   std::optional<int> Wait(absl::Duration patience = absl::Seconds(40));
   // SIGTERM and Wait.

@@ -39,14 +39,16 @@ grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // how long a connect may take
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  // Who is back serves within two seconds: gRPC adds up to a fifth to a pause, and a probe or two follow.
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   return arguments;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::Endpoint& endpoint,
-                                                           uint64_t max_message_bytes) {
+                                                           uint64_t max_message_bytes,
+                                                           const std::string& server_name) {
   if (endpoint.address().empty()) return absl::InvalidArgumentError("address is empty");
   if (absl::StartsWith(endpoint.address(), "inprocess:")) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -54,8 +56,12 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::End
   }
   PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
                             MakeChannelCredentials(endpoint));
-  return grpc::CreateCustomChannel(endpoint.address(), credentials,
-                                   TargetArguments(max_message_bytes));
+  grpc::ChannelArguments arguments = TargetArguments(max_message_bytes);
+  if (!server_name.empty()) {
+    arguments.SetSslTargetNameOverride(server_name);
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, server_name);
+  }
+  return grpc::CreateCustomChannel(endpoint.address(), credentials, arguments);
 }
 
 struct GrpcInferTarget::State {
@@ -68,7 +74,7 @@ struct GrpcInferTarget::State {
 absl::StatusOr<std::shared_ptr<GrpcInferTarget>> GrpcInferTarget::Create(
     const config::v1::Endpoint& endpoint, ClientQueues& queues, InferTargetOptions options) {
   PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel,
-                            MakeChannel(endpoint, options.max_message_bytes));
+                            MakeChannel(endpoint, options.max_message_bytes, options.server_name));
   return Over(std::move(channel), endpoint.address(), queues, std::move(options));
 }
 

@@ -25,12 +25,16 @@ constexpr int kStreamLookaheadBytes = 1 << 20;
 constexpr int kMaxFrameBytes = 256 << 10;
 
 // A channel with Penstock's settings: own connection, no retries, no compression, no look-up of a
-// service configuration. Files of certificates are watched. INVALID_ARGUMENT names the field.
+// service configuration. Files of certificates are watched. `server_name`: whose certificate the server
+// shows; empty: that of the address. INVALID_ARGUMENT names the field.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
-    const config::v1::Endpoint& endpoint, uint64_t max_message_bytes = kDefaultMaxMessageBytes);
+    const config::v1::Endpoint& endpoint, uint64_t max_message_bytes = kDefaultMaxMessageBytes,
+    const std::string& server_name = "");
 
 struct InferTargetOptions {
   uint64_t max_message_bytes = kDefaultMaxMessageBytes;
+  // Whose certificate the server shows. Empty: that of the address.
+  std::string server_name;
   // Runs on a thread of the queues, or of gRPC, whenever healthy() changes. Must not block.
   absl::AnyInvocable<void(bool healthy)> on_health;
 };

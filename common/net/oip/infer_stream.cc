@@ -23,6 +23,7 @@ class StreamCall final : public IncomingCall {
   absl::Time deadline() const override { return stream_->deadline(); }
   const Metadata& metadata() const override { return stream_->metadata(); }
   const Caller& caller() const override { return stream_->caller(); }
+  bool streamed() const override { return true; }
 
   void SetCancelHandler(absl::AnyInvocable<void()> on_cancel) override {
     {

@@ -11,4 +11,18 @@ void OipControl::ServerLive(const ControlContext& /*context*/,
   done(absl::OkStatus());
 }
 
+void OipControl::RepositoryModelLoad(const ControlContext& /*context*/,
+                                     const inference::RepositoryModelLoadRequest& /*request*/,
+                                     inference::RepositoryModelLoadResponse& /*response*/,
+                                     ControlDone done) {
+  done(absl::UnimplementedError("models are loaded by the services that serve them"));
+}
+
+void OipControl::RepositoryModelUnload(const ControlContext& /*context*/,
+                                       const inference::RepositoryModelUnloadRequest& /*request*/,
+                                       inference::RepositoryModelUnloadResponse& /*response*/,
+                                       ControlDone done) {
+  done(absl::UnimplementedError("models are unloaded by the services that serve them"));
+}
+
 }  // namespace penstock

@@ -16,6 +16,10 @@ class ModelStatisticsRequest;
 class ModelStatisticsResponse;
 class RepositoryIndexRequest;
 class RepositoryIndexResponse;
+class RepositoryModelLoadRequest;
+class RepositoryModelLoadResponse;
+class RepositoryModelUnloadRequest;
+class RepositoryModelUnloadResponse;
 class ServerLiveRequest;
 class ServerLiveResponse;
 class ServerMetadataRequest;
@@ -64,6 +68,15 @@ class OipControl {
   virtual void RepositoryIndex(const ControlContext& context,
                                const inference::RepositoryIndexRequest& request,
                                inference::RepositoryIndexResponse& response, ControlDone done) = 0;
+  // UNIMPLEMENTED where nothing can be loaded.
+  virtual void RepositoryModelLoad(const ControlContext& context,
+                                   const inference::RepositoryModelLoadRequest& request,
+                                   inference::RepositoryModelLoadResponse& response,
+                                   ControlDone done);
+  virtual void RepositoryModelUnload(const ControlContext& context,
+                                     const inference::RepositoryModelUnloadRequest& request,
+                                     inference::RepositoryModelUnloadResponse& response,
+                                     ControlDone done);
 };
 
 }  // namespace penstock

@@ -35,6 +35,9 @@ namespace {
 constexpr char kServiceName[] = "inference.GRPCInferenceService";
 // Calls that a queue waits for at once: a burst of this many is matched without a pause.
 constexpr int kArmedPerQueue = 64;
+// Room for a token of the usual limit, 8 KiB, which gRPC's own default has not.
+constexpr uint32_t kDefaultMaxMetadataBytes = 16 * 1024;
+constexpr uint32_t kMostMetadataBytes = 1024 * 1024;
 constexpr absl::Duration kDefaultGrace = absl::Seconds(1);
 constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 // How long handlers have to answer calls that were cancelled because drain.timeout passed.
@@ -126,6 +129,12 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
     return absl::InvalidArgumentError(absl::StrCat("server.max_message_bytes is ", max_message,
                                                    ", want 1024 to 2147483647"));
   }
+  const uint32_t max_metadata =
+      config.has_max_metadata_bytes() ? config.max_metadata_bytes() : kDefaultMaxMetadataBytes;
+  if (max_metadata < 1024 || max_metadata > kMostMetadataBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("server.max_metadata_bytes is ", max_metadata,
+                                                   ", want 1024 to ", kMostMetadataBytes));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ServerCredentials> credentials,
                             MakeServerCredentials(config.tls()));
   PENSTOCK_ASSIGN_OR_RETURN(
@@ -159,6 +168,7 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
   grpc::ServerBuilder& builder = *state->builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(max_message));
   builder.SetMaxSendMessageSize(static_cast<int>(max_message));
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(max_metadata));
   // A second server on the same port must fail, not take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);

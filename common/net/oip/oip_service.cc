@@ -30,6 +30,8 @@ OipService::OipService(OipCore& core)
   PENSTOCK_CONTROL_RPC(ModelConfig)
   PENSTOCK_CONTROL_RPC(ModelStatistics)
   PENSTOCK_CONTROL_RPC(RepositoryIndex)
+  PENSTOCK_CONTROL_RPC(RepositoryModelLoad)
+  PENSTOCK_CONTROL_RPC(RepositoryModelUnload)
 
 #undef PENSTOCK_CONTROL_RPC
 }

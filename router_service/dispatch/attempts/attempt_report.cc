@@ -46,6 +46,7 @@ AttemptReport ReadAttemptReport(const Metadata& trailers) {
   out.queue = Seconds(report.request_cost(), "queue_seconds");
   out.compute = Seconds(report.request_cost(), "compute_seconds");
   out.queue_depth = NonNegative(report.named_metrics(), "queue_depth");
+  out.in_flight = NonNegative(report.named_metrics(), "in_flight");
   const auto method = report.named_metrics().find("energy_method");
   if (method != report.named_metrics().end()) out.method = MethodOfNumber(method->second);
   return out;

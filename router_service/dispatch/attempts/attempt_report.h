@@ -15,6 +15,7 @@ struct AttemptReport {
   std::optional<absl::Duration> queue;
   std::optional<absl::Duration> compute;
   std::optional<double> queue_depth;
+  std::optional<double> in_flight;  // those that wait too
 };
 
 // Reads `endpoint-load-metrics-bin`, or `x-orca-bin` where the client library hides the first key.

@@ -13,7 +13,8 @@ bool Allowed(const EscalationOption& option, const EscalationLimits& limits, Esc
     return false;
   }
   if (!(option.energy_j <= limits.request_joules_left)) return false;
-  if (!(option.energy_j <= limits.headroom_j) || !limits.others.Cover(option.amounts())) {
+  if (!(option.energy_j <= limits.headroom_j) || !(option.largest_j <= limits.largest_j) ||
+      !limits.others.Cover(option.amounts())) {
     decision.stopped_by_budget = true;
     return false;
   }

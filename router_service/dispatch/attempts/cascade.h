@@ -19,6 +19,7 @@ struct EscalationOption {
   // Expected; 0 where no budget of them binds.
   double accelerator_seconds = 0;
   double dollars = 0;
+  double largest_j = 0;  // what its answer may take at most; 0: not known
 
   Amounts amounts() const { return {energy_j, accelerator_seconds, dollars}; }
 };
@@ -30,6 +31,7 @@ struct EscalationLimits {
   double time_left_s = kNone;
   double request_joules_left = kNone;  // of penstock_energy_budget_j
   double headroom_j = kNone;           // Reservation::headroom_j
+  double largest_j = kNone;            // BudgetTerms::largest_j
   size_t escalations_done = 0;
   size_t max_escalations = 1;
   OtherTerms others;  // of resources beside joules
@@ -43,7 +45,7 @@ struct Escalation {
   double best_gain = -std::numeric_limits<double>::infinity();
   // An option with a gain was passed over: for `penstock_degraded`. What the request's own cap forbids
   // was not asked for.
-  bool stopped_by_budget = false;  // headroom
+  bool stopped_by_budget = false;  // headroom, or the largest answer
   bool stopped_by_deadline = false;
 };
 

@@ -9,10 +9,11 @@ RetryVerdict DecideRetry(const RetryQuestion& question) {
     const bool unavailable = absl::IsUnavailable(question.status);
     const bool cancelled = absl::IsCancelled(question.status) && !question.cancelled_by_us;
     if (!unavailable && !cancelled) return RetryVerdict::kNotRetryable;
+    if (question.pushback == absl::InfiniteDuration()) return RetryVerdict::kPushedBack;
   }
   if (question.attempts != 1) return RetryVerdict::kAlreadyTried;
   if (question.untried_replicas == 0) return RetryVerdict::kNoReplica;
-  if (question.time_left <= absl::ZeroDuration()) return RetryVerdict::kNoTime;
+  if (question.time_left <= question.pushback) return RetryVerdict::kNoTime;
   if (!(question.energy_j <= question.request_joules_left)) return RetryVerdict::kNoJoules;
   return RetryVerdict::kRetry;
 }

@@ -32,6 +32,11 @@ Amounts ExpectedAmounts(const RouteRequest& request, size_t expert, uint64_t row
   return {energy_j, seconds, DollarsOf(PriceOf(request, expert), rows, seconds)};
 }
 
+double LargestJoules(const RouteRequest& request, size_t expert, uint64_t rows) {
+  return request.pool->config.experts(static_cast<int>(expert)).largest_joules_per_row() *
+         static_cast<double>(rows);
+}
+
 Amounts TakenAmounts(const RouteRequest& request, const AskResult& ask) {
   Amounts taken{ask.energy.joules(), 0, 0};
   const config::v1::DollarPrice& price = PriceOf(request, ask.expert);

@@ -16,6 +16,10 @@ namespace penstock::router {
 Amounts ExpectedAmounts(const RouteRequest& request, size_t expert, uint64_t rows, double work,
                         double energy_j);
 
+// What an answer of `expert` to `rows` of the request takes at most, in joules; 0: the
+// configuration does not say.
+double LargestJoules(const RouteRequest& request, size_t expert, uint64_t rows);
+
 // What an ask took: its metered joules, seconds as replicas report them, else as expected, and the
 // dollars of that. An attempt that failed counts with the seconds that it reports alone.
 Amounts TakenAmounts(const RouteRequest& request, const AskResult& ask);

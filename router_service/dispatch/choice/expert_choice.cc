@@ -20,6 +20,7 @@ namespace {
 Exclusion StandingExclusion(const PoolExpert& expert, int64_t rows) {
   if (!expert.admitted) return Exclusion::kLeftOut;
   if (!expert.healthy()) return Exclusion::kUnhealthy;
+  if (!expert.available()) return Exclusion::kBreaker;
   if (expert.max_rows > 0 && rows > expert.max_rows) return Exclusion::kPlan;
   return Exclusion::kNone;
 }
@@ -94,11 +95,14 @@ bool IsByMass(const config::v1::Pool& pool) {
 }
 
 // What keeps one expert from answering alone.
-Exclusion StoppedBy(const SelectionCandidate& candidate, const SelectionLimits& limits) {
+Exclusion StoppedBy(const CandidateColumns& candidates, size_t expert,
+                    const SelectionLimits& limits) {
+  const SelectionCandidate candidate = candidates[expert];
   if (candidate.excluded != Exclusion::kNone) return candidate.excluded;
   if (!(candidate.latency_s <= limits.time_left_s)) return Exclusion::kLatencyBudget;
   if (!(candidate.energy_j <= limits.energy_cap_j)) return Exclusion::kEnergyBudget;
   if (!(candidate.energy_j <= limits.headroom_j)) return Exclusion::kBudget;
+  if (!(limits.LargestOf(expert) <= limits.largest_j)) return Exclusion::kLargestAnswer;
   return Exclusion::kNone;
 }
 
@@ -122,12 +126,14 @@ std::string DescribeOtherPrices(const ExpertChoice& choice) {
 absl::string_view DegradedBy(Exclusion stopped) {
   switch (stopped) {
     case Exclusion::kUnhealthy:
+    case Exclusion::kBreaker:
     case Exclusion::kLeftOut:
     case Exclusion::kPlan:
       return "expert_failed";
     case Exclusion::kLatencyBudget:
       return "deadline";
     case Exclusion::kBudget:
+    case Exclusion::kLargestAnswer:
       return "budget";
     case Exclusion::kNone:
     case Exclusion::kNotForced:
@@ -148,7 +154,7 @@ ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now) {
   ReplicaLoad least;
   bool any = false;
   for (const std::shared_ptr<Replica>& replica : expert.replicas) {
-    if (!replica->healthy()) continue;
+    if (!replica->available()) continue;
     const ReplicaLoad load = replica->Load(now);
     if (!any || load.queue_depth + load.in_flight < least.queue_depth + least.in_flight) {
       least = load;
@@ -156,6 +162,21 @@ ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now) {
     }
   }
   return least;
+}
+
+absl::Status ChoiceStatus(const RouteRequest& request, const ExpertChoice& choice) {
+  const Pool& pool = *request.pool;
+  absl::Status status = SelectionStatus(choice.selection, choice.limits, pool.expert_names);
+  if (choice.selection.verdict != SelectionVerdict::kNoExpert) return status;
+  std::string experts;
+  for (size_t i = 0; i < choice.excluded.size(); ++i) {
+    const Exclusion excluded = choice.excluded[i];
+    if (excluded == Exclusion::kNone || excluded == Exclusion::kNotForced) continue;
+    absl::StrAppend(&experts, experts.empty() ? "" : ", ", pool.expert_names[i], " (",
+                    ExclusionName(excluded), ")");
+  }
+  return absl::UnavailableError(
+      absl::StrCat("pool ", pool.name(), ": ", status.message(), ": ", experts));
 }
 
 bool IsChosen(const SelectionResult& result) {
@@ -274,6 +295,14 @@ Amounts ChosenAmounts(const ExpertChoice& choice) {
   return sum;
 }
 
+double ChosenLargest(const RouteRequest& request, const ExpertChoice& choice) {
+  double sum = 0;
+  for (const SelectedExpert& chosen : choice.selection.chosen) {
+    sum += LargestJoules(request, chosen.expert, static_cast<uint64_t>(request.rows));
+  }
+  return sum;
+}
+
 void RecordForPlanning(const RouteRequest& request, const ScoredExperts& scored,
                        PoolPlanner& planner) {
   const CandidateColumns& candidates = *scored.candidates;
@@ -307,6 +336,15 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
   limits.time_left_s = request.TimeLeft(now);
   limits.energy_cap_j = request.energy_cap_j;
   limits.headroom_j = budgets.headroom_j;
+  if (budgets.largest_j < SelectionLimits::kNone) {
+    auto largest = std::make_shared<std::vector<double>>();
+    for (size_t i = 0; i < pool.experts.size(); ++i) {
+      largest->push_back(LargestJoules(request, i, static_cast<uint64_t>(request.rows)));
+    }
+    choice.largest = std::move(largest);
+    limits.largest_j = budgets.largest_j;
+    limits.largest_of = *choice.largest;
+  }
   limits.beyond_headroom = pool.rooms->guards.mandatory;
   limits.min_quality = request.min_quality;
   limits.objective = request.objective;
@@ -317,7 +355,7 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
                        request.objective == Objective::kQuality && request.min_quality == 0;
   if (cascade) {
     if (scored.bypass_to) {
-      const Exclusion stopped = StoppedBy((*scored.candidates)[*scored.bypass_to], limits);
+      const Exclusion stopped = StoppedBy(*scored.candidates, *scored.bypass_to, limits);
       choice.bypassed = stopped == Exclusion::kNone;
       choice.degraded = std::string(DegradedBy(stopped));
     }

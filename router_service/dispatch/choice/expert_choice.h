@@ -26,6 +26,7 @@ struct BudgetView {
   double price_multiplier = 1;  // as BudgetTerms has it
   uint64_t view = 0;            // sequence of the journal's event that told so
   OtherTerms others;            // of resources beside joules
+  double largest_j = SelectionLimits::kNone;
 };
 
 // What is known of each expert for one request, before limits and prices.
@@ -55,6 +56,8 @@ struct ExpertChoice {
   std::shared_ptr<const CandidateColumns> before_prices;  // as scored; null: nothing was taken off
   std::shared_ptr<const std::vector<Amounts>> amounts;    // as scored; null: no such price
   OtherTerms others;                                      // beside limits
+  // By expert: what its answer may take at most; null: nothing limits that.
+  std::shared_ptr<const std::vector<double>> largest;
   std::vector<Exclusion> excluded;                     // by expert, the limits' too
   std::vector<float> work;                             // by expert, as scored
   std::shared_ptr<const LoadPrices> load;              // as scored
@@ -77,7 +80,7 @@ struct ExpertChoice {
   }
 };
 
-// Load at the replica of `expert` that has the least to do; the healthy ones count.
+// Load at the replica of `expert` that has the least to do; the available ones count.
 ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now);
 
 // Features -> quality and cost estimates -> gate. `rows` are what an expert would get.
@@ -92,6 +95,8 @@ void ExpectAmounts(const RouteRequest& request, ScoredExperts& scored);
 
 // What the choice is expected to take, all resources that budgets bind.
 Amounts ChosenAmounts(const ExpertChoice& choice);
+// What its answers may take at most, in joules; those of which it is not known left out.
+double ChosenLargest(const RouteRequest& request, const ExpertChoice& choice);
 
 // z of the request that this thread scored last.
 const FeatureBuffer& ScoredFeatures();
@@ -107,6 +112,10 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
 
 // `expert` alone runs instead; it is one of those that fit the limits.
 void ChooseInstead(size_t expert, ExpertChoice& choice);
+
+// OK where somebody is chosen, else what the caller is told; of a pool without anybody to ask, what
+// keeps each expert from it.
+absl::Status ChoiceStatus(const RouteRequest& request, const ExpertChoice& choice);
 
 // Somebody runs.
 bool IsChosen(const SelectionResult& result);

@@ -31,6 +31,7 @@ Exclusion ExclusionOf(const RouteRequest& request, size_t expert) {
   const PoolExpert& item = request.pool->experts[expert];
   if (!item.admitted) return Exclusion::kLeftOut;
   if (!item.healthy()) return Exclusion::kUnhealthy;
+  if (!item.available()) return Exclusion::kBreaker;
   if (!request.forced.empty() &&
       std::find(request.forced.begin(), request.forced.end(), expert) == request.forced.end()) {
     return Exclusion::kNotForced;
@@ -104,7 +105,7 @@ absl::StatusOr<ScoredRows> ScoreRows(const RouteRequest& request, CounterRandom&
   }
   if (std::none_of(admissible.begin(), admissible.end(), [](uint8_t can) { return can != 0; })) {
     return absl::UnavailableError(
-        absl::StrCat("pool ", pool.name(), " has no healthy expert: ", pool.NotReadyBecause()));
+        absl::StrCat("pool ", pool.name(), " has no expert that can be asked: ", pool.NotReadyBecause()));
   }
 
   std::vector<float> z;

@@ -11,6 +11,9 @@ void RecordChoice(const ExpertChoice& choice, uint64_t view, v1::ChoiceRecord& r
   if (record.amounts().empty() && choice.amounts != nullptr) {
     WriteAmounts(*choice.amounts, record);
   }
+  if (record.largest_j().empty() && choice.largest != nullptr) {
+    WriteLargest(*choice.largest, record);
+  }
   std::optional<uint32_t> first;
   if (record.has_first()) first = record.first();
   if (choice.first != first) {

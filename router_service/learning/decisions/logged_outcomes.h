@@ -25,7 +25,7 @@ struct LoggedOutcome {
       predicted;  // [experts known so far]: what the live files expected; NaN = nothing
 };
 
-// What decision logs (decision_log.export_file with `features`) tell of one pool.
+// What decision logs (decision_log.directory with `features`) tell of one pool.
 struct LoggedOutcomes {
   std::string pool;
   std::vector<std::string> experts;  // in the pool's order
@@ -44,7 +44,8 @@ struct LoggedOutcomes {
 };
 
 struct LoggedOutcomesSource {
-  std::vector<std::string> files;    // plain or gzipped; of all routers that took reports
+  // Folders of logs, and files exported from them, plain or gzipped; of all routers that took reports.
+  std::vector<std::string> files;
   std::string pool;                  // empty: the only one that there is
   std::vector<std::string> experts;  // only these; empty: all
   size_t max_bad_lines = 0;          // more stop the reading

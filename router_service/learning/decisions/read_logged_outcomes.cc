@@ -15,8 +15,9 @@
 #include "router_service/learning/principals/feedback_cap.h"
 #include "router_service/learning/text/line_reader.h"
 #include "router_service/recording/answered_expert.h"
-#include "router_service/recording/decision_export.h"
+#include "router_service/recording/chain/log_reader.h"
 #include "router_service/recording/decision_id.h"
+#include "router_service/recording/decision_writer.h"
 
 namespace penstock::router {
 namespace {
@@ -76,7 +77,41 @@ class Reader {
     std::string tenant;
   };
 
+  // Counts the line as malformed; an error once there are too many.
+  absl::Status NoteBad(const std::string& problem) {
+    if (++outcomes_.bad_lines > source_.max_bad_lines) {
+      return absl::InvalidArgumentError(
+          source_.max_bad_lines == 0
+              ? problem
+              : absl::StrCat(problem, "; more than ", source_.max_bad_lines,
+                             " lines are malformed"));
+    }
+    if (outcomes_.bad.size() < kShownBad) outcomes_.bad.push_back(problem);
+    return absl::OkStatus();
+  }
+
+  // A log's folder. Where its chain is broken counts as one malformed line.
+  absl::Status ReadFolder(const std::string& folder) {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<LogReader> reader, LogReader::Open(folder));
+    Record record;
+    for (;;) {
+      const absl::StatusOr<bool> more = reader->Next(record);
+      if (absl::IsDataLoss(more.status())) {
+        PENSTOCK_RETURN_IF_ERROR(NoteBad(std::string(more.status().message())));
+        continue;
+      }
+      PENSTOCK_RETURN_IF_ERROR(more.status());
+      if (!*more) return absl::OkStatus();
+      if (record.kind != RecordKind::kDecision) continue;
+      if (const absl::Status status = Take(record.content); !status.ok()) {
+        PENSTOCK_RETURN_IF_ERROR(
+            NoteBad(absl::StrCat(reader->where(), ": ", status.message())));
+      }
+    }
+  }
+
   absl::Status ReadFile(const std::string& file) {
+    if (IsLogFolder(file)) return ReadFolder(file);
     PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<LineReader> lines, LineReader::Open(file));
     absl::string_view line;
     bool cut = false;
@@ -88,15 +123,8 @@ class Reader {
           cut ? Bad("", absl::StrCat("longer than ", LineReader::kLongestLine, " bytes"))
               : Take(line);
       if (status.ok()) continue;
-      const std::string problem = absl::StrCat(file, ":", lines->number(), ": ", status.message());
-      if (++outcomes_.bad_lines > source_.max_bad_lines) {
-        return absl::InvalidArgumentError(source_.max_bad_lines == 0
-                                              ? problem
-                                              : absl::StrCat(problem, "; more than ",
-                                                             source_.max_bad_lines,
-                                                             " lines are malformed"));
-      }
-      if (outcomes_.bad.size() < kShownBad) outcomes_.bad.push_back(problem);
+      PENSTOCK_RETURN_IF_ERROR(
+          NoteBad(absl::StrCat(file, ":", lines->number(), ": ", status.message())));
     }
   }
 

@@ -49,11 +49,13 @@ class ChoiceReplay {
   }
 
   void CheckView(const std::string& at, uint64_t sequence, double price, double headroom,
+                 double largest,
                  const google::protobuf::RepeatedPtrField<v1::ResourceTerms>& others) {
     for (const auto& [seen, terms] : views_) {
       if (seen != sequence) continue;
       Same(at + ".price_per_joule", price, terms.price_per_joule);
       Same(at + ".headroom_j", headroom, terms.headroom_j);
+      Same(at + ".largest_j", largest, terms.largest_j);
       const OtherTerms logged = ReadTerms(others);
       for (const Resource resource : kOtherResources) {
         if (!logged[resource].binds()) continue;
@@ -71,11 +73,12 @@ class ChoiceReplay {
     const std::string at =
         record_.choices_size() == 1 ? "choice" : absl::StrCat("choice[", number, "]");
     LoggedLimits logged;
-    if (absl::Status status = ReadLimits(choice, scored.size(), logged); !status.ok()) {
+    if (absl::Status status = ReadLimits(record_, choice, logged); !status.ok()) {
       Broken(status);
       return;
     }
-    CheckView(at, choice.view(), choice.price_per_joule(), choice.headroom_j(), choice.others());
+    CheckView(at, choice.view(), choice.price_per_joule(), choice.headroom_j(),
+              logged.limits.largest_j, choice.others());
     const OtherTerms others = ReadTerms(choice.others());
     CandidateColumns candidates = scored;
     ApplyPrices(others, amounts, logged.limits.value, candidates);
@@ -127,11 +130,13 @@ class ChoiceReplay {
         break;
     }
     if (follow_up.kind() == v1::FollowUp::REPLACEMENT) {
-      Same(at + ".price_per_joule", follow_up.price_per_joule(),
-           record_.choices(record_.choices_size() - 1).price_per_joule());
+      const v1::Choice& choice = record_.choices(record_.choices_size() - 1);
+      Same(at + ".price_per_joule", follow_up.price_per_joule(), choice.price_per_joule());
+      Same(at + ".largest_j", limits.largest_j,
+           choice.has_largest_j() ? choice.largest_j() : EscalationLimits::kNone);
     } else {
       CheckView(at, follow_up.view(), follow_up.price_per_joule(), follow_up.headroom_j(),
-                follow_up.others());
+                limits.largest_j, follow_up.others());
     }
     const auto name = [](std::optional<size_t> option) {
       return option ? absl::StrCat(*option) : std::string("nobody");

@@ -5,9 +5,12 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
 #include "google/protobuf/util/json_util.h"
-#include "router_service/recording/decision_export.h"
+#include "penstock/v1/decision_log.pb.h"
+#include "router_service/recording/chain/log_reader.h"
 #include "router_service/recording/decision_id.h"
+#include "router_service/recording/decision_writer.h"
 #include "router_service/simulation/decisions/choice_replay.h"
 
 namespace penstock::router {
@@ -26,16 +29,36 @@ std::string KindNotReplayed(const v1::Decision& decision) {
   if (decision.assigned_together() > 1) return "assigned together with others";
   for (const v1::Run& run : decision.runs()) {
     if (run.reason() == "verification") return "second opinion";
-    if (run.reason() != "chosen" && run.reason() != "escalation" && run.reason() != "retry") {
+    if (run.reason() != "chosen" && run.reason() != "escalation" && run.reason() != "retry" &&
+        run.reason() != "hedge") {
       return absl::StrCat("ran as \"", run.reason(), "\"");
     }
   }
   return "";
 }
 
+absl::Status AddFolder(const std::string& folder, DecisionReplay& replay) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<LogReader> reader, LogReader::Open(folder));
+  Record record;
+  for (;;) {
+    const absl::StatusOr<bool> more = reader->Next(record);
+    if (absl::IsDataLoss(more.status())) {
+      replay.AddBreak(more.status().message());
+      continue;
+    }
+    PENSTOCK_RETURN_IF_ERROR(more.status());
+    if (!*more) return absl::OkStatus();
+    if (record.kind == RecordKind::kDecision || record.kind == RecordKind::kEvent) {
+      replay.Add(record.content, reader->where());
+    } else if (v1::LogGap gap; record.kind == RecordKind::kGap && Parse(record.content, gap)) {
+      replay.AddGap(gap.decisions() + gap.events() + gap.audits());
+    }
+  }
+}
+
 }  // namespace
 
-void DecisionReplay::Add(absl::string_view line) {
+void DecisionReplay::Add(absl::string_view line, absl::string_view where) {
   ++lines_;
   if (line.empty()) return;
   if (IsEventLine(line)) {
@@ -45,7 +68,12 @@ void DecisionReplay::Add(absl::string_view line) {
     v1::Decision decision;
     if (Parse(line, decision) && !decision.id().empty()) return AddDecision(decision);
   }
-  if (malformed_++ == 0) first_malformed_ = absl::StrCat("line ", lines_);
+  if (malformed_++ > 0) return;
+  first_malformed_ = where.empty() ? absl::StrCat("line ", lines_) : std::string(where);
+}
+
+void DecisionReplay::AddBreak(absl::string_view what) {
+  if (breaks_++ == 0) first_break_ = std::string(what);
 }
 
 void DecisionReplay::AddEvent(const v1::PacerEvent& event) {
@@ -103,7 +131,12 @@ DecisionReplayReport DecisionReplay::Finish() {
     unended = unended || !router->ended();
     headless = headless || router->headless();
   }
+  lost = std::max(lost, gaps_);
   std::vector<std::string>& incomplete = report_.incomplete;
+  if (breaks_ > 0) {
+    incomplete.push_back(
+        absl::StrCat("the chain is broken ", breaks_, " times, first at ", first_break_));
+  }
   if (lost > 0) incomplete.push_back(absl::StrCat(lost, " lines were lost"));
   if (malformed_ > 0) {
     incomplete.push_back(
@@ -118,14 +151,18 @@ DecisionReplayReport DecisionReplay::Finish() {
 }
 
 absl::StatusOr<DecisionReplayReport> ReplayDecisions(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) return absl::NotFoundError(absl::StrCat(path, ": ", std::strerror(errno)));
   DecisionReplay replay;
-  for (std::string line; std::getline(file, line);) replay.Add(line);
+  if (IsLogFolder(path)) {
+    PENSTOCK_RETURN_IF_ERROR(AddFolder(path, replay));
+  } else {
+    std::ifstream file(path);
+    if (!file) return absl::NotFoundError(absl::StrCat(path, ": ", std::strerror(errno)));
+    for (std::string line; std::getline(file, line);) replay.Add(line);
+  }
   DecisionReplayReport report = replay.Finish();
   if (report.decisions == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": wanted a decision log's export_file, got no decision in it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": wanted a decision log's directory or an export of one, got no decision in it"));
   }
   return report;
 }

@@ -36,13 +36,18 @@ struct DecisionReplayReport {
   bool failed() const { return mismatches.count() > 0; }
 };
 
-// Makes the decisions of a decision log's file again, line by line: events go through the router's
-// own pacer and choices through its own selector. Lines of several routers and several runs may
-// stand in one file. Holds a few hundred bytes a request.
+// Makes the decisions of a decision log again, line by line: events go through the router's own
+// pacer and choices through its own selector. Lines of several routers and several runs may stand
+// in one log. Holds a few hundred bytes a request.
 class DecisionReplay {
  public:
-  // A line that is neither decision nor event is counted, and makes the log incomplete.
-  void Add(absl::string_view line);
+  // A line that is neither decision nor event is counted, and makes the log incomplete. `where` it
+  // stands; empty: by its number.
+  void Add(absl::string_view line, absl::string_view where = {});
+  // So many lines are missing in this place, as the log itself says.
+  void AddGap(uint64_t lost) { gaps_ += lost; }
+  // The log is not as a router wrote it.
+  void AddBreak(absl::string_view what);
   // At the end of the log.
   DecisionReplayReport Finish();
 
@@ -57,10 +62,14 @@ class DecisionReplay {
   absl::flat_hash_set<std::string> seen_;  // ids
   uint64_t lines_ = 0;
   uint64_t malformed_ = 0;
+  uint64_t gaps_ = 0;  // lines that are missing in them
+  uint64_t breaks_ = 0;
+  std::string first_break_;
   std::string first_malformed_;
 };
 
-// NOT_FOUND: the file cannot be read. INVALID_ARGUMENT: it holds no decision.
+// `path`: a decision log's folder, whose chain is checked on the way, or a file that was exported
+// from one. NOT_FOUND: it cannot be read. INVALID_ARGUMENT: it holds no decision.
 absl::StatusOr<DecisionReplayReport> ReplayDecisions(const std::string& path);
 
 }  // namespace penstock::router

@@ -1,5 +1,6 @@
 #include "router_service/simulation/decisions/pacer_replay.h"
 
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -163,6 +164,9 @@ void PacerReplay::View(const v1::PacerEvent& event) {
                          terms.price_multiplier),
         request);
   Check(mismatches_.Same(where_, "view.headroom_j", view.headroom_j(), terms.headroom_j), request);
+  const double largest_j =
+      view.has_largest_j() ? view.largest_j() : std::numeric_limits<double>::infinity();
+  Check(mismatches_.Same(where_, "view.largest_j", largest_j, terms.largest_j), request);
   for (const v1::ResourceTerms& logged : view.others()) {
     for (const Resource resource : kOtherResources) {
       if (logged.resource() != ConfigOf(resource)) continue;
@@ -184,7 +188,7 @@ void PacerReplay::Hold(const v1::JouleHold& hold) {
   bool held = true;
   switch (hold.kind()) {
     case v1::JouleHold::IF_COVERED:
-      held = request->reservation.TryHold(amounts);
+      held = request->reservation.TryHold(amounts, hold.largest_j());
       break;
     case v1::JouleHold::METERED:
       request->reservation.Metered(hold.energy_j());

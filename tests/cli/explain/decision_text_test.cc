@@ -39,5 +39,14 @@ TEST(DecisionTextTest, TellsEachExpertAndWhyNot) {
   EXPECT_THAT(DecisionText(decision), testing::ContainsRegex("\nlarge .* - +energy\n"));
 }
 
+TEST(DecisionTextTest, SaysWhyNoDearAnswerMayBeAskedFor) {
+  v1::Decision decision;
+  decision.set_tenant("acme");
+  EXPECT_THAT(DecisionText(decision), testing::Not(HasSubstr("no answer may take more")));
+  decision.set_largest_answer_j(0);
+  EXPECT_THAT(DecisionText(decision), HasSubstr("no answer may take more than 0 J, but for the "
+                                                "cheapest expert's: tenant acme was once"));
+}
+
 }  // namespace
 }  // namespace penstock::cli

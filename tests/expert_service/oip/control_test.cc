@@ -57,7 +57,8 @@ TEST_F(ControlTest, ServerMetadataNamesOnlyWhatIsThere) {
                   .ok());
   EXPECT_EQ(response.name(), "penstock-expert");
   EXPECT_THAT(response.extensions(),
-              ElementsAre("binary_tensor_data", "parameters", "statistics", "model_configuration"));
+              ElementsAre("binary_tensor_data", "parameters", "statistics", "model_configuration",
+                          "model_repository"));
 }
 
 TEST_F(ControlTest, ModelMetadataShowsTheRowDimension) {

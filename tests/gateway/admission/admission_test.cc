@@ -131,5 +131,28 @@ TEST_F(AdmissionTest, RefusesLimitsOutOfRange) {
   EXPECT_THAT(std::string(admission.status().message()), ::testing::HasSubstr("max_in_flight"));
 }
 
+TEST_F(AdmissionTest, MoreRoomAdmitsWhoWaitsAndLessTurnsNobodyOut) {
+  const auto admission = Make(1, 2);
+  Enter(*admission, "a");
+  Enter(*admission, "b");
+  Enter(*admission, "c");
+  config::v1::Admission config;
+  config.set_max_in_flight(2);
+  config.set_max_queue(1);
+  admission->Change(config);
+  EXPECT_THAT(events_, ElementsAre("a:OK", "b:OK"));
+  config.set_max_in_flight(1);
+  admission->Change(config);
+  Enter(*admission, "d");
+  EXPECT_EQ(admission->in_flight(), 2u);
+  EXPECT_EQ(admission->queued(), 1u);
+  EXPECT_EQ(events_.back(), "d:RESOURCE_EXHAUSTED");
+  Leave("a");
+  EXPECT_EQ(admission->queued(), 1u);
+  Leave("b");
+  EXPECT_EQ(events_.back(), "c:OK");
+  tickets_.clear();
+}
+
 }  // namespace
 }  // namespace penstock::gateway

@@ -173,5 +173,23 @@ TEST_F(ForwarderTest, CountsInFlightDownAfterEveryEnd) {
   EXPECT_EQ(a_.calls().size(), 2u);
 }
 
+TEST_F(ForwarderTest, OtherRoutersGetWhatComesAndThoseBeforeEndWhatTheyHave) {
+  const auto kept = std::shared_ptr<InferTarget>(&a_, [](InferTarget*) {});
+  const auto fresh = std::make_shared<FakeInferTarget>("c:1");
+  forwarder_.SetRouters({kept});
+  Forward();
+  forwarder_.SetRouters({kept, fresh});
+  Forward();  // one is in flight at `a` already
+  EXPECT_EQ(a_.calls().size(), 1u);
+  EXPECT_EQ(fresh->calls().size(), 1u);
+  forwarder_.SetRouters({fresh});
+  Forward();
+  EXPECT_EQ(fresh->calls().size(), 2u);
+  a_.calls()[0]->Reply(Ok("answer"));
+  ASSERT_TRUE(reply_.has_value());
+  EXPECT_EQ(reply_->body.ToString(), "answer");
+  for (const auto& call : fresh->calls()) call->Reply(Ok("end"));
+}
+
 }  // namespace
 }  // namespace penstock::gateway

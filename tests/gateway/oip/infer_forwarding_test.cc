@@ -44,14 +44,15 @@ class InferForwardingTest : public ::testing::Test {
     keys.add_keys()->set_sha256("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     keys.mutable_keys(0)->set_tenant("team");
     keys.mutable_keys(0)->add_pools("digits");
-    authenticator_ = *Authenticator::FromKeys(keys);
+    authenticator_ = *Authenticator::FromKeys(keys, clock_);
     config::v1::Admission admission;
     admission.set_max_in_flight(max_in_flight);
     admission.set_max_queue(max_queue);
     handler_.reset();
     admission_ = *Admission::Create(admission, timers_);
+    quotas_ = *TenantQuotas::Create({}, clock_);
     handler_ = std::make_unique<InferForwarding>(InferForwarding::Deps{
-        *authenticator_, *admission_, forwarder_, events_, clock_, "instance"});
+        *authenticator_, *admission_, *quotas_, forwarder_, events_, clock_, "instance"});
   }
   std::shared_ptr<FakeIncomingCall> Call(Bytes request, Metadata metadata = {
                                                             {"authorization", "Bearer abc"}}) {
@@ -68,6 +69,7 @@ class InferForwardingTest : public ::testing::Test {
   Forwarder forwarder_{{&router_}, clock_, timers_, events_};
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<TenantQuotas> quotas_;
   std::unique_ptr<InferForwarding> handler_;
 };
 
@@ -76,7 +78,9 @@ TEST_F(InferForwardingTest, PassesTheRequestThroughAsItCame) {
   const auto call = Call(request);
   ASSERT_EQ(router_.calls().size(), 1u);
   EXPECT_TRUE(router_.calls()[0]->request() == request);
-  router_.calls()[0]->Reply({.status = absl::OkStatus(), .body = Bytes(std::string("answer")), .trailers = {{"x", "y"}}});
+  router_.calls()[0]->Reply({.status = absl::OkStatus(),
+                             .body = Bytes(std::string("answer")),
+                             .trailers = {{"x", "y"}, {"penstock-answer-version", "v"}}});
   EXPECT_EQ(call->WaitForReply().body.ToString(), "answer");
   EXPECT_EQ(call->WaitForReply().trailers.size(), 1u);
 }

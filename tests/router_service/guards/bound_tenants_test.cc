@@ -119,6 +119,45 @@ TEST_F(BoundTenantsTest, WhoOwesTooMuchMayHaveNothingThatIsDear) {
   EXPECT_GT(pacer_.Open("pool", "modest")->headroom_j(), 100);
 }
 
+TEST_F(BoundTenantsTest, WhoOnceOwedTooMuchIsHeldForNoAnswerThatMayTakeFarMore) {
+  Set(Joules(10));
+  Ask("modest", 5, 200);
+  EXPECT_TRUE(std::isinf(pacer_.Peek("pool", "greedy").largest_j));
+  Ask("greedy", 10 * (1.1 + 25 + 1));
+  const double largest_j = 10 * (75 + 1.1 - 26);
+  EXPECT_NEAR(pacer_.Peek("pool", "greedy").largest_j, largest_j, 1e-9);
+  auto greedy = pacer_.Open("pool", "greedy");
+  EXPECT_NEAR(greedy->terms().largest_j, largest_j, 1e-9);
+  const double headroom_j = greedy->headroom_j();
+  EXPECT_FALSE(greedy->TryHold(20, largest_j + 0.01));
+  EXPECT_EQ(greedy->held_j(), 0);
+  EXPECT_EQ(greedy->headroom_j(), headroom_j) << "the budget has it back";
+  EXPECT_TRUE(greedy->TryHold(20, largest_j - 0.01));
+  EXPECT_NEAR(greedy->terms().largest_j, largest_j - 11 - 9, 1e-9)
+      << "of a second answer to the same request";
+  EXPECT_NEAR(pacer_.Peek("pool", "greedy").largest_j, largest_j - 9, 1e-9);
+  greedy->Metered(300);
+  EXPECT_NEAR(pacer_.Peek("pool", "greedy").largest_j, largest_j - 289, 1e-9);
+  greedy->Settle({20});
+  EXPECT_NEAR(pacer_.Peek("pool", "greedy").largest_j, largest_j - 9, 1e-9);
+  EXPECT_TRUE(std::isinf(pacer_.Open("pool", "modest")->terms().largest_j));
+}
+
+// Of a pool's and a platform's ledger the stricter one says no, and the other forgets.
+TEST_F(BoundTenantsTest, TheStricterOfTwoBudgetsSaysWhatAnAnswerMayTake) {
+  Set(Joules(10));
+  ASSERT_THAT(pacer_.SetBudget("", Joules(20)), IsOk());
+  Ask("modest", 5, 200);
+  Ask("greedy", 20 * (1.1 + 25 + 1));  // 53.1 beyond 1.1 of the pool's, 26 of the platform's
+  const double of_pool = 10 * (75 + 1.1 - 53.1);
+  auto greedy = pacer_.Open("pool", "greedy");
+  EXPECT_NEAR(greedy->terms().largest_j, of_pool, 1e-9);
+  EXPECT_FALSE(greedy->TryHold(1, of_pool + 1));
+  EXPECT_TRUE(greedy->TryHold(1, of_pool - 1));
+  greedy->Settle({1});
+  EXPECT_NEAR(pacer_.Open("pool", "greedy")->terms().largest_j, of_pool + 10, 1e-9);
+}
+
 TEST_F(BoundTenantsTest, WattsAreARequestsPartByTheRateOfArrivals) {
   Set(Joules(20, Budget::SECOND));
   for (int i = 0; i < 2000; ++i) {  // two a second: 10 J each

@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "router_service/pacing/store_window_ledger.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
 
 namespace penstock::router {
 namespace {
@@ -76,6 +77,18 @@ TEST_P(WindowBudgetTest, OtherResourcesAreSpentWhenSettled) {
   budget.Spend(1.25);
   EXPECT_FALSE(budget.Take(hold));
   EXPECT_DOUBLE_EQ(budget.remaining(), 0);
+}
+
+TEST(StoreWindowLedgerTest, TakesOnlyAStoreInMemory) {
+  EXPECT_THAT(StoreWindowLedger::CheckStore(""), IsOk());
+  EXPECT_THAT(StoreWindowLedger::CheckStore("memory://"), IsOk());
+  EXPECT_THAT(StoreWindowLedger::CheckStore("redis://me:secret@host/1"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "store: redis:// is not supported for budgets yet, wanted memory:// or "
+                       "nothing"));
+  EXPECT_THAT(StoreWindowLedger::CheckStore("me:secret@host"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "store: wanted an address with a scheme, say memory://"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ledgers, WindowBudgetTest, testing::Bool());

@@ -2,14 +2,14 @@
 #include "router_service/simulation/decisions/decision_replay.h"
 
 #include <cmath>
-#include <fstream>
 #include <functional>
 
 #include "google/protobuf/util/json_util.h"
 #include "router_service/dispatch/explain/recorded_choice.h"
+#include "router_service/recording/chain/segment_file.h"
 #include "router_service/selection/first_answer.h"
 #include "router_service/simulation/decisions/choice_replay.h"
-#include "tests/router_service/pipeline_tests/router_fixture.h"
+#include "tests/router_service/pipeline_tests/logged_decisions.h"
 
 namespace penstock::router {
 namespace {
@@ -19,68 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
-
-class LoggedDecisions : public RouterFixture {
- protected:
-  std::string Path() { return dir_.File("decisions.jsonl"); }
-  std::string LogYaml() { return absl::StrCat("decision_log: {export_file: ", Path(), "}\n"); }
-
-  // Two experts, learnt prices of three budgets, two tenants.
-  void BuildPriced(const std::string& more = "") {
-    Build(absl::StrCat(kTwoExperts, R"(  budgets:
-  - {resource: JOULES, amount: 0.4, per: REQUEST, bound_tenants: true}
-  - {resource: JOULES, amount: 100, per: HOUR, tenant: zeta, hard: true}
-)",
-                       more, "budgets: [{resource: JOULES, amount: 60, per: SECOND}]\n",
-                       LogYaml()));
-  }
-
-  // Joules, confidences, failures and limits that differ from request to request.
-  void Drive(int requests) {
-    CounterRandom random(3, 1);
-    for (int i = 0; i < requests; ++i) {
-      clock_.Advance(absl::Microseconds(static_cast<int64_t>(random.Below(30'000))));
-      const float sure = 0.5f + 0.5f * static_cast<float>(random.Uniform());
-      Target("small:1").AnswerWith(MakeReply(1, sure, 0.05 + 0.1 * random.Uniform()));
-      Target("big:1").AnswerWith(MakeReply(1, 0.99f, 0.8 + 0.5 * random.Uniform()));
-      if (random.Below(10) == 0) {
-        Target("small:1").AnswerWith(
-            InferReply{.status = absl::InternalError("broken"), .body = {}, .trailers = {}});
-      }
-      std::vector<OutParameter> parameters;
-      if (random.Below(4) == 0)
-        parameters.push_back({"penstock_energy_budget_j", 0.05 + 1.2 * random.Uniform()});
-      if (random.Below(4) == 0)
-        parameters.push_back({"penstock_latency_budget_ms", 2 + 20 * random.Uniform()});
-      if (random.Below(5) == 0) parameters.push_back({"penstock_min_quality", 0.9});
-      if (random.Below(6) == 0) parameters.push_back({"penstock_experts", std::string("big")});
-      Ask(MakeRequest(1, std::move(parameters)),
-          Rights({.forced_experts = true}, random.Below(3) == 0 ? "zeta" : "acme"));
-    }
-  }
-
-  // The router stops, which completes the file.
-  std::vector<std::string> Lines() {
-    pipeline_ = nullptr;
-    pacer_ = nullptr;
-    log_ = nullptr;
-    std::ifstream file(Path());
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(file, line);) lines.push_back(line);
-    return lines;
-  }
-
-  static DecisionReplayReport Replay(const std::vector<std::string>& lines) {
-    DecisionReplay replay;
-    for (const std::string& line : lines) replay.Add(line);
-    return replay.Finish();
-  }
-  static std::string First(const DecisionReplayReport& report) {
-    if (report.mismatches.first().empty()) return "";
-    const Mismatch& first = report.mismatches.first().front();
-    return absl::StrCat(first.where, " ", first.what, ": ", first.logged, " / ", first.replayed);
-  }
-};
 
 TEST_F(LoggedDecisions, AreAllMadeAgain) {
   BuildPriced();
@@ -157,12 +95,7 @@ class DecisionsBeyondHeadroom : public LoggedDecisions {
     EXPECT_EQ(report.reproduced, 6u) << First(report);
     EXPECT_EQ(report.mismatches.count(), 0u) << First(report);
     size_t beyond = 0;
-    for (const std::string& line : lines) {
-      v1::Decision decision;
-      if (IsEventLine(line) || !google::protobuf::util::JsonStringToMessage(line, &decision).ok() ||
-          decision.choice().choices().empty()) {
-        continue;
-      }
+    for (const v1::Decision& decision : ChosenOf(lines)) {
       const auto& choices = decision.choice().choices();
       const v1::Choice& last = choices[choices.size() - 1];
       beyond += last.forced().empty() && last.degraded().empty() &&
@@ -240,6 +173,26 @@ TEST_F(LoggedDecisions, OfATenantWithoutBudgetLeftAreRefusedAgain) {
   Drive(8);
   const DecisionReplayReport report = Replay(Lines());
   EXPECT_EQ(report.reproduced, 8u) << First(report);
+}
+
+TEST_F(LoggedDecisions, OfAFolderAreMadeAgainAndABrokenChainIsToldOf) {
+  BuildPriced();
+  Drive(20);
+  Lines();
+  const auto whole = ReplayDecisions(Path());
+  ASSERT_THAT(whole.status(), IsOk());
+  EXPECT_EQ(whole->reproduced, 20u) << First(*whole);
+  EXPECT_THAT(whole->incomplete, IsEmpty());
+
+  const std::string segment = absl::StrCat("decisions/", SegmentName(1));
+  std::string text = dir_.Read(segment);
+  text[text.size() / 2] ^= 1;
+  dir_.Write(segment, text);
+  const auto broken = ReplayDecisions(Path());
+  ASSERT_THAT(broken.status(), IsOk());
+  EXPECT_LT(broken->decisions, 20u);
+  EXPECT_EQ(broken->mismatches.count(), 0u) << First(*broken);
+  EXPECT_THAT(broken->incomplete, Contains(HasSubstr("the chain is broken 1 times, first at ")));
 }
 
 TEST_F(LoggedDecisions, RowByRowAreNotClaimed) {

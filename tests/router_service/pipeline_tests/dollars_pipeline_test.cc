@@ -1,9 +1,8 @@
 // Budgets of dollars and accelerator seconds steer the choice, from configuration to settlement.
 #include "router_service/simulation/decisions/decision_replay.h"
 
-#include <fstream>
-
 #include "tests/router_service/pipeline_tests/router_fixture.h"
+#include "tests/router_service/recording/logged_lines.h"
 
 namespace penstock::router {
 namespace {
@@ -47,16 +46,13 @@ class DollarsPipeline : public RouterFixture {
     }
     return big;
   }
-  std::string Path() { return dir_.File("decisions.jsonl"); }
-  std::string LogYaml() { return absl::StrCat("decision_log: {export_file: ", Path(), "}\n"); }
+  std::string Path() { return dir_.File("decisions"); }
+  std::string LogYaml() { return absl::StrCat("decision_log: {directory: ", Path(), "}\n"); }
   std::vector<std::string> Lines() {
     pipeline_ = nullptr;
     pacer_ = nullptr;
     log_ = nullptr;
-    std::ifstream file(Path());
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(file, line);) lines.push_back(line);
-    return lines;
+    return LinesIn(Path());
   }
   static void ExpectAllMadeAgain(const std::vector<std::string>& lines, uint64_t decisions) {
     DecisionReplay replay;

@@ -130,6 +130,27 @@ TEST_F(ExpertParameters, ThatNoReplicaCouldGetAreRefused) {
   EXPECT_THAT(refusal(many + "}"), StatusIs(StatusCode::kInvalidArgument, HasSubstr("at most 64")));
 }
 
+TEST(LargestAnswerConfig, IsAFiniteNumberOfAtLeastWhatAnAnswerTakes) {
+  config::v1::Router config;
+  ASSERT_THAT(ReadYaml("pools: [{name: pool, experts: [{name: a, joules_per_row: 2, "
+                       "largest_joules_per_row: 2, replicas: [{address: \"a:1\"}]}]}]\n",
+                       config),
+              IsOk());
+  const auto refusal = [&](double largest) {
+    config.mutable_pools(0)->mutable_experts(0)->set_largest_joules_per_row(largest);
+    return ValidatePool(config.pools(0), false);
+  };
+  EXPECT_THAT(ValidatePool(config.pools(0), false), IsOk());
+  EXPECT_THAT(refusal(1e6), IsOk());
+  for (const double bad : {0.0, -3.0, 1.9, HUGE_VAL, std::nan("")}) {
+    EXPECT_THAT(refusal(bad), StatusIs(StatusCode::kInvalidArgument,
+                                       HasSubstr("expert a: largest_joules_per_row is ")))
+        << bad;
+  }
+  EXPECT_THAT(refusal(1.5), StatusIs(StatusCode::kInvalidArgument,
+                                     HasSubstr("at least joules_per_row, which is 2")));
+}
+
 TEST(ExpertParametersStart, ConfiguredCostsCountBeforeTheReplicasOwn) {
   config::v1::PoolExpert expert;
   expert.set_joules_per_row(0.2);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,9 +41,20 @@ class FakeReplica final : public ReplicaConnection {
     asked_models.push_back(model);
     done(facts);
   }
+  void Probe(const std::string&, const std::string&, absl::Duration,
+             absl::AnyInvocable<void(absl::Status)> done) override {
+    ++probes;
+    done(probed);
+  }
+  void WatchLoad(std::function<bool(const v1::Load&)> sink) override {
+    load_sinks.push_back(std::move(sink));
+  }
 
   absl::StatusOr<ReplicaFacts> facts = absl::UnavailableError("not there");
   std::vector<std::string> asked_models;
+  absl::Status probed;
+  int probes = 0;
+  std::vector<std::function<bool(const v1::Load&)>> load_sinks;
 
  private:
   FakeInferTarget target_;
@@ -53,6 +65,10 @@ class FakeConnector final : public ReplicaConnector {
   absl::StatusOr<std::shared_ptr<ReplicaConnection>> Connect(
       const config::v1::Endpoint& endpoint) override {
     return Of(endpoint.address());
+  }
+  absl::StatusOr<std::shared_ptr<ReplicaConnection>> ConnectTo(
+      const config::v1::Endpoint&, const std::string& address) override {
+    return Of(address);
   }
   std::shared_ptr<FakeReplica> Of(const std::string& address) {
     std::shared_ptr<FakeReplica>& replica = replicas_[address];
@@ -75,8 +91,10 @@ class CountingObserver final : public RouteObserver {
   void RequestFinished(const RouteEvent& event) override {
     MutexLock lock(mutex_);
     codes.push_back(event.code);
+    hedges_refused += event.hedges_refused;
   }
   std::vector<absl::StatusCode> codes;
+  uint64_t hedges_refused = 0;
 
  private:
   Mutex mutex_;
@@ -169,7 +187,7 @@ pools:
     catalogue_ = *std::move(catalogue);
     BudgetPacer::Options options;
     options.learning = config_.learning() == config::v1::Router::ON;
-    auto log = DecisionLog::Create(config_.decision_log(), 0xabcd1234);
+    auto log = DecisionLog::Create(config_.decision_log(), 0xabcd1234, clock_);
     ASSERT_THAT(log.status(), IsOk());
     log_ = *std::move(log);
     pacer_ = std::make_unique<BudgetPacer>(clock_, ledger_, options, log_->journal());

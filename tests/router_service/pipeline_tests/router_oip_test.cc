@@ -13,6 +13,7 @@
 #include "penstock/v1/routing.grpc.pb.h"
 #include "router_service/router_service.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace penstock::router {
 namespace {
@@ -371,6 +372,39 @@ TEST_F(RouterOip, WatchingNeedsTheAdminRight) {
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
+TEST_F(RouterOip, TheDecisionLogKeepsWhatAdministratorsDid) {
+  const TempDir dir;
+  config::v1::Router config;
+  ASSERT_THAT(ReadYaml("pools: [{name: pool, experts: [{name: a}]}]", config), IsOk());
+  config.mutable_decision_log()->set_directory(dir.File("log"));
+  SetNoGrace(*config.mutable_server()->mutable_drain());
+  RouterService::Options options;
+  options.in_process_expert = expert_->InProcessChannel();
+  auto router = *RouterService::Create(config, clock_, std::move(options));
+  ASSERT_THAT(router->Start(), IsOk());
+  const auto routing = v1::Routing::NewStub(router->InProcessChannel());
+  v1::SetBudgetRequest set;
+  set.set_pool("pool");
+  set.mutable_budget()->set_amount(3);
+  set.mutable_budget()->set_per(config::v1::Budget::HOUR);
+  v1::SetBudgetResponse done;
+  for (const bool admin : {true, false}) {
+    grpc::ClientContext context;
+    As(context, admin ? "root" : "acme", {.admin = admin});
+    context.AddMetadata(kCredentialMetadata, admin ? "key:01234567" : "token:me");
+    EXPECT_EQ(routing->SetBudget(&context, set, &done).ok(), admin);
+  }
+  router->Drain();
+  router.reset();  // the log is whole
+  std::string log;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(dir.File("log"))) {
+    if (file.is_regular_file()) log += dir.Read("log/" + file.path().filename().string());
+  }
+  EXPECT_THAT(log, HasSubstr(R"("tenant":"root","caller":"key:01234567","method":"SetBudget")"));
+  EXPECT_THAT(log, HasSubstr(R"("tenant":"acme","caller":"token:me","method":"SetBudget")"));
+  EXPECT_THAT(log, HasSubstr("PERMISSION_DENIED"));
+}
+
 TEST_F(RouterOip, AStrangerIsNotAnsweredNorBelieved) {
   const auto channel =
       grpc::CreateChannel(router_->address(), grpc::InsecureChannelCredentials());
@@ -407,9 +441,11 @@ pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}]}]
                        config),
               IsOk());
   EXPECT_THAT(RouterService::Validate(config), IsOk());
-  config.set_store("redis://localhost");
-  EXPECT_THAT(RouterService::Validate(config),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("redis://localhost")));
+  // An address may hold a password: the refusal names no more than its scheme.
+  config.set_store("redis://:secret@localhost");
+  const absl::Status refused = RouterService::Validate(config);
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("redis://")));
+  EXPECT_THAT(std::string(refused.message()), Not(HasSubstr("secret")));
 }
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include <cmath>
-#include <fstream>
 
-#include "google/protobuf/util/json_util.h"
 #include "router_service/dispatch/choice/exploration.h"
 #include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/quality/artifact_checksum.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
+#include "tests/router_service/recording/logged_lines.h"
 
 namespace penstock::router {
 namespace {
@@ -262,24 +261,19 @@ TEST_F(ShadowPipeline, ExplainShowsItWithoutCountingIt) {
   EXPECT_EQ(Status().decisions(), 0u);
 }
 
-TEST_F(ShadowPipeline, FeaturesGoIntoTheLogsFileWhereAskedFor) {
-  const std::string file = dir_.File("decisions.jsonl");
+TEST_F(ShadowPipeline, FeaturesGoIntoTheLogsFolderWhereAskedFor) {
+  const std::string folder = dir_.File("decisions");
   BuildWithShadow("",
-                  absl::StrCat("decision_log: {export_file: \"", file, "\", features: true}\n"));
+                  absl::StrCat("decision_log: {directory: \"", folder, "\", features: true}\n"));
   InferRequest request = MakeRequest();
   request.inputs[0] = FloatTensor("x", {1, 4}, {0.5f, -1, 2, 0});
   EXPECT_THAT(Ask(request).status, IsOk());
   EXPECT_FALSE(Last().has_features());
   log_.reset();  // writes what is queued
-  std::ifstream in(file);
-  std::string line;
-  do {
-    ASSERT_TRUE(std::getline(in, line));
-  } while (IsEventLine(line));
-  v1::Decision decision;
-  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(line, &decision).ok());
-  EXPECT_EQ(decision.features().dimension(), 4u);
-  EXPECT_THAT(decision.features().values(), ::testing::ElementsAre(0.5f, -1, 2, 0));
+  const std::vector<v1::Decision> decisions = DecisionsIn(folder);
+  ASSERT_EQ(decisions.size(), 1u);
+  EXPECT_EQ(decisions[0].features().dimension(), 4u);
+  EXPECT_THAT(decisions[0].features().values(), ::testing::ElementsAre(0.5f, -1, 2, 0));
 }
 
 TEST_F(ShadowPipeline, AShadowThatDoesNotFitThePoolIsRefused) {

@@ -80,7 +80,10 @@ TEST(ChoiceRecordTest, LimitsComeBackToTheLastBit) {
   v1::Choice choice;
   WriteLimits(limits, choice);
   LoggedLimits read;
-  ASSERT_TRUE(ReadLimits(Through(choice), 3, read).ok());
+  v1::ChoiceRecord record;
+  WriteCandidates(Candidates(), record);
+  const v1::Choice through = Through(choice);
+  ASSERT_TRUE(ReadLimits(record, through, read).ok());
   EXPECT_EQ(read.limits.max_experts, limits.max_experts);
   EXPECT_EQ(read.limits.value, limits.value);
   EXPECT_EQ(read.limits.price_per_joule, limits.price_per_joule);
@@ -93,7 +96,26 @@ TEST(ChoiceRecordTest, LimitsComeBackToTheLastBit) {
   EXPECT_EQ(read.limits.degrade, limits.degrade);
   EXPECT_THAT(read.limits.forced, ElementsAre(2, 0));
   EXPECT_THAT(read.limits.beyond_headroom, ElementsAre(0, 1, 0));
-  EXPECT_THAT(ReadLimits(choice, 2, read).message(), HasSubstr("forced"));
+  EXPECT_EQ(read.limits.largest_j, SelectionLimits::kNone);
+  record.mutable_score()->RemoveLast();
+  EXPECT_THAT(ReadLimits(record, through, read).message(), HasSubstr("forced"));
+}
+
+TEST(ChoiceRecordTest, TheLargestAnswersComeBack) {
+  const double largest[] = {0, 0.1 + 0.2, 1e9};
+  SelectionLimits limits;
+  limits.largest_j = 1.0 / 3;
+  v1::Choice choice;
+  WriteLimits(limits, choice);
+  v1::ChoiceRecord record;
+  WriteCandidates(Candidates(), record);
+  LoggedLimits read;
+  EXPECT_THAT(ReadLimits(record, choice, read).message(), HasSubstr("largest_j"));
+  WriteLargest(largest, record);
+  const v1::ChoiceRecord through = Through(record);
+  ASSERT_TRUE(ReadLimits(through, Through(choice), read).ok());
+  EXPECT_EQ(read.limits.largest_j, limits.largest_j);
+  EXPECT_THAT(read.limits.largest_of, ElementsAre(0, 0.1 + 0.2, 1e9));
 }
 
 TEST(ChoiceRecordTest, AFollowUpComesBack) {

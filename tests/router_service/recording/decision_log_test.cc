@@ -1,10 +1,12 @@
 #include "router_service/recording/decision_log.h"
 
-#include <fstream>
+#include <functional>
 #include <thread>
 
-#include "google/protobuf/util/json_util.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/router_service/recording/logged_lines.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 
 namespace penstock::router {
@@ -12,11 +14,12 @@ namespace {
 
 constexpr uint32_t kInstance = 0xdeadbeef;
 
-std::unique_ptr<DecisionLog> Log(uint32_t capacity, const std::string& file = "") {
+std::unique_ptr<DecisionLog> Log(uint32_t capacity, const std::string& folder = "") {
+  static const FakeClock clock;
   config::v1::DecisionLog config;
   config.set_capacity(capacity);
-  config.set_export_file(file);
-  auto log = DecisionLog::Create(config, kInstance);
+  config.set_directory(folder);
+  auto log = DecisionLog::Create(config, kInstance, clock);
   EXPECT_TRUE(log.ok()) << log.status();
   return *std::move(log);
 }
@@ -27,16 +30,6 @@ SharedDecision Decision(const DecisionLog& log, uint64_t sequence, const std::st
   decision->set_pool(pool);
   decision->set_tenant("acme");
   return decision;
-}
-
-std::vector<v1::Decision> Lines(const std::string& path) {
-  std::ifstream in(path);
-  std::vector<v1::Decision> decisions;
-  for (std::string line; std::getline(in, line);) {
-    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &decisions.emplace_back()).ok())
-        << line;
-  }
-  return decisions;
 }
 
 TEST(DecisionIdTest, IsEightHexDigitsAndSixteen) {
@@ -91,10 +84,36 @@ TEST(DecisionLogTest, AttachesTheReportedQuality) {
   EXPECT_EQ(log->Report(log->IdOf(9).ToString(), 0.5).code(), absl::StatusCode::kNotFound);
 }
 
-TEST(DecisionLogTest, RefusesACapacityOutOfRange) {
-  config::v1::DecisionLog config;
-  config.set_capacity(0);
-  EXPECT_EQ(DecisionLog::Create(config, 1).status().code(), absl::StatusCode::kInvalidArgument);
+TEST(DecisionLogTest, RefusesWhatIsOutOfRangeAndNamesIt) {
+  using testing::HasSubstr;
+  struct Case {
+    const char* field;
+    std::function<void(config::v1::DecisionLog&)> set;
+  };
+  const Case cases[] = {
+      {"capacity", [](auto& config) { config.set_capacity(0); }},
+      {"max_bytes", [](auto& config) { config.set_max_bytes(1000); }},
+      {"segment_bytes", [](auto& config) { config.set_segment_bytes(1000); }},
+      {"segment_bytes",
+       [](auto& config) {
+         config.set_max_bytes(1 << 20);
+         config.set_segment_bytes(1 << 20);
+       }},
+      {"max_age", [](auto& config) { config.mutable_max_age()->set_seconds(59); }},
+      {"fsync_interval", [](auto& config) { config.mutable_fsync_interval()->set_seconds(11); }},
+      {"queue_bytes", [](auto& config) { config.set_queue_bytes(1); }},
+      {"features", [](auto& config) { config.set_features(true); }},
+  };
+  for (const Case& wrong : cases) {
+    config::v1::DecisionLog config;
+    wrong.set(config);
+    const absl::Status status = DecisionLog::Validate(config);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wrong.field;
+    EXPECT_THAT(status.message(), HasSubstr(absl::StrCat("decision_log.", wrong.field)));
+  }
+  config::v1::DecisionLog smallest;
+  smallest.set_max_bytes(1 << 20);
+  EXPECT_TRUE(DecisionLog::Validate(smallest).ok());
 }
 
 TEST(DecisionLogTest, WatchersGetWhatComesInOrder) {
@@ -135,54 +154,72 @@ TEST(DecisionLogTest, AClosedOrDroppedWatcherGetsNothing) {
   EXPECT_EQ(closed->TryNext(), nullptr);
 }
 
-TEST(DecisionLogTest, ExportsOneJsonObjectALine) {
+TEST(DecisionLogTest, ItsFolderHasEveryDecisionAndReport) {
   const TempDir folder;
-  const std::string path = folder.path() + "/decisions.jsonl";
+  const std::string path = folder.File("log");
   {
     const auto log = Log(2, path);
     for (uint64_t i = 1; i <= 3; ++i) log->Append(Decision(*log, i));
     ASSERT_TRUE(log->Report(log->IdOf(3).ToString(), 1).ok());
   }
-  const auto lines = Lines(path);
-  ASSERT_EQ(lines.size(), 4u);
-  EXPECT_EQ(lines[0].id(), "deadbeef-0000000000000001");
-  EXPECT_EQ(lines[3].id(), lines[2].id());
-  EXPECT_EQ(lines[3].reported_quality(), 1);
+  const auto logged = DecisionsIn(path);
+  ASSERT_EQ(logged.size(), 4u);
+  EXPECT_EQ(logged[0].id(), "deadbeef-0000000000000001");
+  EXPECT_EQ(logged[3].id(), logged[2].id());
+  EXPECT_EQ(logged[3].reported_quality(), 1);
 }
 
-TEST(DecisionLogTest, AnExistingFileIsAppendedTo) {
+TEST(DecisionLogTest, AFolderThatExistsIsContinued) {
   const TempDir folder;
-  const std::string path = folder.path() + "/decisions.jsonl";
+  const std::string path = folder.File("log");
   for (uint64_t i = 0; i < 2; ++i) {
     const auto log = Log(2, path);
     log->Append(Decision(*log, i));
   }
-  EXPECT_EQ(Lines(path).size(), 2u);
+  EXPECT_EQ(DecisionsIn(path).size(), 2u);
 }
 
-TEST(DecisionLogTest, AFileThatCannotBeOpenedStopsStartUp) {
+TEST(DecisionLogTest, AFolderThatCannotBeWrittenStopsStartUp) {
+  const FakeClock clock;
   config::v1::DecisionLog config;
-  config.set_export_file("/nonexistent/folder/file");
-  EXPECT_EQ(DecisionLog::Create(config, 1).status().code(), absl::StatusCode::kFailedPrecondition);
+  config.set_directory("/nonexistent/folder");
+  const auto log = DecisionLog::Create(config, 1, clock);
+  EXPECT_EQ(log.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(log.status().message(), testing::HasSubstr("decision_log.directory"));
 }
 
-TEST(DecisionExportTest, DropsAndCountsWhatDoesNotFitItsQueue) {
+TEST(DecisionLogTest, AnAuditStandsBetweenDecisionsWithItsTime) {
   const TempDir folder;
-  const std::string path = folder.path() + "/decisions.jsonl";
-  uint64_t dropped = 0;
+  const std::string path = folder.File("log");
   {
-    auto file = DecisionExport::Open(path, /*queue=*/0);
-    ASSERT_TRUE(file.ok());
-    for (int i = 0; i < 5; ++i) (*file)->Append(std::make_shared<v1::Decision>());
-    dropped = (*file)->dropped();
+    const auto log = Log(2, path);
+    log->Append(Decision(*log, 1));
+    v1::AuditRecord audit;
+    audit.set_tenant("acme");
+    audit.set_method("SetBudget");
+    (*audit.mutable_arguments())["amount"] = "5 J";
+    audit.set_status("OK");
+    log->AppendAudit(std::move(audit));
+    log->Append(Decision(*log, 2));
   }
-  EXPECT_EQ(dropped, 5u);
-  EXPECT_TRUE(Lines(path).empty());
+  const std::vector<v1::LogRecord> records = RecordsIn(path);
+  ASSERT_EQ(records.size(), 5u);  // with header and close
+  ASSERT_TRUE(records[2].has_audit());
+  EXPECT_EQ(records[2].audit().tenant(), "acme");
+  EXPECT_EQ(records[2].audit().arguments().at("amount"), "5 J");
+  EXPECT_EQ(records[2].audit().time().seconds(), 1'000'000);
+  EXPECT_TRUE(records[4].close().stopped());
+}
+
+TEST(DecisionLogTest, WithoutAFolderAnAuditIsNotKept) {
+  const auto log = Log(2);
+  log->AppendAudit({});
+  EXPECT_FALSE(log->folder_state().has_value());
 }
 
 TEST(DecisionLogTest, ManyThreadsAppendReportAndWatch) {
   const TempDir folder;
-  const std::string path = folder.path() + "/decisions.jsonl";
+  const std::string path = folder.File("log");
   {
     const auto log = Log(64, path);
     std::vector<std::thread> threads;
@@ -203,7 +240,7 @@ TEST(DecisionLogTest, ManyThreadsAppendReportAndWatch) {
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(log->Recent(1000, "").size(), 64u);
   }
-  EXPECT_GE(Lines(path).size(), 4u * 204);
+  EXPECT_GE(DecisionsIn(path).size(), 4u * 204);
 }
 
 }  // namespace

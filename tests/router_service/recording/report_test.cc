@@ -1,12 +1,12 @@
-// Reports of decisions that the log does not keep, and what its file holds that memory does not.
+// Reports of decisions that the log does not keep, and what its folder holds that memory does not.
 
 #include <array>
-#include <fstream>
 
-#include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "router_service/recording/answered_expert.h"
 #include "router_service/recording/decision_log.h"
+#include "tests/router_service/recording/logged_lines.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -15,12 +15,13 @@ namespace {
 
 using absl::StatusCode;
 
-std::unique_ptr<DecisionLog> Log(const std::string& file, bool features = false) {
+std::unique_ptr<DecisionLog> Log(const std::string& folder, bool features = false) {
+  static const FakeClock clock;
   config::v1::DecisionLog config;
   config.set_capacity(2);
-  config.set_export_file(file);
+  config.set_directory(folder);
   config.set_features(features);
-  auto log = DecisionLog::Create(config, 7);
+  auto log = DecisionLog::Create(config, 7, clock);
   EXPECT_THAT(log.status(), IsOk());
   return *std::move(log);
 }
@@ -33,28 +34,18 @@ std::shared_ptr<v1::Decision> Decision(const DecisionLog& log, uint64_t sequence
   return decision;
 }
 
-std::vector<v1::Decision> Lines(const std::string& path) {
-  std::ifstream in(path);
-  std::vector<v1::Decision> decisions;
-  for (std::string line; std::getline(in, line);) {
-    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &decisions.emplace_back()).ok())
-        << line;
-  }
-  return decisions;
-}
-
-TEST(ReportTest, OfADecisionThatIsNotKeptGoesToTheFileWithItsTenant) {
+TEST(ReportTest, OfADecisionThatIsNotKeptGoesToTheFolderWithItsTenant) {
   const TempDir dir;
-  const std::string file = dir.File("decisions.jsonl");
+  const std::string folder = dir.File("decisions");
   const std::string foreign = DecisionId{1, 1}.ToString();
   {
-    const auto log = Log(file);
+    const auto log = Log(folder);
     EXPECT_THAT(log->Report(foreign, 0.25, "acme"), IsOk());
     EXPECT_THAT(log->Report(log->IdOf(9).ToString(), 1), IsOk());
     EXPECT_EQ(log->Report(foreign, 1.5, "acme").code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(log->Report("nonsense", 0.5, "acme").code(), StatusCode::kInvalidArgument);
   }
-  const auto lines = Lines(file);
+  const auto lines = DecisionsIn(folder);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0].id(), foreign);
   EXPECT_EQ(lines[0].tenant(), "acme");
@@ -62,7 +53,7 @@ TEST(ReportTest, OfADecisionThatIsNotKeptGoesToTheFileWithItsTenant) {
   EXPECT_EQ(lines[1].tenant(), "");
 }
 
-TEST(ReportTest, WithoutAFileADecisionThatIsNotKeptIsNotFound) {
+TEST(ReportTest, WithoutAFolderADecisionThatIsNotKeptIsNotFound) {
   const auto log = Log("");
   EXPECT_EQ(log->Report(DecisionId{1, 1}.ToString(), 0.25).code(), StatusCode::kNotFound);
 }
@@ -80,11 +71,11 @@ TEST(ReportTest, OnlyTheFirstOfADecisionIsItsFirst) {
   EXPECT_EQ((*log->Find(log->IdOf(1).ToString()))->reported_quality(), 0.75);
 }
 
-TEST(FeaturesTest, AreInTheFileAndNeitherInMemoryNorWithWatchers) {
+TEST(FeaturesTest, AreInTheFolderAndNeitherInMemoryNorWithWatchers) {
   const TempDir dir;
-  const std::string file = dir.File("decisions.jsonl");
+  const std::string folder = dir.File("decisions");
   {
-    const auto log = Log(file, /*features=*/true);
+    const auto log = Log(folder, /*features=*/true);
     EXPECT_TRUE(log->exports_features());
     const auto watch = log->Watch("", [] {});
     auto features = std::make_unique<v1::Features>();
@@ -95,16 +86,9 @@ TEST(FeaturesTest, AreInTheFileAndNeitherInMemoryNorWithWatchers) {
     EXPECT_FALSE((*log->Find(log->IdOf(1).ToString()))->has_features());
     EXPECT_FALSE(watch->TryNext()->has_features());
   }
-  const auto lines = Lines(file);
+  const auto lines = DecisionsIn(folder);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].features().values(1), -1);
-}
-
-TEST(FeaturesTest, WantAFile) {
-  config::v1::DecisionLog config;
-  config.set_features(true);
-  EXPECT_THAT(DecisionLog::Create(config, 7).status(),
-              StatusIs(StatusCode::kInvalidArgument, testing::HasSubstr("export_file")));
 }
 
 v1::Decision Runs(const std::vector<std::array<const char*, 3>>& runs) {

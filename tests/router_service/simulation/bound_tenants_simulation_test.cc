@@ -1,5 +1,7 @@
 // Tenants that deceive the router beside honest ones, through the router's own selector and pacer.
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -87,6 +89,59 @@ TEST(BoundTenantsSimulationTest, WithoutAnAttackEveryTenantKeepsItsJoules) {
   for (uint32_t p = 0; p < kPrincipals; ++p) {
     EXPECT_GE(bound.joules_mean[p], 0.95 * calm.joules_mean[p]) << p;
   }
+}
+
+// Ten principals, one of which sends only what it knows that the large expert answers at length:
+// 150 requests' worth each, while the router expects 10 J. How far it gets beyond 1.1 n at most in
+// the second half of its requests, in requests' worth. Answers come before its next request.
+double FurthestBeyond(bool stated) {
+  constexpr uint32_t kLong = 20;  // a row in so many
+  OutcomeMatrix outcomes = Outcomes();
+  for (uint32_t row = 0; row < 2 * kRows; ++row) {
+    OutcomeMatrix::Cell& large = outcomes.cells[2 * row + 1];
+    if (row % kLong == 0) large.joules = 150 * kRho;
+    large.seconds = 2;
+  }
+  ArrivalTrace trace;
+  SimulationOptions options;
+  for (size_t i = 0; i < kRequests; ++i) {
+    trace.at_s.push_back(0.3 * static_cast<double>(i));
+    CounterRandom random(9, i);
+    SimulatedCaller& caller = options.callers.emplace_back();
+    caller.principal = static_cast<uint32_t>(i % kPrincipals);
+    const auto row = static_cast<uint32_t>(random.Below(kRows));
+    caller.row = caller.principal == 0 ? kRows + row / kLong * kLong : row / kLong * kLong + 1;
+  }
+  config::v1::Budget& budget = options.budgets.emplace_back();
+  budget.set_amount(kRho);
+  budget.set_bound_tenants(true);
+  if (stated) options.largest_joules = {kRho, 150 * kRho};
+  const auto result = Simulate(trace, outcomes, options);
+  EXPECT_TRUE(result.ok()) << result.status();
+  double beyond = 0, most = 0;
+  for (size_t i = 0; i < result->requests.size(); i += kPrincipals) {
+    beyond += result->requests[i].joules / kRho - 1.1;
+    if (i >= kRequests / 2) most = std::max(most, beyond);
+  }
+  return most;
+}
+
+// Once it has passed its part, it may only have the long answers that it has saved up for.
+TEST(BoundTenantsSimulationTest, WhereTheLargestAnswerIsKnownItIsWaitedFor) {
+  EXPECT_GT(FurthestBeyond(false), 120);
+  EXPECT_LE(FurthestBeyond(true), 75);
+}
+
+TEST(BoundTenantsSimulationTest, LargestJoulesAreOneAnExpertAndFinite) {
+  ArrivalTrace trace;
+  trace.at_s = {0};
+  SimulationOptions options;
+  options.largest_joules = {1};
+  EXPECT_FALSE(Simulate(trace, Outcomes(), options).ok());
+  options.largest_joules = {1, HUGE_VAL};
+  EXPECT_FALSE(Simulate(trace, Outcomes(), options).ok());
+  options.largest_joules = {0, 10};
+  EXPECT_TRUE(Simulate(trace, Outcomes(), options).ok());
 }
 
 TEST(BoundTenantsSimulationTest, EqualRunsHaveEqualDigests) {

@@ -1,4 +1,5 @@
 #include "router_service/dispatch/attempts/cascade.h"
+#include "router_service/dispatch/attempts/replacement.h"
 
 #include <limits>
 #include <vector>
@@ -111,6 +112,28 @@ TEST(CascadeTest, TimeAndJoulesMustAllowIt) {
   decision = DecideEscalation(0.3, options, limits);
   EXPECT_FALSE(decision.option.has_value());
   EXPECT_TRUE(decision.stopped_by_budget);
+}
+
+TEST(CascadeTest, AnAnswerThatMayTakeTooMuchIsNotAskedFor) {
+  std::vector<EscalationOption> options = {Option(1, 0.8, 5), Option(2, 0.95, 6)};
+  options[0].largest_j = 20;
+  options[1].largest_j = 500;
+  EscalationLimits limits = AtPrice(0.0001);
+  limits.largest_j = 500;
+  EXPECT_EQ(DecideEscalation(0.3, options, limits).option, 1u);
+  limits.largest_j = 499;
+  const Escalation decision = DecideEscalation(0.3, options, limits);
+  EXPECT_EQ(decision.option, 0u);
+  EXPECT_TRUE(decision.stopped_by_budget);
+  limits.max_escalations = 2;
+  EXPECT_EQ(DecideStage(options, limits).option, 0u);
+  limits.escalations_done = 1;
+  EXPECT_FALSE(DecideStage(options, limits).option.has_value());
+  EXPECT_TRUE(DecideStage(options, limits).stopped_by_budget);
+  EXPECT_EQ(DecideReplacement(options, limits).option, 0u);
+  options[1].largest_j = 0;  // not known
+  EXPECT_EQ(DecideReplacement(options, limits).option, 1u);
+  EXPECT_EQ(DecideStage(options, limits).option, 1u);
 }
 
 TEST(CascadeTest, WhatWouldNotHaveBeenAskedAnywayIsNotStopped) {

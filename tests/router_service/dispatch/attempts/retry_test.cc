@@ -29,7 +29,7 @@ TEST(RetryTest, ACancelIsAskedElsewhereUnlessItWasOurs) {
 
 TEST(RetryTest, SilenceIsAskedElsewhere) {
   RetryQuestion question = After(absl::OkStatus());
-  question.cause = RetryQuestion::Cause::kSilent;
+  question.cause = RetryQuestion::Cause::kLost;
   EXPECT_EQ(DecideRetry(question), RetryVerdict::kRetry);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <functional>
+#include <set>
 #include <thread>
 
 #include "common/mutex.h"
@@ -68,7 +70,7 @@ class PacerReplayTest : public testing::Test {
                           terms.others.PriceOf(options[0].amounts());
     const bool dearer = zeta || gain > terms.price_per_joule * more + others;
     double joules = options[dearer ? 1 : 0].energy_j;
-    if (!dearer || !opened->TryHold(options[1].amounts())) {
+    if (!dearer || !opened->TryHold(options[1].amounts(), 40)) {
       opened->Hold(options[0].amounts());
       joules = options[0].energy_j;
     }
@@ -266,6 +268,39 @@ TEST_F(PacerReplayTest, AnotherNumberIsFoundAndNamed) {
     ASSERT_GT(mismatches.count(), 0u) << flip.name;
     EXPECT_NE(mismatches.first()[0].logged, mismatches.first()[0].replayed) << flip.name;
   }
+}
+
+// Late in the log, once zeta has passed its part.
+TEST_F(PacerReplayTest, AnotherLargestAnswerIsFound) {
+  const std::vector<v1::PacerEvent> events = OneThread(900);
+  std::set<uint64_t> limited;
+  size_t view = 0, hold = 0;
+  for (size_t i = 0; i < events.size(); ++i) {
+    const v1::PacerEvent& event = events[i];
+    if (event.has_view() && event.view().has_largest_j()) {
+      limited.insert(event.view().request());
+      view = i;
+    }
+    if (event.has_hold() && event.hold().largest_j() > 0 && !event.hold().refused() &&
+        limited.count(event.hold().request()) > 0) {
+      hold = i;
+    }
+  }
+  ASSERT_GT(view, 0u);
+  ASSERT_GT(hold, 0u);
+  const auto mismatches = [&](size_t at, const std::function<void(v1::PacerEvent&)>& flip) {
+    std::vector<v1::PacerEvent> changed = events;
+    flip(changed[at]);
+    return Replay(changed).count();
+  };
+  EXPECT_GT(mismatches(view,
+                       [](v1::PacerEvent& e) {
+                         e.mutable_view()->set_largest_j(
+                             std::nextafter(e.view().largest_j(), 1e9));
+                       }),
+            0u);
+  EXPECT_GT(mismatches(view, [](v1::PacerEvent& e) { e.mutable_view()->clear_largest_j(); }), 0u);
+  EXPECT_GT(mismatches(hold, [](v1::PacerEvent& e) { e.mutable_hold()->set_largest_j(1e9); }), 0u);
 }
 
 TEST_F(PacerReplayTest, AfterAGapNothingIsClaimed) {

@@ -1,0 +1,171 @@
+#include "common/reload/config_reloader.h"
+
+#include <openssl/sha.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/config/yaml_config.h"
+#include "common/reload/config_text.h"
+#include "common/status_macros.h"
+
+namespace penstock {
+namespace {
+
+// A value in quotes of a log line.
+std::string Quotable(absl::string_view text) {
+  return absl::StrReplaceAll(text, {{"\"", "'"}, {"\n", " "}});
+}
+
+// Told of one reload at most; a catalogue of hundreds of pools may change.
+constexpr size_t kMostToldChanges = 32;
+
+}  // namespace
+
+ConfigReloader::ConfigReloader(Options options, const google::protobuf::Message& running,
+                               Service service, const Clock& clock,
+                               const std::vector<std::shared_ptr<prometheus::Registry>>& registries)
+    : options_(std::move(options)),
+      service_(std::move(service)),
+      clock_(clock),
+      metrics_(registries),
+      watch_(options_.inotify),
+      running_(running.New()) {
+  running_->CopyFrom(running);
+  if (!options_.config_file.empty()) {
+    running_text_ = ReadConfigText(options_.config_file).value_or("");
+  }
+  metrics_.Started(Version(), clock_.Now());
+  WatchFiles();
+}
+
+ConfigReloader::~ConfigReloader() {
+  stop_.Notify();
+  watch_.Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ConfigReloader::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void ConfigReloader::Request() {
+  {
+    MutexLock lock(mutex_);
+    requested_ = true;
+  }
+  watch_.Wake();
+}
+
+uint64_t ConfigReloader::reloads() const {
+  MutexLock lock(mutex_);
+  return reloads_;
+}
+
+bool ConfigReloader::WaitForReloads(uint64_t count, absl::Duration timeout) const {
+  const absl::Time until = absl::Now() + timeout;
+  MutexLock lock(mutex_);
+  while (reloads_ < count) {
+    const absl::Duration left = until - absl::Now();
+    if (left <= absl::ZeroDuration()) return false;
+    changed_.WaitFor(mutex_, left);
+  }
+  return true;
+}
+
+void ConfigReloader::Run() {
+  while (!stop_.HasBeenNotified()) {
+    bool requested = false;
+    {
+      MutexLock lock(mutex_);
+      requested = std::exchange(requested_, false);
+    }
+    if (watch_.Changed()) {
+      Settle();
+    } else if (!requested) {
+      watch_.Wait(options_.poll);
+      continue;
+    }
+    if (stop_.HasBeenNotified()) return;
+    Reload();
+    MutexLock lock(mutex_);
+    ++reloads_;
+    changed_.NotifyAll();
+  }
+}
+
+void ConfigReloader::Settle() {
+  const absl::Time until = absl::Now() + options_.longest_settle;
+  while (absl::Now() < until && !stop_.WaitWithTimeout(options_.settle) && watch_.Changed()) {
+  }
+}
+
+void ConfigReloader::Reload() {
+  const absl::StatusOr<std::vector<std::string>> changes = TryReload();
+  WatchFiles();
+  const uint64_t version = Version();
+  if (!changes.ok()) {
+    if (stop_.HasBeenNotified()) return;
+    metrics_.Refused();
+    spdlog::error("config=\"{}\" reload=refused keeps={:012x} reason=\"{}\"", options_.config_file,
+                  version, Quotable(changes.status().message()));
+    return;
+  }
+  if (changes->empty()) {
+    metrics_.Unchanged();
+    spdlog::info("config=\"{}\" reload=unchanged version={:012x}", options_.config_file, version);
+    return;
+  }
+  metrics_.Applied(version, clock_.Now());
+  std::vector<std::string> told = *changes;
+  if (told.size() > kMostToldChanges) {
+    told.resize(kMostToldChanges);
+    told.push_back(absl::StrCat("and ", changes->size() - kMostToldChanges, " more"));
+  }
+  spdlog::info("config=\"{}\" reload=applied version={:012x} changed=\"{}\"", options_.config_file,
+               version, Quotable(absl::StrJoin(told, ", ")));
+}
+
+absl::StatusOr<std::vector<std::string>> ConfigReloader::TryReload() {
+  refused_files_.clear();
+  if (options_.config_file.empty()) {
+    return absl::FailedPreconditionError("no configuration file was named at the start (--config)");
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(std::string text, ReadConfigText(options_.config_file));
+  PENSTOCK_RETURN_IF_ERROR(CheckWhole(running_text_, text));
+  std::unique_ptr<google::protobuf::Message> next(running_->New());
+  PENSTOCK_RETURN_IF_ERROR(ReadYaml(text, *next));
+  if (options_.adjust) PENSTOCK_RETURN_IF_ERROR(options_.adjust(*next));
+  // Known as they are before they are read: what changes meanwhile is seen afterwards.
+  refused_files_ = service_.files(*next);
+  WatchFiles();
+  PENSTOCK_ASSIGN_OR_RETURN(PreparedReload prepared, service_.prepare(*next, stop_));
+  refused_files_.clear();
+  if (prepared.commit) prepared.commit();
+  running_ = std::move(next);
+  running_text_ = std::move(text);
+  return std::move(prepared.changes);
+}
+
+void ConfigReloader::WatchFiles() {
+  std::vector<std::string> paths = service_.files(*running_);
+  paths.insert(paths.end(), refused_files_.begin(), refused_files_.end());
+  if (!options_.config_file.empty()) paths.push_back(options_.config_file);
+  watch_.SetPaths(std::move(paths));
+}
+
+uint64_t ConfigReloader::Version() const {
+  const std::string built_from = absl::StrCat(running_text_, "\n", service_.fingerprint());
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(built_from.data()), built_from.size(),
+         digest.data());
+  uint64_t version = 0;
+  for (size_t i = 0; i < 6; ++i) version = version << 8 | digest[i];
+  return version;
+}
+
+}  // namespace penstock

@@ -1,0 +1,48 @@
+#include "common/reload/config_text.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace penstock {
+namespace {
+
+constexpr size_t kMostBytes = size_t{16} << 20;
+
+bool HasEndMarker(absl::string_view text) {
+  const absl::string_view trimmed = absl::StripTrailingAsciiWhitespace(text);
+  return trimmed == "..." || absl::EndsWith(trimmed, "\n...");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadConfigText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return absl::UnavailableError(absl::StrCat(path, ": cannot be read"));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": wanted at most ", kMostBytes, " bytes"));
+  }
+  return text;
+}
+
+absl::Status CheckWhole(absl::string_view before, absl::string_view text) {
+  if (absl::EndsWith(before, "\n") && !absl::EndsWith(text, "\n")) {
+    return absl::InvalidArgumentError(
+        "the file seems cut off: it ends without a line feed, and the one before did not");
+  }
+  if (HasEndMarker(before) && !HasEndMarker(text)) {
+    return absl::InvalidArgumentError(
+        "the file seems cut off: the one before ended in the line \"...\", and it does not");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace penstock

@@ -1,0 +1,191 @@
+#include "expert_service/models/live_repository.h"
+
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+
+namespace penstock::expert {
+
+LiveRepository::LiveRepository(std::unique_ptr<const ModelRepository> models)
+    : models_(std::move(models)) {}
+
+absl::StatusOr<std::unique_ptr<LiveRepository>> LiveRepository::Open(
+    const std::string& root, const std::vector<std::string>& models) {
+  std::unique_ptr<LiveRepository> repository(new LiveRepository(root));
+  PENSTOCK_ASSIGN_OR_RETURN(Staged staged, repository->Stage(models));
+  repository->Commit(std::move(staged));
+  return repository;
+}
+
+std::shared_ptr<const ModelRepository> LiveRepository::Get() const {
+  MutexLock lock(mutex_);
+  return models_;
+}
+
+absl::StatusOr<std::shared_ptr<const ModelRepository>> LiveRepository::Of(const Folders& folders) {
+  Models models;
+  for (const auto& [name, folder] : folders) {
+    for (const ModelFolder::Version& version : folder->versions) models.push_back(version.model);
+  }
+  return ModelRepository::Of(std::move(models));
+}
+
+std::vector<std::string> LiveRepository::Compare(const Folders& before, const Folders& after,
+                                                 Models& begun) {
+  const auto versions = [](const Folders& folders) {
+    std::map<std::pair<std::string, int64_t>, std::shared_ptr<const Model>> all;
+    for (const auto& [name, folder] : folders) {
+      for (const ModelFolder::Version& each : folder->versions) {
+        all[{each.model->name(), each.model->version()}] = each.model;
+      }
+    }
+    return all;
+  };
+  const auto was = versions(before);
+  const auto is = versions(after);
+  std::vector<std::string> changes;
+  const auto change = [&](const auto& name, const char* how) {
+    changes.push_back(absl::StrCat("model ", name.first, " version ", name.second, how));
+  };
+  for (const auto& [name, model] : is) {
+    const auto known = was.find(name);
+    if (known != was.end() && known->second == model) continue;
+    begun.push_back(model);
+    change(name, known == was.end() ? " (added)" : " (changed)");
+  }
+  for (const auto& [name, model] : was) {
+    if (is.count(name) == 0) change(name, " (removed)");
+  }
+  return changes;
+}
+
+absl::StatusOr<LiveRepository::Staged> LiveRepository::Stage(
+    const std::vector<std::string>& models) const {
+  Folders before;
+  std::set<std::string> by_call, without;
+  {
+    MutexLock lock(mutex_);
+    before = folders_;
+    by_call = loaded_;
+    for (const auto& [model, folder] : unloaded_) without.insert(model);
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<std::string> chosen, ChooseFolders(root_, models));
+  std::set<std::string> names(chosen.begin(), chosen.end());
+  names.insert(by_call.begin(), by_call.end());
+  Staged staged;
+  for (const std::string& name : names) {
+    const auto known = before.find(name);
+    PENSTOCK_ASSIGN_OR_RETURN(
+        std::shared_ptr<const ModelFolder> folder,
+        LoadModelFolder(root_, name, known == before.end() ? nullptr : known->second.get()));
+    if (without.count(folder->model()) == 0) staged.folders.emplace(name, std::move(folder));
+  }
+  PENSTOCK_RETURN_IF_ERROR(Of(staged.folders).status());
+  staged.changes = Compare(before, staged.folders, staged.begun);
+  return staged;
+}
+
+void LiveRepository::Commit(Staged staged) {
+  MutexLock changing(changing_);
+  {
+    // Called for meanwhile.
+    MutexLock lock(mutex_);
+    for (auto it = staged.folders.begin(); it != staged.folders.end();) {
+      it = unloaded_.count(it->second->model()) > 0 ? staged.folders.erase(it) : std::next(it);
+    }
+  }
+  // A part of what made a repository when it was staged.
+  std::shared_ptr<const ModelRepository> models = *Of(staged.folders);
+  Publish(std::move(staged.folders), std::move(models));
+}
+
+void LiveRepository::Publish(Folders folders, std::shared_ptr<const ModelRepository> models) {
+  // What it replaces is freed outside the lock.
+  MutexLock lock(mutex_);
+  folders_.swap(folders);
+  models_.swap(models);
+}
+
+std::string LiveRepository::FolderOf(const std::string& model) const {
+  for (const auto& [name, folder] : folders_) {
+    if (folder->model() == model) return name;
+  }
+  const auto unloaded = unloaded_.find(model);
+  return unloaded == unloaded_.end() ? model : unloaded->second;
+}
+
+absl::Status LiveRepository::Load(const std::string& model, const Begin& begin) {
+  MutexLock changing(changing_);
+  Folders folders;
+  std::string name;
+  {
+    MutexLock lock(mutex_);
+    folders = folders_;
+    name = FolderOf(model);
+  }
+  if (model.empty()) return absl::InvalidArgumentError("model_name is empty");
+  PENSTOCK_RETURN_IF_ERROR(ChooseFolders(root_, {name}).status());
+  const auto known = folders.find(name);
+  PENSTOCK_ASSIGN_OR_RETURN(
+      std::shared_ptr<const ModelFolder> folder,
+      LoadModelFolder(root_, name, known == folders.end() ? nullptr : known->second.get()));
+  if (folder->model() != model) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("folder ", name, " holds the model ", folder->model(), ", wanted ", model));
+  }
+  const Folders before = folders;
+  folders[name] = std::move(folder);
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const ModelRepository> models, Of(folders));
+  Models begun;
+  Compare(before, folders, begun);
+  PENSTOCK_RETURN_IF_ERROR(begin(begun));
+  Publish(std::move(folders), std::move(models));
+  MutexLock lock(mutex_);
+  loaded_.insert(name);
+  unloaded_.erase(model);
+  return absl::OkStatus();
+}
+
+absl::Status LiveRepository::Unload(const std::string& model) {
+  MutexLock changing(changing_);
+  Folders folders;
+  std::string name;
+  {
+    MutexLock lock(mutex_);
+    folders = folders_;
+    name = FolderOf(model);
+  }
+  const auto known = folders.find(name);
+  if (known == folders.end() || known->second->model() != model) {
+    return absl::NotFoundError(absl::StrCat("model ", model, " is not loaded"));
+  }
+  folders.erase(known);
+  PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<const ModelRepository> models, Of(folders));
+  Publish(std::move(folders), std::move(models));
+  MutexLock lock(mutex_);
+  loaded_.erase(name);
+  unloaded_[model] = name;
+  return absl::OkStatus();
+}
+
+std::vector<std::string> LiveRepository::unloaded() const {
+  MutexLock lock(mutex_);
+  std::vector<std::string> models;
+  for (const auto& [model, folder] : unloaded_) models.push_back(model);
+  return models;
+}
+
+std::string LiveRepository::Fingerprint() const {
+  MutexLock lock(mutex_);
+  std::string text;
+  for (const auto& [name, folder] : folders_) {
+    absl::StrAppend(&text, name, "\n", folder->config_text, "\n");
+    for (const ModelFolder::Version& version : folder->versions) {
+      absl::StrAppend(&text, version.model->version(), "=", version.model->resident_bytes(), "\n");
+    }
+  }
+  return text;
+}
+
+}  // namespace penstock::expert

@@ -1,0 +1,43 @@
+#include "expert_service/oip/model_loader.h"
+
+#include <utility>
+
+namespace penstock::expert {
+
+ModelLoader::ModelLoader(LiveRepository& models, Executor& executor,
+                         std::function<void(const std::vector<std::string>& names)> announce)
+    : models_(models), executor_(executor), announce_(std::move(announce)), worker_(kMostWaiting) {}
+
+void ModelLoader::Load(const std::string& model, ControlDone done) {
+  Run(
+      [this, model] {
+        return models_.Load(model,
+                            [this](const LiveRepository::Models& begun) { return Begin(begun); });
+      },
+      std::move(done));
+}
+
+void ModelLoader::Unload(const std::string& model, ControlDone done) {
+  Run([this, model] { return models_.Unload(model); }, std::move(done));
+}
+
+absl::Status ModelLoader::Begin(const LiveRepository::Models& models) {
+  std::vector<std::string> names;
+  for (const std::shared_ptr<const Model>& model : models) names.push_back(model->name());
+  announce_(names);
+  MutexLock lock(adding_);
+  return executor_.Add(models);
+}
+
+void ModelLoader::Run(std::function<absl::Status()> change, ControlDone done) {
+  // Shared: it answers here where it is not taken.
+  auto shared = std::make_shared<ControlDone>(std::move(done));
+  const bool taken = worker_.Run([change = std::move(change), shared](bool go_on) {
+    (*shared)(go_on ? change() : absl::UnavailableError("the expert service stops"));
+  });
+  if (!taken) {
+    (*shared)(absl::ResourceExhaustedError("too many models are waiting to be loaded or unloaded"));
+  }
+}
+
+}  // namespace penstock::expert

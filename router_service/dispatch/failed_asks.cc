@@ -1,0 +1,39 @@
+#include "router_service/dispatch/failed_asks.h"
+
+#include <algorithm>
+
+#include "router_service/dispatch/attempts/replacement.h"
+#include "router_service/dispatch/attempts/retry_pushback.h"
+
+namespace penstock::router {
+namespace {
+
+bool FoundDead(const std::vector<AskResult>& asks, absl::string_view address) {
+  for (const AskResult& ask : asks) {
+    const bool found =
+        std::any_of(ask.attempts.begin(), ask.attempts.end(), [&](const AskAttempt& attempt) {
+          return attempt.unreachable && attempt.run.replica() == address;
+        });
+    if (found) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool MayAskInstead(const std::vector<AskResult>& asks, const std::optional<LocalAsk>& beside) {
+  return std::all_of(asks.begin(), asks.end(), [&](const AskResult& ask) {
+    if (beside && beside->expert == ask.expert) return true;
+    return !ask.status.ok() && MayAskAnother(ask.status) &&
+           ReadRetryPushback(ask.trailers) < absl::InfiniteDuration();
+  });
+}
+
+bool HasLivingReplica(const PoolExpert& expert, const std::vector<AskResult>& asks) {
+  return std::any_of(expert.replicas.begin(), expert.replicas.end(),
+                     [&](const std::shared_ptr<Replica>& replica) {
+                       return replica->available() && !FoundDead(asks, replica->target().address());
+                     });
+}
+
+}  // namespace penstock::router

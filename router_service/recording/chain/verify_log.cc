@@ -1,0 +1,159 @@
+#include "router_service/recording/chain/verify_log.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "google/protobuf/util/json_util.h"
+#include "penstock/v1/decision_log.pb.h"
+#include "router_service/recording/chain/log_reader.h"
+
+namespace penstock::router {
+namespace {
+
+constexpr size_t kShownRecoveries = 5;
+
+template <typename Message>
+Message Parse(const Record& record) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  Message message;
+  // One that cannot be parsed says nothing: its hash was right, so a router wrote it so.
+  (void)google::protobuf::util::JsonStringToMessage(
+      google::protobuf::StringPiece(record.content.data(), record.content.size()), &message,
+      options);
+  return message;
+}
+
+// Takes in what a record tells of others.
+void Tell(const Record& record, LogReport& report) {
+  ++report.records;
+  ++report.of_kind[static_cast<size_t>(record.kind)];
+  if (record.kind == RecordKind::kGap) {
+    const auto gap = Parse<v1::LogGap>(record);
+    report.lost += gap.decisions() + gap.events() + gap.audits();
+  } else if (record.kind == RecordKind::kRecovery) {
+    ++report.recoveries;
+    if (report.recovered.size() >= kShownRecoveries) return;
+    const auto recovery = Parse<v1::LogRecovery>(record);
+    std::string told = absl::StrCat("record ", record.sequence, ": ", recovery.segment(),
+                                    " did not end in order");
+    if (recovery.removed_bytes() > 0) {
+      absl::StrAppend(&told, ", ", recovery.removed_bytes(),
+                      " bytes of an unfinished record were removed");
+    }
+    if (!recovery.broken().empty()) absl::StrAppend(&told, "; ", recovery.broken());
+    report.recovered.push_back(std::move(told));
+  }
+}
+
+// Reads on to the first break; false where there is one.
+absl::StatusOr<bool> ReadAll(LogReader& reader, LogReport& report) {
+  const ChainFollower& chain = reader.chain();
+  Record record;
+  for (;;) {
+    const absl::StatusOr<bool> more = reader.Next(record);
+    report.segments = reader.segments();
+    if (absl::IsDataLoss(more.status())) {
+      // "folder/file:line: what"
+      const std::string message(more.status().message());
+      const std::string where = absl::StrCat(reader.where(), ": ");
+      report.broken = LogBreak{.file = reader.file(),
+                               .line = reader.line_number(),
+                               .sequence = chain.sequence(),
+                               .what = message.substr(where.size())};
+      return false;
+    }
+    PENSTOCK_RETURN_IF_ERROR(more.status());
+    if (!*more) return true;
+    Tell(record, report);
+    if (report.head.has_value() && record.sequence == report.head->sequence &&
+        chain.hash() != report.head->hash) {
+      report.broken = LogBreak{.file = reader.file(),
+                               .line = reader.line_number(),
+                               .sequence = record.sequence,
+                               .what = "is not the record that the head has the hash of"};
+      return false;
+    }
+  }
+}
+
+// What only the whole log shows.
+std::optional<LogBreak> CheckEnds(const LogReader& reader, const LogReport& report) {
+  const ChainFollower& chain = reader.chain();
+  const auto broken = [&](std::string file, std::string what) {
+    return LogBreak{.file = std::move(file), .sequence = chain.sequence(), .what = std::move(what)};
+  };
+  if (chain.log().empty()) return broken("", "holds no record");
+  if (chain.first_sequence() > chain.oldest_sequence()) {
+    return broken(SegmentName(chain.oldest_sequence()),
+                  absl::StrCat("is missing: the log is kept from record ", chain.oldest_sequence(),
+                               " on by its last header, but begins with ", chain.first_sequence()));
+  }
+  if (!report.head.has_value()) {
+    return broken(kLogHeadFile, "is missing: whether the log's tail was cut cannot be said");
+  }
+  if (report.head->log != chain.log()) {
+    return broken(kLogHeadFile, absl::StrCat("is of log ", report.head->log,
+                                             ", the segments are of log ", chain.log()));
+  }
+  if (report.head->sequence > chain.sequence()) {
+    return broken(reader.file(), absl::StrCat("ends with record ", chain.sequence(),
+                                              ", but the log's head says that record ",
+                                              report.head->sequence, " was on the disk"));
+  }
+  if (report.head->sequence < chain.first_sequence()) {
+    return broken(kLogHeadFile, absl::StrCat("is of record ", report.head->sequence,
+                                             ", before all that are kept"));
+  }
+  if (chain.stopped() && report.unfinished_bytes > 0) {
+    return broken(reader.file(), absl::StrCat("has ", report.unfinished_bytes,
+                                              " bytes after the record with which it was ended"));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::optional<LogHead>& head) {
+  LogReport report;
+  report.head = head;
+  // Read before the segments: a router that writes meanwhile only gets further.
+  const std::string path = absl::StrCat(folder, "/", kLogHeadFile);
+  absl::Status bad_head;
+  if (!report.head.has_value()) {
+    auto read = ReadLogHead(path);
+    if (read.ok()) {
+      report.head = *std::move(read);
+    } else {
+      bad_head = read.status();
+    }
+  }
+  auto reader = LogReader::Open(folder);
+  if (absl::IsInvalidArgument(reader.status()) && (report.head.has_value() || !bad_head.ok())) {
+    report.broken = LogBreak{.file = "", .what = "has a head, but no segment"};
+    return report;
+  }
+  PENSTOCK_RETURN_IF_ERROR(reader.status());
+  const ChainFollower& chain = (*reader)->chain();
+  PENSTOCK_ASSIGN_OR_RETURN(const bool whole, ReadAll(**reader, report));
+  report.log = chain.log();
+  report.first_sequence = chain.first_sequence();
+  report.last_sequence = chain.sequence();
+  report.anchor = chain.anchor();
+  report.last_hash = chain.hash();
+  report.stopped = chain.stopped();
+  report.unfinished_bytes = (*reader)->unfinished();
+  if (!whole) return report;
+  if (!bad_head.ok()) {
+    report.broken = LogBreak{.file = kLogHeadFile,
+                             .sequence = chain.sequence(),
+                             .what = std::string(bad_head.message())};
+    return report;
+  }
+  report.broken = CheckEnds(**reader, report);
+  return report;
+}
+
+}  // namespace penstock::router

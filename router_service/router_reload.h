@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/mutex.h"
+#include "common/notification.h"
+#include "common/reload/prepared_reload.h"
+#include "penstock/config/v1/router.pb.h"
+#include "router_service/pacing/budget_pacer.h"
+#include "router_service/pools/plan_loop.h"
+#include "router_service/pools/pool_catalogue.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace penstock::router {
+
+class GuardMetrics;
+class RouterMetrics;
+
+// Puts another configuration in the place of the one that a router serves: its pools, with their
+// files, and the budgets. One caller at a time.
+class RouterReload {
+ public:
+  struct Deps {
+    PoolCatalogue& catalogue;
+    BudgetPacer& pacer;
+    PlanLoop& plans;
+    std::shared_ptr<prometheus::Registry> registry;  // null: nothing is exported
+    RouterMetrics* metrics = nullptr;                // likewise
+    GuardMetrics* guard_metrics = nullptr;
+  };
+  RouterReload(const config::v1::Router& running, Deps deps);
+
+  // `next` has passed RouterService::Validate. INVALID_ARGUMENT names a field that cannot change
+  // while the router runs; else as PoolCatalogue::Stage. The commit must run before the next
+  // Prepare.
+  absl::StatusOr<PreparedReload> Prepare(const config::v1::Router& next,
+                                         const Notification& give_up);
+
+  // Of the files that the pools were made from.
+  std::string Fingerprint() const;
+
+ private:
+  void Commit(const config::v1::Router& next, std::unique_ptr<StagedPools> staged);
+  void ExportPools(const config::v1::Router& next, const StagedPools& staged);
+
+  const Deps deps_;
+  config::v1::Router running_;
+};
+
+}  // namespace penstock::router
