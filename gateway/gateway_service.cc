@@ -143,7 +143,7 @@ absl::Status GatewayService::Validate(const config::v1::Gateway& config, bool ha
   PENSTOCK_RETURN_IF_ERROR(TenantQuotas::Create(config.identity().quotas(), clock).status());
   PENSTOCK_RETURN_IF_ERROR(CredentialsWatch::Interval(config.identity()).status());
   PENSTOCK_ASSIGN_OR_RETURN(const CacheOptions cache, ReadCacheOptions(config.cache()));
-  PENSTOCK_RETURN_IF_ERROR(ResponseCache::MakeStoreOf(cache, clock, 0).status());
+  PENSTOCK_RETURN_IF_ERROR(ResponseCache::CheckStore(cache));
   return Authenticator::Create(config.identity(), clock, nullptr).status();
 }
 

@@ -124,6 +124,8 @@ class Comparison {
     }
     if (field.is_map() || was.size() != is.size()) return;
     const int size = after.GetReflection()->FieldSize(after, &field);
+    // Equal by name alone: some name stands there more than once.
+    if (before.GetReflection()->FieldSize(before, &field) != size) return Changed(path);
     for (int i = 0; i < size; ++i) {
       if (KeyText(before.GetReflection()->GetRepeatedMessage(before, &field, i), name) !=
           KeyText(after.GetReflection()->GetRepeatedMessage(after, &field, i), name)) {

@@ -152,9 +152,12 @@ absl::StatusOr<std::vector<std::string>> ConfigReloader::TryReload() {
 }
 
 void ConfigReloader::WatchFiles() {
-  std::vector<std::string> paths = service_.files(*running_);
-  paths.insert(paths.end(), refused_files_.begin(), refused_files_.end());
+  // The configuration first: of very many files the last ones are not watched.
+  std::vector<std::string> paths;
   if (!options_.config_file.empty()) paths.push_back(options_.config_file);
+  const std::vector<std::string> named = service_.files(*running_);
+  paths.insert(paths.end(), named.begin(), named.end());
+  paths.insert(paths.end(), refused_files_.begin(), refused_files_.end());
   watch_.SetPaths(std::move(paths));
 }
 

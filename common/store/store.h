@@ -61,7 +61,7 @@ std::string GrantedField(absl::string_view owner);
 std::string ReturnedField(absl::string_view owner);
 std::string SettledField(absl::string_view owner);
 
-// What metrics show of a store.
+// How a store is doing.
 struct StoreState {
   bool connected = false;
   absl::Time connected_since = absl::InfinitePast();
@@ -166,5 +166,7 @@ std::vector<int64_t> HistogramOf(const StoreFields& counters, size_t buckets);
 // store.
 absl::StatusOr<std::unique_ptr<Store>> MakeStore(absl::string_view uri, const Clock& clock,
                                                  uint64_t seed);
+// Whether MakeStore would take it. Connects to nothing.
+absl::Status CheckStoreAddress(absl::string_view uri);
 
 }  // namespace penstock

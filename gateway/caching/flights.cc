@@ -59,6 +59,7 @@ struct Flights::Flight {
   std::string tenant;
   SeatId payer = 0;  // 0: nobody pays so far
   bool running = false;
+  uint64_t runs = 0;
   std::shared_ptr<OutgoingCall> run;
   // The last one, which has left: its answer waits for the end of the run that was cancelled for
   // it, so that no run outlives the requests that it is for.
@@ -196,6 +197,7 @@ void Flights::OnShared(const std::shared_ptr<Flight>& flight,
 
 void Flights::Run(const std::shared_ptr<Flight>& flight) {
   CallOptions options;
+  uint64_t number = 0;
   {
     MutexLock lock(mutex_);
     if (flight->waiters.empty()) return;  // all have left, and the flight is removed
@@ -212,6 +214,7 @@ void Flights::Run(const std::shared_ptr<Flight>& flight) {
       options.deadline = flight->due;
     }
     flight->running = true;
+    number = ++flight->runs;
   }
   auto run = deps_.forwarder.Forward(
       flight->pool, flight->message, std::move(options),
@@ -219,7 +222,8 @@ void Flights::Run(const std::shared_ptr<Flight>& flight) {
   bool cancel = false;
   {
     MutexLock lock(mutex_);
-    if (flight->running) {
+    // It may have failed already, and another one be under way.
+    if (flight->running && flight->runs == number) {
       flight->run = run;
       cancel = flight->left.has_value();
     }

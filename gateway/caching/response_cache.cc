@@ -7,20 +7,19 @@
 
 namespace penstock::gateway {
 
-absl::StatusOr<std::unique_ptr<Store>> ResponseCache::MakeStoreOf(const CacheOptions& options,
-                                                                  const Clock& clock,
-                                                                  uint64_t seed) {
-  if (options.store.empty()) return std::unique_ptr<Store>();
-  absl::StatusOr<std::unique_ptr<Store>> store = MakeStore(options.store, clock, seed);
-  if (store.ok()) return store;
-  return absl::Status(store.status().code(),
-                      absl::StrCat("cache.store: ", store.status().message()));
+absl::Status ResponseCache::CheckStore(const CacheOptions& options) {
+  const absl::Status status = CheckStoreAddress(options.store);
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("cache.store: ", status.message()));
 }
 
 absl::StatusOr<std::unique_ptr<ResponseCache>> ResponseCache::Create(const CacheOptions& options,
                                                                      const Deps& deps) {
-  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
-                            MakeStoreOf(options, deps.clock, deps.seed));
+  PENSTOCK_RETURN_IF_ERROR(CheckStore(options));
+  std::unique_ptr<Store> store;
+  if (!options.store.empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(store, MakeStore(options.store, deps.clock, deps.seed));
+  }
   return std::unique_ptr<ResponseCache>(new ResponseCache(options, deps, std::move(store)));
 }
 

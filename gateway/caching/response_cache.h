@@ -33,9 +33,8 @@ class ResponseCache {
   static absl::StatusOr<std::unique_ptr<ResponseCache>> Create(const CacheOptions& options,
                                                                const Deps& deps);
 
-  // What `options.store` names; null: none. INVALID_ARGUMENT where the address is wrong.
-  static absl::StatusOr<std::unique_ptr<Store>> MakeStoreOf(const CacheOptions& options,
-                                                            const Clock& clock, uint64_t seed);
+  // INVALID_ARGUMENT where the address is wrong. Connects to nothing.
+  static absl::Status CheckStore(const CacheOptions& options);
 
   CachePolicies& policies() { return policies_; }
   CachingForwarder& forwarder() { return forwarder_; }

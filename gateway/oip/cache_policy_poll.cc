@@ -35,7 +35,13 @@ CachePolicies::ByPool ByPool(const v1::ListPoolsResponse& pools) {
 void CachePolicyPoll::AskSoon() {
   {
     MutexLock lock(mutex_);
-    if (deps_.clock.Now() < asked_ + kLeastPause) return;
+    if (stopped_) return;
+    if (asking_) {
+      soon_ = true;  // what is under way may have been answered before the change
+      return;
+    }
+    const absl::Time earliest = asked_ + kLeastPause;
+    if (deps_.clock.Now() < earliest) return ScheduleAt(earliest);
   }
   Ask();
 }
@@ -45,10 +51,11 @@ void CachePolicyPoll::Ask() {
   {
     MutexLock lock(mutex_);
     if (stopped_ || asking_) return;
-    if (timer_ != 0) deps_.timers.Cancel(timer_);
     if (healthy.empty()) return ScheduleNext();
+    if (timer_ != 0) deps_.timers.Cancel(timer_);
     asked_ = deps_.clock.Now();
     asking_ = true;
+    soon_ = false;
   }
   // The gateway asks for itself, about all pools.
   Principal gateway;
@@ -80,11 +87,17 @@ void CachePolicyPoll::OnPools(absl::StatusOr<v1::ListPoolsResponse> pools) {
   // Under the lock, which Stop takes too: what is borrowed is there until then.
   deps_.observer.PoliciesRead(pools.ok());
   if (pools.ok()) deps_.policies.Replace(std::move(policies));
+  if (soon_) return ScheduleAt(asked_ + kLeastPause);
   ScheduleNext();
 }
 
 void CachePolicyPoll::ScheduleNext() {
-  timer_ = deps_.timers.Schedule(deps_.clock.Now() + period_, [weak = weak_from_this()] {
+  ScheduleAt(deps_.clock.Now() + std::max(period_, kLeastPause));
+}
+
+void CachePolicyPoll::ScheduleAt(absl::Time when) {
+  if (timer_ != 0) deps_.timers.Cancel(timer_);
+  timer_ = deps_.timers.Schedule(when, [weak = weak_from_this()] {
     if (const auto self = weak.lock(); self != nullptr) self->Ask();
   });
 }

@@ -44,12 +44,15 @@ class CachePolicyPoll final : public std::enable_shared_from_this<CachePolicyPol
   void Ask();
   void OnPools(absl::StatusOr<v1::ListPoolsResponse> pools);
   void ScheduleNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // In place of what was scheduled.
+  void ScheduleAt(absl::Time when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Deps deps_;
   Mutex mutex_;
   absl::Duration period_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool asking_ ABSL_GUARDED_BY(mutex_) = false;
+  bool soon_ ABSL_GUARDED_BY(mutex_) = false;  // asked for while asking
   absl::Time asked_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   Timers::Id timer_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<OutgoingCall> call_ ABSL_GUARDED_BY(mutex_);

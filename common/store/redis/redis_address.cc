@@ -239,6 +239,9 @@ absl::StatusOr<RedisAddress> ParseRedisAddress(absl::string_view uri) {
   if (const size_t at = place.rfind('@'); at != absl::string_view::npos) {
     PENSTOCK_RETURN_IF_ERROR(ParseUser(uri, place.substr(0, at), address));
     place = place.substr(at + 1);
+  } else if (absl::StrContains(place_and_options.second, '@')) {
+    // What stands before it is then no place, and must not be quoted as a wrong one.
+    return Wrong(uri, "wanted ? before an @ written as %3F, and @ in an option as %40");
   }
   PENSTOCK_RETURN_IF_ERROR(ParsePlace(uri, place, unix_socket, sentinel, address));
   for (const absl::string_view option :

@@ -39,6 +39,11 @@ TEST(ConfigChangesTest, TellsItemsApartByTheirNames) {
               ElementsAre("pools.a.experts.x.quality"));
 }
 
+TEST(ConfigChangesTest, ANameThatStandsTwiceIsAChangeOfItsList) {
+  EXPECT_THAT(Changes("pools: [{name: a}]", "pools: [{name: a}, {name: a}]"),
+              ElementsAre("pools"));
+}
+
 TEST(ConfigChangesTest, NamesEntriesOfMapsByTheirKeys) {
   EXPECT_THAT(Changes("pools: [{name: a, classes: {chat: {min_quality: 0.5}, old: {}}}]",
                       "pools: [{name: a, classes: {chat: {min_quality: 0.6}}}]"),

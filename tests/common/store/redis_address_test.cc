@@ -118,6 +118,8 @@ TEST(RedisAddressTest, ErrorsTellNoPassword) {
   EXPECT_THAT(ErrorOf("redis://me:se/cret@host:0"), Not(HasSubstr("cret")));
   // Characters that should have been written as %3F end the address where nobody meant it.
   EXPECT_THAT(ErrorOf("redis://me:6379?secret@host"), Not(HasSubstr("secret")));
+  EXPECT_THAT(ErrorOf("redis://me:sec?ret@host"), Not(HasSubstr("sec")));
+  EXPECT_THAT(ErrorOf("redis://me:1/sec?x@host"), Not(HasSubstr("sec")));
 }
 
 }  // namespace
