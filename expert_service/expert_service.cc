@@ -58,12 +58,12 @@ struct ExpertService::Parts {
   Parts(const config::v1::Expert& config_in, const Clock& clock_in)
       : config(config_in), clock(clock_in), timers(clock_in) {}
 
-  void RefreshMetrics() {
-    metrics->Refresh(executor->load(), *meter, executor->owners());
+  // What is not told when it happens: that a model's last request was answered, and metrics.
+  void Refresh() {
+    executor->Sweep();
+    if (metrics != nullptr) metrics->Refresh(executor->load(), *meter, executor->owners());
     MutexLock lock(refresh_mutex);
-    if (refreshing) {
-      refresh = timers.Schedule(clock.Now() + kRefresh, [this] { RefreshMetrics(); });
-    }
+    if (refreshing) refresh = timers.Schedule(clock.Now() + kRefresh, [this] { Refresh(); });
   }
 
   const config::v1::Expert config;
@@ -216,13 +216,11 @@ absl::Status ExpertService::Start() {
                  absl::ToDoubleMicroseconds(profile.full_batch));
   }
   parts.executor->Start();
-  if (parts.metrics != nullptr) {
-    {
-      MutexLock lock(parts.refresh_mutex);
-      parts.refreshing = true;
-    }
-    parts.RefreshMetrics();
+  {
+    MutexLock lock(parts.refresh_mutex);
+    parts.refreshing = true;
   }
+  parts.Refresh();
   spdlog::info("device=\"{}\" energy=\"{}\" threads={}", parts.device.description,
                parts.meter->description(), parts.executor->options().threads);
   parts.readiness.Set(Readiness::kReady);
@@ -231,17 +229,19 @@ absl::Status ExpertService::Start() {
 }
 
 absl::StatusOr<PreparedReload> ExpertService::PrepareReload(const config::v1::Expert& next,
-                                                            const Notification&) {
+                                                            const Notification& give_up) {
   Parts& parts = *parts_;
   PENSTOCK_RETURN_IF_ERROR(CheckFixedFields(parts.config, next));
   PENSTOCK_RETURN_IF_ERROR(Validate(next));
   PENSTOCK_ASSIGN_OR_RETURN(LiveRepository::Staged staged,
-                            parts.models->Stage({next.models().begin(), next.models().end()}));
-  PENSTOCK_RETURN_IF_ERROR(parts.loader->Begin(staged.begun));
+                            parts.models->Stage({next.models().begin(), next.models().end()},
+                                                &give_up));
+  PENSTOCK_RETURN_IF_ERROR(parts.loader->Begin(staged.begun, &give_up));
   PreparedReload prepared;
   prepared.changes = staged.changes;
   prepared.commit = [&parts, staged = std::move(staged)]() mutable {
     parts.models->Commit(std::move(staged));
+    parts.executor->Sweep();
   };
   return prepared;
 }

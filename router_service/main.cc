@@ -44,13 +44,14 @@ int Main(int argc, char** argv) {
   if (!metrics.ok()) return Fail(metrics.status());
 
   if (const absl::Status status = (*service)->Start(); !status.ok()) return Fail(status);
+  // Before anybody is told: what changes from then on is seen.
+  auto reloader = ReloadService(flags, config, **service, clock, {registry});
   // Calls are accepted from here on; health says yes once the pools have healthy experts.
   if (const absl::Status status = AnnounceReady((*service)->address(), "-", (*metrics)->address(),
                                                 config.server().ready_file());
       !status.ok()) {
     return Fail(status);
   }
-  auto reloader = ReloadService(flags, config, **service, clock, {registry});
   signals.Wait([&] { reloader->Request(); });
   reloader.reset();
   (*service)->Drain();

@@ -43,10 +43,11 @@ absl::Status RunServe(const ServeOptions& options) {
   if (!platform->WaitUntilReady(kPatience)) {
     spdlog::warn("not ready yet: a pool has no healthy expert, or no router answers");
   }
-  PENSTOCK_RETURN_IF_ERROR(AnnounceReady(platform->address(), "-", platform->metrics_address(),
-                                         options.ready_file));
+  // Before anybody is told: what changes from then on is seen.
   auto reloader = ReloadService(ServiceFlags{options.config_file, ""}, config, *platform, clock,
                                 platform->registries());
+  PENSTOCK_RETURN_IF_ERROR(AnnounceReady(platform->address(), "-", platform->metrics_address(),
+                                         options.ready_file));
   signals.Wait([&] { reloader->Request(); });
   reloader.reset();
   platform->Drain();

@@ -12,6 +12,7 @@
 #include "common/config/yaml_config.h"
 #include "common/reload/config_text.h"
 #include "common/status_macros.h"
+#include "google/protobuf/util/message_differencer.h"
 
 namespace penstock {
 namespace {
@@ -38,9 +39,19 @@ ConfigReloader::ConfigReloader(Options options, const google::protobuf::Message&
   running_->CopyFrom(running);
   if (!options_.config_file.empty()) {
     running_text_ = ReadConfigText(options_.config_file).value_or("");
+    // A service takes its time to start, and its file may have changed meanwhile.
+    MutexLock lock(mutex_);
+    requested_ = !IsRunning(running_text_);
   }
   metrics_.Started(Version(), clock_.Now());
   WatchFiles();
+}
+
+bool ConfigReloader::IsRunning(const std::string& text) const {
+  std::unique_ptr<google::protobuf::Message> read(running_->New());
+  if (!ReadYaml(text, *read).ok()) return false;
+  if (options_.adjust && !options_.adjust(*read).ok()) return false;
+  return google::protobuf::util::MessageDifferencer::Equals(*read, *running_);
 }
 
 ConfigReloader::~ConfigReloader() {

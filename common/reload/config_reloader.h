@@ -76,6 +76,8 @@ class ConfigReloader {
   // The status says why what serves stays; the strings, what changed.
   absl::StatusOr<std::vector<std::string>> TryReload();
   void WatchFiles();
+  // Whether what serves was built from this.
+  bool IsRunning(const std::string& text) const;
   uint64_t Version() const;
 
   const Options options_;

@@ -300,9 +300,13 @@ absl::StatusOr<absl::Duration> Executor::TimeRun(Served& served, int64_t rows, A
 
 absl::Status Executor::WarmUp() {
   std::vector<Served*> all;
+  std::vector<std::shared_ptr<const Model>> held;  // may be unloaded meanwhile
   {
     MutexLock lock(mutex_);
-    for (const auto& served : served_) all.push_back(served.get());
+    for (const auto& served : served_) {
+      all.push_back(served.get());
+      held.push_back(served->model);
+    }
   }
   Arena arena;
   for (Served* served : all) PENSTOCK_RETURN_IF_ERROR(WarmUp(*served, arena));
@@ -333,15 +337,26 @@ absl::Status Executor::Add(const std::vector<std::shared_ptr<const Model>>& mode
     }
     PENSTOCK_RETURN_IF_ERROR(WarmUp(*begun.back(), arena));
   }
-  std::vector<std::unique_ptr<Served>> gone;  // freed outside the lock
   MutexLock lock(mutex_);
-  for (auto& served : served_) {
-    // Whoever could ask for it holds it, and it is looked up nowhere else.
-    if (served->model.use_count() == 1) gone.push_back(std::move(served));
-  }
-  served_.erase(std::remove(served_.begin(), served_.end(), nullptr), served_.end());
   for (auto& served : begun) served_.push_back(std::move(served));
   return absl::OkStatus();
+}
+
+void Executor::Sweep() {
+  std::vector<std::unique_ptr<Served>> gone;  // freed outside the lock
+  {
+    MutexLock lock(mutex_);
+    for (auto& served : served_) {
+      // Whoever could ask for it holds it, and it is looked up nowhere else.
+      if (served->model.use_count() == 1) gone.push_back(std::move(served));
+    }
+    served_.erase(std::remove(served_.begin(), served_.end(), nullptr), served_.end());
+  }
+  for (const auto& served : gone) {
+    // Letting go of a copy comes after whatever others did before they let go of theirs; the count
+    // alone orders nothing.
+    std::shared_ptr<const Model>(served->model).reset();
+  }
 }
 
 Executor::Load Executor::load() const {

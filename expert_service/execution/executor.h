@@ -74,9 +74,10 @@ class Executor {
   // Blocks; before Start. Without help, which a loaded service cannot promise.
   absl::Status WarmUp();
   // The same for models that come while others are served, and may be submitted then. Blocks the
-  // caller alone; with an error none of them is taken. Models that nobody else has any more are let
-  // go of. One caller at a time.
+  // caller alone; with an error none of them is taken. One caller at a time.
   absl::Status Add(const std::vector<std::shared_ptr<const Model>>& models);
+  // Lets go of models that nobody else has any more.
+  void Sweep();
   void Start();
   // Answers what waits with UNAVAILABLE, lets what runs finish, ends the threads.
   void Stop();

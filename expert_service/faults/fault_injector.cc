@@ -13,6 +13,8 @@ namespace {
 
 constexpr absl::Duration kLongestHold = absl::Seconds(60);
 constexpr double kLargestFactor = 1000;
+// Shares that are written as decimals and make 1 may miss it by some bits.
+constexpr double kRounding = 1e-9;
 
 absl::StatusOr<absl::StatusCode> CodeNamed(const std::string& name) {
   for (int code = 1; code <= static_cast<int>(absl::StatusCode::kUnauthenticated); ++code) {
@@ -50,7 +52,8 @@ absl::StatusOr<FaultInjector::Options> FaultInjector::ReadOptions(const config::
     PENSTOCK_RETURN_IF_ERROR(within("stall_factor", options.stall_factor, 1, kLargestFactor));
   }
   options.fail_share = config.fail_share();
-  PENSTOCK_RETURN_IF_ERROR(within("fail_share", options.fail_share, 0, 1 - options.stall_share));
+  PENSTOCK_RETURN_IF_ERROR(
+      within("fail_share", options.fail_share, 0, 1 - options.stall_share + kRounding));
   if (!config.fail_code().empty()) {
     PENSTOCK_ASSIGN_OR_RETURN(options.fail_code, CodeNamed(config.fail_code()));
   }
@@ -79,6 +82,7 @@ class FaultInjector::Call final : public IncomingCall,
   absl::Time deadline() const override { return call_->deadline(); }
   const Metadata& metadata() const override { return call_->metadata(); }
   const Caller& caller() const override { return call_->caller(); }
+  bool streamed() const override { return call_->streamed(); }
 
   void SetCancelHandler(absl::AnyInvocable<void()> on_cancel) override {
     {
@@ -101,10 +105,11 @@ class FaultInjector::Call final : public IncomingCall,
     call_->Finish(std::move(reply));
   }
 
-  // Before it is held.
-  void SetId(uint64_t id) {
+  // Before it is held. False: the client has gone already, and nobody will drop it.
+  bool SetId(uint64_t id) {
     MutexLock lock(mutex_);
     id_ = id;
+    return !cancelled_;
   }
 
  private:
@@ -160,6 +165,7 @@ void FaultInjector::ModelInfer(std::shared_ptr<IncomingCall> call) {
 
 void FaultInjector::Hold(std::shared_ptr<Call> call, absl::Duration delay) {
   absl::Status refused;
+  std::optional<uint64_t> gone;
   {
     MutexLock lock(mutex_);
     if (stopped_) {
@@ -168,7 +174,7 @@ void FaultInjector::Hold(std::shared_ptr<Call> call, absl::Duration delay) {
       refused = absl::ResourceExhaustedError(absl::StrCat(kMostHeld, " requests are held"));
     } else {
       const uint64_t id = next_held_++;
-      call->SetId(id);
+      if (!call->SetId(id)) gone = id;
       const Timers::Id timer = timers_.Schedule(clock_.Now() + delay, [this, id] { Release(id); });
       held_.emplace(id, Held{call, timer});
     }
@@ -176,6 +182,7 @@ void FaultInjector::Hold(std::shared_ptr<Call> call, absl::Duration delay) {
   if (!refused.ok()) {
     call->Finish(InferReply{.status = std::move(refused), .body = {}, .trailers = {}});
   }
+  if (gone) Drop(*gone);
 }
 
 void FaultInjector::Release(uint64_t id) {
@@ -186,8 +193,12 @@ void FaultInjector::Release(uint64_t id) {
     if (found == held_.end()) return;
     call = std::move(found->second.call);
     held_.erase(found);
+    ++releasing_;
   }
   service_.ModelInfer(std::move(call));
+  MutexLock lock(mutex_);
+  --releasing_;
+  released_.NotifyAll();
 }
 
 void FaultInjector::Drop(uint64_t id) {
@@ -216,6 +227,8 @@ void FaultInjector::Stop() {
     one.call->Finish(InferReply{
         .status = absl::UnavailableError("the expert service stops"), .body = {}, .trailers = {}});
   }
+  MutexLock lock(mutex_);
+  while (releasing_ > 0) released_.Wait(mutex_);
 }
 
 void FaultInjector::Observe(absl::Duration latency) {

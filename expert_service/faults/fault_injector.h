@@ -45,7 +45,8 @@ class FaultInjector final : public InferHandler {
   ~FaultInjector() override;
 
   void ModelInfer(std::shared_ptr<IncomingCall> call) override;
-  // Requests that are held are answered UNAVAILABLE, and so are those that come.
+  // Requests that are held are answered UNAVAILABLE, and so are those that come. None that was held
+  // is on its way into the service once this returns.
   void Stop();
 
  private:
@@ -70,6 +71,8 @@ class FaultInjector final : public InferHandler {
   std::atomic<uint64_t> next_{0};
   mutable Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  CondVar released_;
+  int releasing_ ABSL_GUARDED_BY(mutex_) = 0;  // on their way into the service
   uint64_t next_held_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Held> held_ ABSL_GUARDED_BY(mutex_);
   std::array<double, 63> seconds_ ABSL_GUARDED_BY(mutex_) = {};  // a ring, once it is full

@@ -1,11 +1,35 @@
 #include "expert_service/models/live_repository.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <iterator>
+#include <set>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 
 namespace penstock::expert {
+namespace {
+
+bool HasModel(const std::string& root, const std::string& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(absl::StrCat(root, "/", folder, "/config.yaml"), ignored);
+}
+
+// Whether a folder is of one of the models `unloaded` (with their folders). Where it cannot be told
+// the folder is what it was.
+bool IsUnloaded(const std::string& root, const std::string& folder,
+                const std::map<std::string, std::string>& unloaded) {
+  const absl::StatusOr<std::string> model = ModelOfFolder(root, folder);
+  if (model.ok()) return unloaded.count(*model) > 0;
+  for (const auto& [name, was_in] : unloaded) {
+    if (was_in == folder) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 LiveRepository::LiveRepository(std::unique_ptr<const ModelRepository> models)
     : models_(std::move(models)) {}
@@ -60,25 +84,34 @@ std::vector<std::string> LiveRepository::Compare(const Folders& before, const Fo
   return changes;
 }
 
-absl::StatusOr<LiveRepository::Staged> LiveRepository::Stage(
-    const std::vector<std::string>& models) const {
+absl::StatusOr<LiveRepository::Staged> LiveRepository::Stage(const std::vector<std::string>& models,
+                                                             const Notification* give_up) const {
+  Staged staged;
   Folders before;
-  std::set<std::string> by_call, without;
+  std::map<std::string, uint64_t> by_call;
+  std::map<std::string, std::string> without;
   {
     MutexLock lock(mutex_);
     before = folders_;
     by_call = loaded_;
-    for (const auto& [model, folder] : unloaded_) without.insert(model);
+    without = unloaded_;
+    staged.calls = calls_;
   }
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<std::string> chosen, ChooseFolders(root_, models));
   std::set<std::string> names(chosen.begin(), chosen.end());
-  names.insert(by_call.begin(), by_call.end());
-  Staged staged;
+  for (const auto& [name, call] : by_call) {
+    if (HasModel(root_, name)) names.insert(name);
+  }
   for (const std::string& name : names) {
+    if (give_up != nullptr && give_up->HasBeenNotified()) {
+      return absl::CancelledError("the expert service stops");
+    }
+    if (!without.empty() && IsUnloaded(root_, name, without)) continue;
     const auto known = before.find(name);
     PENSTOCK_ASSIGN_OR_RETURN(
         std::shared_ptr<const ModelFolder> folder,
         LoadModelFolder(root_, name, known == before.end() ? nullptr : known->second.get()));
+    // The name may have changed since.
     if (without.count(folder->model()) == 0) staged.folders.emplace(name, std::move(folder));
   }
   PENSTOCK_RETURN_IF_ERROR(Of(staged.folders).status());
@@ -91,11 +124,29 @@ void LiveRepository::Commit(Staged staged) {
   {
     // Called for meanwhile.
     MutexLock lock(mutex_);
-    for (auto it = staged.folders.begin(); it != staged.folders.end();) {
-      it = unloaded_.count(it->second->model()) > 0 ? staged.folders.erase(it) : std::next(it);
+    Folders by_call;
+    std::set<std::pair<std::string, int64_t>> taken;  // models, versions
+    for (const auto& [name, call] : loaded_) {
+      const auto loaded = folders_.find(name);
+      if (call <= staged.calls || loaded == folders_.end()) continue;
+      by_call.insert(*loaded);
+      for (const ModelFolder::Version& version : loaded->second->versions) {
+        taken.emplace(version.model->name(), version.model->version());
+      }
     }
+    const auto replaced = [&](const ModelFolder::Version& version) {
+      return taken.count({version.model->name(), version.model->version()}) > 0;
+    };
+    for (auto it = staged.folders.begin(); it != staged.folders.end();) {
+      const std::vector<ModelFolder::Version>& versions = it->second->versions;
+      const bool leaves = unloaded_.count(it->second->model()) > 0 ||
+                          by_call.count(it->first) > 0 ||
+                          std::any_of(versions.begin(), versions.end(), replaced);
+      it = leaves ? staged.folders.erase(it) : std::next(it);
+    }
+    staged.folders.merge(by_call);
   }
-  // A part of what made a repository when it was staged.
+  // Parts of what made a repository when it was staged, and of what is one; no version is in both.
   std::shared_ptr<const ModelRepository> models = *Of(staged.folders);
   Publish(std::move(staged.folders), std::move(models));
 }
@@ -142,7 +193,7 @@ absl::Status LiveRepository::Load(const std::string& model, const Begin& begin) 
   PENSTOCK_RETURN_IF_ERROR(begin(begun));
   Publish(std::move(folders), std::move(models));
   MutexLock lock(mutex_);
-  loaded_.insert(name);
+  loaded_[name] = ++calls_;
   unloaded_.erase(model);
   return absl::OkStatus();
 }

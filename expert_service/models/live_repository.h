@@ -1,9 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/mutex.h"
+#include "common/notification.h"
 #include "expert_service/models/model_folder.h"
 #include "expert_service/models/model_repository.h"
 
@@ -39,11 +40,16 @@ class LiveRepository {
     std::map<std::string, std::shared_ptr<const ModelFolder>> folders;  // by name
     Models begun;                                                       // not served so far
     std::vector<std::string> changes;  // "model digits version 2 (added)"
+    uint64_t calls = 0;                // of Load that it knows of
   };
-  // Looks at the repository again, for `models` (empty: all) and those that Load was called for,
-  // but without those that Unload was. Versions whose files are as they were are the same models.
-  // With an error, which names the file, nothing changes.
-  absl::StatusOr<Staged> Stage(const std::vector<std::string>& models) const;
+  // Looks at the repository again, for `models` (empty: all) and those that Load was called for
+  // while their folders are there, but without those that Unload was, whatever is in their folders.
+  // Versions whose files are as they were are the same models.
+  // With an error, which names the file, nothing changes; CANCELLED between two folders once
+  // `give_up`, where given, is notified.
+  absl::StatusOr<Staged> Stage(const std::vector<std::string>& models,
+                               const Notification* give_up = nullptr) const;
+  // Calls of Load and Unload that came after the stage stay done.
   void Commit(Staged staged);
 
   // The versions that are in the folder of `model` now, and no others. What is served stays with an
@@ -75,7 +81,9 @@ class LiveRepository {
   mutable Mutex mutex_;
   Folders folders_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const ModelRepository> models_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::string> loaded_ ABSL_GUARDED_BY(mutex_);    // folders, by call
+  uint64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;  // of Load
+  // By call: folders, with the number of the last call.
+  std::map<std::string, uint64_t> loaded_ ABSL_GUARDED_BY(mutex_);
   // By call: models, with their folders.
   std::map<std::string, std::string> unloaded_ ABSL_GUARDED_BY(mutex_);
 };

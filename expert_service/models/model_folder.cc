@@ -61,6 +61,24 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadVersion(const config::v1::Model
   return model;
 }
 
+absl::StatusOr<config::v1::Model> ReadConfig(const std::string& path, std::string& text) {
+  std::stringstream read;
+  read << std::ifstream(path, std::ios::binary).rdbuf();
+  text = read.str();
+  config::v1::Model config;
+  if (text.empty()) {
+    // The reader tells a file that is missing from one that is empty.
+    PENSTOCK_RETURN_IF_ERROR(ReadYamlFile(path, config));
+  } else if (const absl::Status status = ReadYaml(text, config); !status.ok()) {
+    return At(path, status);
+  }
+  return config;
+}
+
+std::string NameOf(const config::v1::Model& config, const std::string& folder) {
+  return config.name().empty() ? folder : config.name();
+}
+
 // Device, inode, size and time of change; "none" where there is no file.
 std::string StateOf(const std::string& path) {
   struct stat found = {};
@@ -101,6 +119,13 @@ absl::StatusOr<std::vector<std::string>> ChooseFolders(const std::string& root,
   return models;
 }
 
+absl::StatusOr<std::string> ModelOfFolder(const std::string& root, const std::string& folder) {
+  std::string text;
+  PENSTOCK_ASSIGN_OR_RETURN(const config::v1::Model config,
+                            ReadConfig(absl::StrCat(root, "/", folder, "/config.yaml"), text));
+  return NameOf(config, folder);
+}
+
 absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::string& root,
                                                                    const std::string& folder_name,
                                                                    const ModelFolder* before) {
@@ -108,17 +133,9 @@ absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::st
   const std::string config_path = absl::StrCat(folder, "/config.yaml");
   auto loaded = std::make_shared<ModelFolder>();
   loaded->folder = folder_name;
-  std::stringstream text;
-  text << std::ifstream(config_path, std::ios::binary).rdbuf();
-  loaded->config_text = text.str();
-  config::v1::Model config;
-  if (loaded->config_text.empty()) {
-    // The reader tells a file that is missing from one that is empty.
-    PENSTOCK_RETURN_IF_ERROR(ReadYamlFile(config_path, config));
-  } else if (const absl::Status read = ReadYaml(loaded->config_text, config); !read.ok()) {
-    return At(config_path, read);
-  }
-  const std::string name = config.name().empty() ? folder_name : config.name();
+  PENSTOCK_ASSIGN_OR_RETURN(const config::v1::Model config,
+                            ReadConfig(config_path, loaded->config_text));
+  const std::string name = NameOf(config, folder_name);
   const bool same_config = before != nullptr && before->config_text == loaded->config_text;
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<std::string> entries, Folders(folder));
   for (const std::string& entry : entries) {

@@ -34,6 +34,9 @@ bool ParseVersion(absl::string_view folder, int64_t& version);
 absl::StatusOr<std::vector<std::string>> ChooseFolders(const std::string& root,
                                                        const std::vector<std::string>& models);
 
+// The name of the model in a folder, as its config.yaml has it.
+absl::StatusOr<std::string> ModelOfFolder(const std::string& root, const std::string& folder);
+
 // `before`, where given, is the same folder as it was loaded before: of a version whose files are
 // as they were the same model is taken. Errors start with the path of the file.
 absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::string& root,

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/status_macros.h"
+
 namespace penstock::expert {
 
 ModelLoader::ModelLoader(LiveRepository& models, Executor& executor,
@@ -11,22 +13,37 @@ ModelLoader::ModelLoader(LiveRepository& models, Executor& executor,
 void ModelLoader::Load(const std::string& model, ControlDone done) {
   Run(
       [this, model] {
-        return models_.Load(model,
-                            [this](const LiveRepository::Models& begun) { return Begin(begun); });
+        const absl::Status status = models_.Load(
+            model, [this](const LiveRepository::Models& begun) { return Begin(begun); });
+        executor_.Sweep();
+        return status;
       },
       std::move(done));
 }
 
 void ModelLoader::Unload(const std::string& model, ControlDone done) {
-  Run([this, model] { return models_.Unload(model); }, std::move(done));
+  Run(
+      [this, model] {
+        const absl::Status status = models_.Unload(model);
+        executor_.Sweep();
+        return status;
+      },
+      std::move(done));
 }
 
-absl::Status ModelLoader::Begin(const LiveRepository::Models& models) {
+absl::Status ModelLoader::Begin(const LiveRepository::Models& models, const Notification* give_up) {
   std::vector<std::string> names;
   for (const std::shared_ptr<const Model>& model : models) names.push_back(model->name());
   announce_(names);
   MutexLock lock(adding_);
-  return executor_.Add(models);
+  for (const std::shared_ptr<const Model>& model : models) {
+    if (give_up != nullptr && give_up->HasBeenNotified()) {
+      return absl::CancelledError("the expert service stops");
+    }
+    // Those before one that fails are let go of with everything else that nobody has.
+    PENSTOCK_RETURN_IF_ERROR(executor_.Add({model}));
+  }
+  return absl::OkStatus();
 }
 
 void ModelLoader::Run(std::function<absl::Status()> change, ControlDone done) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/net/oip/oip_control.h"
+#include "common/notification.h"
 #include "common/serial_worker.h"
 #include "expert_service/execution/executor.h"
 #include "expert_service/models/live_repository.h"
@@ -27,8 +28,9 @@ class ModelLoader {
   void Load(const std::string& model, ControlDone done);
   void Unload(const std::string& model, ControlDone done);
 
-  // What makes models fit to be served: on the caller's thread.
-  absl::Status Begin(const LiveRepository::Models& models);
+  // What makes models fit to be served: on the caller's thread. CANCELLED between two models once
+  // `give_up`, where given, is notified.
+  absl::Status Begin(const LiveRepository::Models& models, const Notification* give_up = nullptr);
 
  private:
   void Run(std::function<absl::Status()> change, ControlDone done);

@@ -206,13 +206,13 @@ void ExpertAsk::OnSilence(size_t index) {
       attempt.lost = true;
       attempt.slow_at = attempt.lost_at = absl::InfiniteFuture();
       question.cause = RetryQuestion::Cause::kLost;
-      second = BeginSecond(std::move(question));
+      if (attempts_.size() == 1) second = BeginSecond(std::move(question));
     } else if (now >= attempt.slow_at) {
       attempt.slow_at = absl::InfiniteFuture();
       question.cause = RetryQuestion::Cause::kSlow;
       second = BeginSecond(std::move(question));
     }
-    if (second) attempt.lost_at = absl::InfiniteFuture();
+    // A hedge leaves lost_at: that the first attempt stays silent says something of its replica.
     ScheduleNext(index);
   }
   if (second) Send(*second);

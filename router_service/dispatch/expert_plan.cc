@@ -390,8 +390,9 @@ std::vector<AskSpec> ExpertPlan::AskAnother(const std::vector<AskResult>& so_far
   NoteFollowUp(v1::FollowUp::REPLACEMENT, 0, options, limits, decided);
   if (!decided.option) return {};
   const EscalationOption& best = options[*decided.option];
+  // No token goes on what nothing covers, and nothing is held for what there is no token for.
+  if (HasRetry(request_, now) && !reservation_.TryHold(best.amounts(), best.largest_j)) return {};
   if (!request_.pool->record->TakeRetry(now)) return {};
-  if (!reservation_.TryHold(best.amounts(), best.largest_j)) return {};
   std::vector<AskSpec> specs;
   specs.push_back(Spec(best.expert, 1, "retry", best.energy_j));
   specs.back().retry_joules_left = std::max(0.0, limits.request_joules_left - best.energy_j);

@@ -36,4 +36,9 @@ bool HasLivingReplica(const PoolExpert& expert, const std::vector<AskResult>& as
                      });
 }
 
+bool HasRetry(const RouteRequest& request, absl::Time now) {
+  RetryBudget* const retries = request.pool->record->retries.get();
+  return retries == nullptr || retries->tokens(now) >= 1;
+}
+
 }  // namespace penstock::router

@@ -3,8 +3,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "router_service/dispatch/expert_ask.h"
 #include "router_service/dispatch/local_answer.h"
+#include "router_service/dispatch/route_request.h"
 #include "router_service/pools/pool.h"
 
 namespace penstock::router {
@@ -16,5 +18,8 @@ bool MayAskInstead(const std::vector<AskResult>& asks, const std::optional<Local
 
 // Whether a replica of the expert can be asked whose endpoint none of these asks has found dead.
 bool HasLivingReplica(const PoolExpert& expert, const std::vector<AskResult>& asks);
+
+// Whether the pool's retries have a token for one more. It may be gone when it is to be taken.
+bool HasRetry(const RouteRequest& request, absl::Time now);
 
 }  // namespace penstock::router

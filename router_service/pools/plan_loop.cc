@@ -32,7 +32,7 @@ void PlanLoop::Tick() {
     if (planner == nullptr || pool->rooms == nullptr) continue;
     PlanningView view;
     for (const PoolExpert& expert : pool->experts) {
-      view.available.push_back(expert.admitted && expert.healthy());
+      view.available.push_back(expert.admitted && expert.available());
     }
     view.rooms_version = reinterpret_cast<uintptr_t>(pool->rooms.get());
     if (const auto plan = planner->Tick(view)) on_plan_(*pool, *plan);

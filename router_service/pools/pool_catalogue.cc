@@ -10,6 +10,7 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "router_service/gating/sparse/validate_gate.h"
 #include "router_service/pools/pool_files.h"
+#include "router_service/pools/pool_succession.h"
 
 namespace penstock::router {
 namespace {
@@ -189,6 +190,10 @@ absl::StatusOr<std::unique_ptr<StagedPools>> PoolCatalogue::Stage(
 
 void PoolCatalogue::Commit(std::unique_ptr<StagedPools> staged) {
   const Entries before = AllEntries();
+  for (const std::shared_ptr<PoolEntry>& entry : staged->begun_) {
+    const std::shared_ptr<PoolEntry> was = FindEntry(entry->configured().name());
+    if (was != nullptr) ContinueCounts(*was->pool(), *entry->pool());
+  }
   staged->begun_.clear();
   SetEntries(staged->entries_);
   bool stopped = false;

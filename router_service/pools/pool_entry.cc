@@ -208,16 +208,19 @@ void PoolEntry::RefreshNames() {
     PoolExpert& is = next->experts[i];
     is.connections = *connections;
     is.replicas.clear();
+    std::shared_ptr<ReplicaConnection> stays;
     for (const std::shared_ptr<ReplicaConnection>& connection : *connections) {
       const auto known = std::find(was.connections.begin(), was.connections.end(), connection);
       is.replicas.push_back(
           known == was.connections.end()
               ? FollowedReplica(*connection, deps_.clock)
               : was.replicas[static_cast<size_t>(known - was.connections.begin())]);
+      const bool is_first = stays == nullptr || connection == was.told_by;
+      if (known != was.connections.end() && is_first) stays = connection;
     }
-    if (std::find(connections->begin(), connections->end(), was.told_by) == connections->end()) {
-      is.told_by = nullptr;
-    }
+    // What one that left has said holds for those that stay and, behind a name, that came.
+    if (stays == nullptr && !connections->empty()) stays = connections->front();
+    if (is.facts != nullptr) is.told_by = std::move(stays);
   }
   if (next == nullptr) return;
   MutexLock lock(mutex_);
@@ -272,8 +275,12 @@ void PoolEntry::OnFacts(size_t expert, std::shared_ptr<ReplicaConnection> told_b
     }
     std::shared_ptr<Pool> next;
     if (facts.ok()) {
+      // Who has been asked before has costs that were learnt, wherever it is now. The record may be
+      // that of a pool that serves beside this one.
+      const PoolStatistics::Totals totals = before->record->statistics.totals();
+      const bool restart = !deps_.learning || totals.experts[expert].dispatches == 0;
       next = WithFacts(*before, expert, std::move(told_by),
-                       std::make_shared<const ReplicaFacts>(*std::move(facts)), true);
+                       std::make_shared<const ReplicaFacts>(*std::move(facts)), restart);
     } else {
       next = std::make_shared<Pool>(*before);
       next->experts[expert].left_out_because =

@@ -120,20 +120,17 @@ void KeepReplicas(const Pool& before, const std::vector<std::optional<size_t>>& 
     if (!continued[i].has_value()) continue;
     const PoolExpert& was = before.experts[*continued[i]];
     PoolExpert& is = next.experts[i];
-    bool any = false;
+    std::shared_ptr<ReplicaConnection> stays;
     for (size_t r = 0; r < is.connections.size(); ++r) {
       const auto found =
           std::find(was.connections.begin(), was.connections.end(), is.connections[r]);
       if (found == was.connections.end()) continue;
       is.replicas[r] = was.replicas[static_cast<size_t>(found - was.connections.begin())];
-      any = true;
+      if (stays == nullptr || is.connections[r] == was.told_by) stays = is.connections[r];
     }
-    if (!any) continue;
+    if (stays == nullptr) continue;
     is.facts = was.facts;
-    if (std::find(is.connections.begin(), is.connections.end(), was.told_by) !=
-        is.connections.end()) {
-      is.told_by = was.told_by;
-    }
+    is.told_by = std::move(stays);
   }
 }
 
@@ -159,6 +156,11 @@ absl::StatusOr<std::shared_ptr<PoolRecord>> SucceedRecord(
     record->cost.Continue(before.record->cost, continued, before.classes == next.classes);
   PENSTOCK_RETURN_IF_ERROR(Furnish(next, learning, clock, *record));
   return record;
+}
+
+void ContinueCounts(const Pool& before, const Pool& next) {
+  if (next.record == before.record) return;
+  next.record->statistics.Continue(before.record->statistics, ContinuedExperts(before, next));
 }
 
 }  // namespace penstock::router

@@ -37,4 +37,8 @@ absl::StatusOr<std::shared_ptr<PoolRecord>> SucceedRecord(
     const Pool& before, const std::vector<std::optional<size_t>>& continued, const Pool& next,
     bool learning, const Clock& clock);
 
+// Where `next` has a record of its own: it goes on from what `before` has counted until now. Before
+// `next` counts anything.
+void ContinueCounts(const Pool& before, const Pool& next);
+
 }  // namespace penstock::router

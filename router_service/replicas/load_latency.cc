@@ -36,6 +36,8 @@ std::optional<double> LoadLatency::At(double in_flight, absl::Time oldest) const
     if (off <= home) take(home - off);
     if (home + off < kLoads) take(home + off);
   }
+  // What came last may have pushed out newer answers: those of attempts need not end in order.
+  if (count == 0) return std::nullopt;
   const auto middle = found.begin() + static_cast<ptrdiff_t>((count - 1) / 2);
   std::nth_element(found.begin(), middle, found.begin() + static_cast<ptrdiff_t>(count));
   return *middle;

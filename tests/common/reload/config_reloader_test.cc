@@ -115,6 +115,13 @@ TEST_F(ConfigReloaderTest, AppliesAFileThatChanged) {
   EXPECT_EQ(Metric("penstock_config_applied_timestamp_seconds"), 1'000'005);
 }
 
+TEST_F(ConfigReloaderTest, AppliesWhatChangedWhileTheServiceStarted) {
+  Put("config.yaml", "seed: 2");
+  Begin("seed: 1");
+  Wait(1);
+  EXPECT_EQ(Serving(), 2u);
+}
+
 TEST_F(ConfigReloaderTest, AppliesWithoutInotify) {
   Begin("seed: 1\n", /*inotify=*/false);
   Put("config.yaml", "seed: 2\n");

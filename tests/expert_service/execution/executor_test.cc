@@ -127,13 +127,14 @@ TEST_F(ExecutorTest, TakesModelsThatComeAndLetsGoOfThoseThatNobodyHas) {
   ASSERT_OK_AND_ASSIGN(model_, MakeModel(kDouble, {{"0.weight", {1, 1}, {3}}}));
   ASSERT_OK_AND_ASSIGN(models_, ModelRepository::Of({model_}));
   EXPECT_THAT(executor_->Add({model_}), IsOk());
+  executor_->Sweep();
   EXPECT_FALSE(gone.expired());
   executor_->Start();
   EXPECT_THAT(ToFloats(waiting->Wait().outputs.at(0)), IsOkAndHolds(ElementsAre(2)));
   // The one worker is done with the batch before when it has answered this.
   EXPECT_THAT(ToFloats(Submit({1})->Wait().outputs.at(0)), IsOkAndHolds(ElementsAre(3)));
   waiting->request = nullptr;
-  EXPECT_THAT(executor_->Add({}), IsOk());
+  executor_->Sweep();
   EXPECT_TRUE(gone.expired());
   EXPECT_EQ(executor_->owners().size(), 1u);
 }

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <thread>
 #include <vector>
 
 #include "common/config/yaml_config.h"
+#include "common/notification.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_incoming_call.h"
 #include "tests/support/fake_timers.h"
@@ -31,6 +34,7 @@ absl::Status Check(const std::string& yaml) {
 class Service final : public InferHandler {
  public:
   void ModelInfer(std::shared_ptr<IncomingCall> call) override {
+    if (on_call) on_call(*call);
     if (keeps) {
       call->SetCancelHandler([this] { ++cancelled; });
       kept.push_back(std::move(call));
@@ -38,6 +42,7 @@ class Service final : public InferHandler {
       call->Finish(InferReply());
     }
   }
+  std::function<void(const IncomingCall& call)> on_call;
   bool keeps = false;
   int cancelled = 0;
   std::vector<std::shared_ptr<IncomingCall>> kept;
@@ -157,6 +162,64 @@ TEST_F(FaultInjectorTest, AClientThatGoesAwayCancelsWhatRuns) {
   EXPECT_TRUE(call->finished());
 }
 
+TEST_F(FaultInjectorTest, AClientThatHasGoneIsNotHeld) {
+  Inject("hold: 5s");
+  const auto call = std::make_shared<FakeIncomingCall>(Bytes());
+  call->Cancel();
+  injector_->ModelInfer(call);
+  ASSERT_TRUE(call->finished());
+  EXPECT_THAT(call->WaitForReply().status, StatusIs(StatusCode::kCancelled));
+  EXPECT_EQ(timers_.scheduled(), 0u);
+}
+
+// One message of a stream.
+class StreamedCall final : public IncomingCall {
+ public:
+  const Bytes& request() const override { return request_; }
+  absl::Time deadline() const override { return absl::InfiniteFuture(); }
+  const Metadata& metadata() const override { return metadata_; }
+  const Caller& caller() const override { return caller_; }
+  bool streamed() const override { return true; }
+  void SetCancelHandler(absl::AnyInvocable<void()>) override {}
+  void Finish(InferReply) override {}
+
+ private:
+  const Bytes request_ = {};
+  const Metadata metadata_ = {};
+  const Caller caller_ = {};
+};
+
+TEST_F(FaultInjectorTest, TheServiceSeesThatACallIsStreamed) {
+  Inject("{}");
+  std::vector<bool> streamed;
+  service_.on_call = [&](const IncomingCall& call) { streamed.push_back(call.streamed()); };
+  injector_->ModelInfer(std::make_shared<StreamedCall>());
+  Send();
+  EXPECT_THAT(streamed, testing::ElementsAre(true, false));
+}
+
+TEST_F(FaultInjectorTest, StoppingWaitsForWhatIsBeingReleased) {
+  Inject("hold: 0.001s");
+  Notification entered, go_on, stopped;
+  service_.on_call = [&](const IncomingCall&) {
+    entered.Notify();
+    go_on.Wait();
+  };
+  const auto call = Send();
+  std::thread timers([&] { timers_.AdvanceAndRun(absl::Milliseconds(1)); });
+  entered.Wait();
+  std::thread stops([&] {
+    injector_->Stop();
+    EXPECT_TRUE(call->finished());
+    stopped.Notify();
+  });
+  EXPECT_FALSE(stopped.WaitWithTimeout(absl::Milliseconds(50)));
+  go_on.Notify();
+  timers.join();
+  stops.join();
+  EXPECT_THAT(call->WaitForReply().status, IsOk());
+}
+
 TEST_F(FaultInjectorTest, WhatIsHeldWhenItStopsIsUnavailable) {
   Inject("hold: 5s");
   const auto held = Send();
@@ -174,6 +237,7 @@ TEST_F(FaultInjectorTest, NoMoreThanItsMostAreHeld) {
 
 TEST(FaultOptionsTest, NamesTheFieldThatIsOutOfRange) {
   EXPECT_THAT(Check("{stall_share: 0.02, stall_factor: 20, fail_share: 0.98}"), IsOk());
+  EXPECT_THAT(Check("{stall_share: 0.8, stall_factor: 2, fail_share: 0.2}"), IsOk());
   EXPECT_THAT(Check("hold: 61s"), StatusIs(StatusCode::kInvalidArgument, HasSubstr("fault.hold")));
   EXPECT_THAT(
       Check("stall_share: 1.5"),

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
 
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -105,6 +106,16 @@ TEST_F(LiveRepositoryTest, AFileThatCannotBeUsedChangesNothing) {
   EXPECT_EQ(Find("a"), a);
 }
 
+TEST_F(LiveRepositoryTest, AStageThatIsNotWantedAnyMoreEnds) {
+  Write("a", "1");
+  Open();
+  Write("a", "2");
+  Notification give_up;
+  EXPECT_THAT(repository_->Stage({}, &give_up).status(), IsOk());
+  give_up.Notify();
+  EXPECT_THAT(repository_->Stage({}, &give_up).status(), StatusIs(absl::StatusCode::kCancelled));
+}
+
 TEST_F(LiveRepositoryTest, FollowsTheListOfModels) {
   Write("a", "1");
   Write("b", "1");
@@ -149,6 +160,70 @@ TEST_F(LiveRepositoryTest, AModelThatDoesNotLoadOrBeginLeavesTheOldOne) {
   Write("a", "2", "blocks: [{linaer: {}}]");
   EXPECT_THAT(Load("a"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("a/config.yaml")));
   EXPECT_EQ(Find("a"), before);
+}
+
+TEST_F(LiveRepositoryTest, AModelLoadedByCallLeavesWithItsFolder) {
+  Write("a", "1");
+  Write("b", "1");
+  Open({"a"});
+  EXPECT_THAT(Load("b"), IsOk());
+  std::filesystem::remove_all(root_.File("b"));
+  EXPECT_THAT(Reload({"a"}), ElementsAre("model b version 1 (removed)"));
+  EXPECT_EQ(Find("b"), nullptr);
+  EXPECT_NE(Find("a"), nullptr);
+}
+
+TEST_F(LiveRepositoryTest, AnUnloadedModelsFolderIsLeftAlone) {
+  Write("a", "1");
+  Write("b", "1");
+  Open();
+  EXPECT_THAT(repository_->Unload("b"), IsOk());
+  // Neither the one that cannot be read nor the one that makes no model refuses.
+  for (const char* broken : {"blocks: [{linaer: {}}]", "blocks: [{linear: {}}]"}) {
+    Write("b", "1", broken);
+    EXPECT_THAT(Reload(), IsEmpty());
+  }
+  EXPECT_THAT(Load("b"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("b/config.yaml")));
+  Write("b", "1");
+  EXPECT_THAT(Reload(), IsEmpty());
+  EXPECT_THAT(Load("b"), IsOk());
+  EXPECT_NE(Find("b"), nullptr);
+  EXPECT_THAT(Reload(), IsEmpty());
+  // Another model in the folder is another model.
+  EXPECT_THAT(repository_->Unload("b"), IsOk());
+  Write("b", "1", std::string("name: c\n") + kSoftmax);
+  EXPECT_THAT(Reload(), ElementsAre("model c version 1 (added)"));
+}
+
+TEST_F(LiveRepositoryTest, CallsAfterTheStageStayDone) {
+  for (const char* model : {"a", "b", "c", "d"}) Write(model, "1");
+  Open({"a", "b", "d"});
+  EXPECT_THAT(repository_->Unload("d"), IsOk());
+  auto staged = repository_->Stage({"a", "b", "d"});
+  ASSERT_THAT(staged.status(), IsOk());
+  Write("a", "2");
+  EXPECT_THAT(Load("a"), IsOk());  // a version that the stage does not know
+  EXPECT_THAT(repository_->Unload("b"), IsOk());
+  EXPECT_THAT(Load("c"), IsOk());  // beside the list
+  EXPECT_THAT(Load("d"), IsOk());  // unloaded when it was staged
+  repository_->Commit(*std::move(staged));
+  EXPECT_NE(Find("a", "2"), nullptr);
+  EXPECT_EQ(Find("b"), nullptr);
+  EXPECT_NE(Find("c"), nullptr);
+  EXPECT_NE(Find("d"), nullptr);
+  // The next stage knows of them.
+  EXPECT_THAT(Reload({"a", "b", "d"}), IsEmpty());
+  // One that moved to another folder is served once.
+  ASSERT_TRUE(std::filesystem::create_directory(root_.File("kept")));
+  std::filesystem::rename(root_.File("c"), root_.File("kept/c"));
+  Write("f", "1", std::string("name: c\n") + kSoftmax);
+  staged = repository_->Stage({"a", "f"});
+  ASSERT_THAT(staged.status(), IsOk());
+  std::filesystem::rename(root_.File("kept/c"), root_.File("c"));
+  EXPECT_THAT(Load("c"), IsOk());
+  const auto c = Find("c");
+  repository_->Commit(*std::move(staged));
+  EXPECT_EQ(Find("c"), c);
 }
 
 TEST_F(LiveRepositoryTest, TheFolderMayHaveAnotherNameThanItsModel) {

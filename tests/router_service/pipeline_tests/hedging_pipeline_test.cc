@@ -1,3 +1,4 @@
+#include "router_service/pools/guard_loop.h"
 #include "tests/router_service/pipeline_tests/logged_decisions.h"
 
 namespace penstock::router {
@@ -103,6 +104,30 @@ TEST_F(HedgingPipeline, WithinItsShareOnlyButWhatIsLostIsStillAskedElsewhere) {
   ASSERT_THAT(call->WaitForReply().status, IsOk());
   EXPECT_EQ(Last().runs(1).reason(), "retry");
   EXPECT_EQ(observer_.hedges_refused, 1u);
+}
+
+TEST_F(HedgingPipeline, AFirstAttemptThatIsLostBesideAHedgeIsItsReplicasFailure) {
+  Build(absl::StrCat(kReplicas, kEager, "  resilience: {breaker: {consecutive_failures: 1}}\n"));
+  const auto loop = std::make_shared<GuardLoop>(*catalogue_, clock_, timers_, /*seed=*/1);
+  loop->Start();
+  WarmUp();
+  const auto call = Send(MakeRequest());
+  const std::string first = OpenAt();
+  const auto state_of = [&](const std::string& address) {
+    const auto pool = catalogue_->Find("pool");
+    return pool->experts[0].replicas[address == "small:1" ? 0 : 1]->guard().state();
+  };
+  timers_.AdvanceAndRun(kUsual + absl::Microseconds(1));
+  EXPECT_EQ(Calls(), 5u);
+  timers_.AdvanceAndRun(absl::Seconds(1));  // SilenceLimit
+  EXPECT_EQ(Calls(), 5u);
+  EXPECT_EQ(state_of(first), BreakerState::kClosed);  // it may still answer
+  Other(first).calls().back()->Reply(MakeReply(1, 0.9f, 0.1));
+  ASSERT_THAT(call->WaitForReply().status, IsOk());
+  EXPECT_EQ(Last().runs(1).reason(), "hedge");
+  EXPECT_EQ(state_of("small:1") == BreakerState::kOpen, first == "small:1");
+  EXPECT_EQ(state_of("small:2") == BreakerState::kOpen, first == "small:2");
+  loop->Stop();
 }
 
 TEST_F(HedgingPipeline, NeverAtTheSameReplica) {

@@ -66,6 +66,23 @@ TEST_F(PlanningPipeline, APlanOfWhichNobodyIsLeftBindsNothing) {
   EXPECT_THAT(versions_, ::testing::ElementsAre(1, 2));
 }
 
+TEST_F(PlanningPipeline, PlansWithoutWhomBreakersRefuse) {
+  BuildPlanning();
+  SendThrifty(PoolPlanner::kLeastRows);
+  loop_->Tick();
+  loop_->Tick();
+  EXPECT_THAT(versions_, ::testing::ElementsAre(1));
+  const PoolExpert& small = catalogue_->Find("pool")->experts[0];
+  AttemptEnd broken;
+  broken.status = absl::InternalError("broken");
+  while (small.available()) {
+    small.replicas[0]->guard().AttemptEnded(broken, clock_.Now(), clock_.Now());
+  }
+  ASSERT_TRUE(small.healthy());
+  loop_->Tick();
+  EXPECT_THAT(versions_, ::testing::ElementsAre(1, 2));
+}
+
 TEST_F(PlanningPipeline, WhatAClassForbidsIsNeverAsked) {
   BuildPlanning(R"(
 pools:

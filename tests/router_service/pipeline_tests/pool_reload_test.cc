@@ -134,6 +134,65 @@ TEST_F(PoolReloadTest, CostsAreKeptWhereMarginsStartAgain) {
   EXPECT_NEAR(Latency("small"), learnt, 1e-9);
 }
 
+TEST_F(PoolReloadTest, AnExpertThatMovesLeavesAloneWhatIsLearntOfIt) {
+  Build(kTwoExperts);
+  Teach("small:1", "small", absl::Milliseconds(40));
+  const double learnt = Latency("small");
+  const auto at = [](const std::string& address) {
+    return absl::StrCat(R"(
+pools:
+- name: pool
+  experts:
+  - {name: small, quality: 0.8, replicas: [{address: ")",
+                        address, R"("}]}
+  - {name: big, quality: 0.95, replicas: [{address: "big:1"}]}
+)");
+  };
+  {
+    const auto staged = Stage(at("small:2"));
+    ASSERT_THAT(staged.status(), IsOk());
+    ASSERT_EQ(Replica("small:2").asked_models.size(), 1u);
+    EXPECT_DOUBLE_EQ(Latency("small"), learnt);
+  }  // not taken
+  EXPECT_DOUBLE_EQ(Latency("small"), learnt);
+  Reload(at("small:2"));
+  EXPECT_DOUBLE_EQ(Latency("small"), learnt);
+  // With a record of its own, too.
+  Reload(absl::StrCat(at("small:1"), "  selection: {latency_quantile: 0.5}\n"));
+  EXPECT_NEAR(Latency("small"), learnt, 1e-9);
+}
+
+TEST_F(PoolReloadTest, WhatIsCountedUntilTheCommitStaysCounted) {
+  Build(kTwoExperts);
+  Target("big:1").AnswerWith(MakeReply(1, 0.9f, 1.0));
+  EXPECT_THAT(Ask(MakeRequest()).status, IsOk());
+  auto staged = Stage(absl::StrCat(kTwoExperts, "  selection: {latency_quantile: 0.5}\n"));
+  ASSERT_THAT(staged.status(), IsOk());
+  EXPECT_THAT(Ask(MakeRequest()).status, IsOk());
+  const auto before = catalogue_->Find("pool");
+  catalogue_->Commit(*std::move(staged));
+  const auto after = catalogue_->Find("pool");
+  ASSERT_NE(after->record, before->record);
+  const PoolStatistics::Totals totals = after->record->statistics.totals();
+  EXPECT_EQ(totals.successes, 2u);
+  EXPECT_EQ(totals.experts[1].dispatches, 2u);
+}
+
+TEST_F(PoolReloadTest, IdleWattsStayKnownWhereTheEndpointThatToldThemLeaves) {
+  for (const char* replica : {"small:1", "small:2"}) Replica(replica).facts->idle_watts = 10;
+  const auto with = [](const std::string& replicas) {
+    return absl::StrCat("pools: [{name: pool, experts: [{name: small, replicas: [", replicas,
+                        "]}]}]\n");
+  };
+  Build(with("{address: 'small:1'}, {address: 'small:2'}"));
+  std::map<std::string, double> watts;
+  catalogue_->SetIdleWattsHandler(
+      [&](absl::string_view pool, double w) { watts[std::string(pool)] = w; });
+  Reload(with("{address: 'small:2'}"));
+  EXPECT_EQ(watts["pool"], 10);
+  EXPECT_EQ(watts[""], 10);
+}
+
 TEST_F(PoolReloadTest, KeepsTheWholeRecordWhereOnlyFilesAndLimitsChange) {
   WriteQuality(0.9f, 0.1f);
   Build(WithQuality());
@@ -280,6 +339,58 @@ pools:
   EXPECT_TRUE(pools.ready());
   names.Stop();
   pools.Stop();
+}
+
+TEST_F(PoolReloadTest, IdleWattsStayKnownWhereEveryReplicaOfANameIsReplaced) {
+  Replica("small:1").facts->idle_watts = 10;
+  Mutex mutex;
+  CondVar round;
+  std::vector<std::string> addresses = {"small:1"};
+  EndpointNames names(
+      [&](const std::string&, const std::string&) {
+        MutexLock lock(mutex);
+        return addresses;
+      },
+      absl::Milliseconds(5));
+  const std::string yaml =
+      "pools:\n- {name: pool, experts: [{name: small, replicas: [{address: 'dns:///small:1'}]}]}\n";
+  ASSERT_THAT(ReadYaml(yaml, config_), IsOk());
+  auto catalogue = PoolCatalogue::Create(config_, false, timers_, clock_, connector_, &names);
+  ASSERT_THAT(catalogue.status(), IsOk());
+  catalogue_ = *std::move(catalogue);
+  std::map<std::string, double> watts;
+  catalogue_->SetIdleWattsHandler(
+      [&](absl::string_view pool, double w) { watts[std::string(pool)] = w; });
+  catalogue_->Start();
+  names.Start([&] {
+    catalogue_->RefreshNames();
+    MutexLock lock(mutex);
+    round.NotifyAll();
+  });
+  const auto wait_for = [&](const std::string& address) {
+    const auto is_there = [&] {
+      const auto pool = catalogue_->Find("pool");
+      const auto& replicas = pool->experts[0].replicas;
+      return replicas.size() == 1 && replicas[0]->address() == address;
+    };
+    MutexLock lock(mutex);
+    for (int i = 0; i < 30 && !is_there(); ++i) round.WaitFor(mutex, absl::Seconds(1));
+    return is_there();
+  };
+  EXPECT_TRUE(wait_for("small:1"));
+  timers_.AdvanceAndRun(absl::Seconds(3));
+  EXPECT_EQ(watts["pool"], 10);
+  {
+    MutexLock lock(mutex);
+    addresses = {"small:2"};
+  }
+  EXPECT_TRUE(wait_for("small:2"));
+  names.Stop();
+  watts.clear();
+  Reload(absl::StrCat(yaml,
+                      "- {name: other, experts: [{name: big, replicas: [{address: 'big:1'}]}]}\n"));
+  EXPECT_EQ(watts[""], 10);
+  catalogue_->Stop();
 }
 
 TEST_F(PoolReloadTest, RequestsOfBothConfigurationsAreNotAssignedTogether) {

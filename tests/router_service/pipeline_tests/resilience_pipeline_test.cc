@@ -282,6 +282,25 @@ pools:
   EXPECT_EQ(Retries(RetryResult::kNoBudget), 7u);
 }
 
+TEST_F(Resilience, NoTokenGoesOnAnExpertThatBudgetsDoNotCover) {
+  // `big` takes 1 J of them, and `small` 0.1 J, of which half is left.
+  BuildGuarded(R"(
+pools:
+- name: pool
+  resilience: {retries: {share: 0, min_per_second: 0.3}}
+  budgets: [{resource: JOULES, amount: 1.05, per: REQUEST}]
+  experts:
+  - {name: big, quality: 0.9, replicas: [{address: "big:1"}]}
+  - {name: small, quality: 0.5, replicas: [{address: "small:1"}]}
+)");
+  Target("big:1").AnswerWith(Failed(absl::InternalError("broken")));
+  EXPECT_FALSE(Ask(MakeRequest()).status.ok());
+  EXPECT_EQ(Calls("big:1"), 1u);
+  EXPECT_EQ(Calls("small:1"), 0u);
+  EXPECT_EQ(Last().candidates(1).excluded(), "");
+  EXPECT_DOUBLE_EQ(catalogue_->Find("pool")->record->retries->tokens(clock_.Now()), 3);
+}
+
 TEST_F(Resilience, AReplicaThatAsksNotToBeAskedAgainIsObeyed) {
   BuildGuarded(absl::StrCat(kTwoReplicas,
                             "  - {name: big, quality: 0.1, replicas: [{address: \"big:1\"}]}\n"));

@@ -57,5 +57,13 @@ TEST(LoadLatencyTest, WhatIsOlderThanAskedForSaysNothing) {
   EXPECT_EQ(latency.newest(), kStart + absl::Seconds(2));
 }
 
+TEST(LoadLatencyTest, NewerAnswersThatOlderOnesPushedOutSayNothing) {
+  LoadLatency latency;
+  latency.Add(0, absl::Milliseconds(10), kStart + absl::Seconds(2));
+  for (int i = 0; i < 7; ++i) latency.Add(0, absl::Milliseconds(10), kStart);
+  EXPECT_EQ(latency.At(0, kStart + absl::Seconds(1)), std::nullopt);
+  EXPECT_DOUBLE_EQ(*latency.At(0, kStart), 0.010);
+}
+
 }  // namespace
 }  // namespace penstock::router
