@@ -2,9 +2,14 @@
 
 #include <numeric>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/utf8.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace penstock::router {
@@ -26,7 +31,7 @@ uint64_t SumOf(const RecordCounts& counts) {
   return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
 }
 
-// False where a string is no UTF-8.
+// False where protobuf makes no JSON of it.
 bool ToJson(const google::protobuf::Message& message, std::string& text) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -34,6 +39,56 @@ bool ToJson(const google::protobuf::Message& message, std::string& text) {
   if (text.capacity() > kMostKept) text = std::string();
   text.clear();
   return google::protobuf::util::MessageToJsonString(message, &text, options).ok();
+}
+
+bool IsText(const google::protobuf::FieldDescriptor& field) {
+  return field.type() == google::protobuf::FieldDescriptor::TYPE_STRING;
+}
+
+// Callers' metadata and experts' errors may be any bytes, and protobuf writes nothing for a string
+// that is no UTF-8.
+bool AllUtf8(const google::protobuf::Message& message) {
+  const google::protobuf::Reflection& of = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  of.ListFields(message, &fields);
+  std::string buffer;
+  for (const google::protobuf::FieldDescriptor* const field : fields) {
+    const bool nested = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!nested && !IsText(*field)) continue;
+    const int values = field->is_repeated() ? of.FieldSize(message, field) : 1;
+    for (int i = 0; i < values; ++i) {
+      const bool good =
+          nested ? AllUtf8(field->is_repeated() ? of.GetRepeatedMessage(message, field, i)
+                                                : of.GetMessage(message, field))
+                 : IsUtf8(field->is_repeated()
+                              ? of.GetRepeatedStringReference(message, field, i, &buffer)
+                              : of.GetStringReference(message, field, &buffer));
+      if (!good) return false;
+    }
+  }
+  return true;
+}
+
+void EscapeOthers(google::protobuf::Message& message) {
+  const google::protobuf::Reflection& of = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  of.ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* const field : fields) {
+    const bool nested = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
+    const int values = field->is_repeated() ? of.FieldSize(message, field) : 1;
+    for (int i = 0; i < values && (nested || IsText(*field)); ++i) {
+      if (nested) {
+        EscapeOthers(field->is_repeated() ? *of.MutableRepeatedMessage(&message, field, i)
+                                          : *of.MutableMessage(&message, field));
+      } else if (field->is_repeated()) {
+        const std::string text = of.GetRepeatedString(message, field, i);
+        if (!IsUtf8(text)) of.SetRepeatedString(&message, field, i, absl::CHexEscape(text));
+      } else {
+        const std::string text = of.GetString(message, field);
+        if (!IsUtf8(text)) of.SetString(&message, field, absl::CHexEscape(text));
+      }
+    }
+  }
 }
 
 // A field more of the object that `text` is.
@@ -187,7 +242,14 @@ void DecisionWriter::Write(const Item& item) {
     WriteMessage(RecordKind::kAudit, **audit);
   } else {
     const Decided& decided = std::get<Decided>(item);
-    bool written = ToJson(*decided.decision, text_);
+    bool written = false;
+    if (AllUtf8(*decided.decision)) {
+      written = ToJson(*decided.decision, text_);
+    } else {
+      v1::Decision escaped = *decided.decision;
+      EscapeOthers(escaped);
+      written = ToJson(escaped, text_);
+    }
     if (written && decided.choice != nullptr) {
       written = ToJson(*decided.choice, part_);
       AddField("choice", part_, text_);

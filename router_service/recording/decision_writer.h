@@ -34,7 +34,7 @@ class DecisionWriter final : public PacerJournal {
     absl::Duration sync_interval = absl::Milliseconds(10);
   };
   struct State {
-    RecordCounts dropped{};  // at a full queue, by the disk, or as no UTF-8
+    RecordCounts dropped{};  // at a full queue, by the disk, or without JSON
     uint64_t failures = 0;   // of writing or syncing
     uint64_t sequence = 0;   // of the last record that is on the disk
     uint64_t bytes = 0;      // of all segments

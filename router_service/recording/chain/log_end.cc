@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -70,7 +71,7 @@ absl::StatusOr<Scan> ScanSegment(const std::string& path, uint64_t sequence, uin
 
 class EndFinder {
  public:
-  explicit EndFinder(const std::string& folder) : folder_(folder) {}
+  EndFinder(const std::string& folder, absl::Time now) : folder_(folder), now_(now) {}
 
   absl::StatusOr<LogEnd> Find() {
     auto head = ReadLogHead(Path(kLogHeadFile));
@@ -95,7 +96,10 @@ class EndFinder {
       PENSTOCK_RETURN_IF_ERROR(GoOnWith(last));
     }
     PENSTOCK_RETURN_IF_ERROR(Keep(last));
-    if (!broken_.empty()) recovery().set_broken(absl::StrJoin(broken_, "; "));
+    if (!broken_.empty()) {
+      recovery().set_broken(absl::StrJoin(broken_, "; "));
+      if (!segments_.empty()) recovery().set_segment(segments_.back().name);
+    }
     return std::move(end_);
   }
 
@@ -174,6 +178,7 @@ class EndFinder {
       Broken(absl::StrCat(name, " is broken after record ", chain.sequence(),
                           last.broken.ok() ? "" : absl::StrCat(": ", last.broken.message())));
     }
+    if (!chain.stopped() || tail) PENSTOCK_RETURN_IF_ERROR(SyncPath(Path(name)));
     if (behind) {
       Broken(
           absl::StrCat("records ", chain.sequence() + 1, " to ", head_->sequence, " are missing"));
@@ -185,25 +190,33 @@ class EndFinder {
     return absl::OkStatus();
   }
 
-  // What is kept, for age and size. A segment's records are no later than the next one's header.
+  // What is kept, for age and size, and what should be.
   absl::Status Keep(const Scan& last) {
-    for (size_t i = 0; i < segments_.size(); ++i) {
+    // A segment's records are no later than the next one's header that can be read.
+    absl::Time ended = now_;
+    end_.oldest_sequence = last.chain.oldest_sequence();
+    if (last.chain.segment_records() > 0) ended = std::min(ended, last.last);
+    for (size_t i = segments_.size(); i-- > 0;) {
       KeptSegment kept{.sequence = segments_[i].sequence, .name = segments_[i].name};
       PENSTOCK_ASSIGN_OR_RETURN(kept.bytes, SizeOf(Path(kept.name)));
-      if (i + 1 == segments_.size()) {
-        kept.ended = last.chain.segment_records() == 0 ? absl::InfiniteFuture() : last.last;
-      } else {
-        const SegmentFile& next = segments_[i + 1];
-        PENSTOCK_ASSIGN_OR_RETURN(const Scan header,
-                                  ScanSegment(Path(next.name), next.sequence, 0, 1));
-        kept.ended = header.chain.segment_records() == 0 ? absl::InfiniteFuture() : header.last;
-      }
-      end_.segments.push_back(std::move(kept));
+      kept.ended = ended;
+      end_.segments.push_front(std::move(kept));
+      PENSTOCK_ASSIGN_OR_RETURN(const Scan header,
+                                ScanSegment(Path(segments_[i].name), segments_[i].sequence, 0, 1));
+      if (header.chain.segment_records() == 0) continue;
+      ended = std::min(ended, header.last);
+      end_.oldest_sequence = std::max(end_.oldest_sequence, header.chain.oldest_sequence());
+    }
+    const uint64_t front = segments_.empty() ? end_.sequence + 1 : segments_.front().sequence;
+    if (end_.oldest_sequence == 0) end_.oldest_sequence = front;
+    if (end_.oldest_sequence < front) {
+      Broken(absl::StrCat(SegmentName(end_.oldest_sequence), " is missing"));
     }
     return absl::OkStatus();
   }
 
   const std::string& folder_;
+  const absl::Time now_;
   std::optional<LogHead> head_;
   std::vector<SegmentFile> segments_;
   LogEnd end_;
@@ -212,6 +225,8 @@ class EndFinder {
 
 }  // namespace
 
-absl::StatusOr<LogEnd> FindLogEnd(const std::string& folder) { return EndFinder(folder).Find(); }
+absl::StatusOr<LogEnd> FindLogEnd(const std::string& folder, absl::Time now) {
+  return EndFinder(folder, now).Find();
+}
 
 }  // namespace penstock::router

@@ -25,14 +25,15 @@ struct LogEnd {
   std::string log;        // id; empty: there is no log as yet
   uint64_t sequence = 0;  // of the last record
   RecordHash hash{};
+  uint64_t oldest_sequence = 0;  // from where on it should be kept
   std::deque<KeptSegment> segments;
   std::optional<v1::LogRecovery> recovery;  // it did not end in order
 };
 
-// Finds it from the head and the last segment, and takes off that segment what a crash left of an
-// unfinished record. What else is wrong stays as it is, and the log goes on after its head: the
-// break is what `penstock log verify` then tells. FAILED_PRECONDITION where neither head nor last
-// segment says where to go on.
-absl::StatusOr<LogEnd> FindLogEnd(const std::string& folder);
+// Finds it from the head, the headers and the last segment, and takes off that segment what a crash
+// left that the head did not promise; the rest is on the disk then. What else is wrong stays as it
+// is, and the log goes on after its head: the break is what `penstock log verify` then tells.
+// FAILED_PRECONDITION where neither head nor last segment says where to go on.
+absl::StatusOr<LogEnd> FindLogEnd(const std::string& folder, absl::Time now);
 
 }  // namespace penstock::router

@@ -28,7 +28,8 @@ absl::StatusOr<LogHead> ParseLogHead(absl::string_view text);
 
 // The file's name in a log's folder.
 inline constexpr char kLogHeadFile[] = "head";
-// In one step: readers see the head before or this one. On the disk when it returns.
+// In one step: readers see the head before or this one. Until the folder is synced the one before
+// may come back when the machine loses its power.
 absl::Status WriteLogHead(const std::string& folder, const LogHead& head);
 // Nothing: there is no such file.
 absl::StatusOr<std::optional<LogHead>> ReadLogHead(const std::string& path);

@@ -41,7 +41,7 @@ absl::StatusOr<bool> LogReader::OpenNext() {
     // Retention may have taken the oldest ones meanwhile.
     if (absl::IsNotFound(lines.status()) && segments_ == 0) continue;
     name_ = next.name;
-    number_ = 0;
+    number_ = taken_bytes_ = 0;
     opened_ = next.sequence;
     ++segments_;
     chain_.BeginSegment(next.sequence);
@@ -72,6 +72,7 @@ absl::StatusOr<bool> LogReader::Next(Record& record) {
       auto taken = chain_.Take(line_);
       if (!taken.ok()) return Break(taken.status().message());
       record = *taken;
+      taken_bytes_ = lines_->bytes();
       return true;
     }
     if (got == SegmentLines::Got::kTooLong) {

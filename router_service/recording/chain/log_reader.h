@@ -28,6 +28,7 @@ class LogReader {
   absl::string_view line() const { return line_; }
   const std::string& file() const { return name_; }  // without the folder
   uint64_t line_number() const { return number_; }
+  uint64_t taken_bytes() const { return taken_bytes_; }  // of this file's records
 
   const ChainFollower& chain() const { return chain_; }
   uint64_t segments() const { return segments_; }  // begun
@@ -48,6 +49,7 @@ class LogReader {
   ChainFollower chain_;
   std::string name_;
   uint64_t number_ = 0;
+  uint64_t taken_bytes_ = 0;
   absl::string_view line_;
   uint64_t segments_ = 0;
 };

@@ -53,14 +53,6 @@ absl::StatusOr<int> Lock(const std::string& folder) {
   return status;
 }
 
-absl::Status SyncFolder(const std::string& folder) {
-  const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return FileError(folder);
-  const absl::Status status = fsync(file) == 0 ? absl::OkStatus() : FileError(folder);
-  close(file);
-  return status;
-}
-
 void AddTo(RecordCounts& counts, const RecordCounts& more) {
   for (size_t i = 0; i < counts.size(); ++i) counts[i] += more[i];
 }
@@ -79,16 +71,19 @@ absl::StatusOr<std::unique_ptr<LogWriter>> LogWriter::Open(const std::string& fo
   }
   PENSTOCK_ASSIGN_OR_RETURN(const int lock, Lock(folder));
   auto writer = std::unique_ptr<LogWriter>(new LogWriter(folder, std::move(options), clock, lock));
-  PENSTOCK_ASSIGN_OR_RETURN(LogEnd end, FindLogEnd(folder));
+  PENSTOCK_ASSIGN_OR_RETURN(LogEnd end, FindLogEnd(folder, clock.Now()));
   writer->log_ = end.log.empty() ? NewLogId(writer->options_.router, clock.Now()) : end.log;
   writer->kept_ = std::move(end.segments);
   for (const KeptSegment& kept : writer->kept_) writer->kept_bytes_ += kept.bytes;
   writer->next_ = {.sequence = end.sequence, .hash = end.hash};
   writer->written_ = writer->next_;
-  PENSTOCK_RETURN_IF_ERROR(writer->BeginSegment());
-  if (end.recovery.has_value()) {
-    writer->Append(RecordKind::kRecovery, Json(*end.recovery));
-    PENSTOCK_RETURN_IF_ERROR(writer->Sync());
+  writer->synced_ = {.log = writer->log_, .sequence = end.sequence, .hash = end.hash};
+  writer->oldest_sequence_ = end.oldest_sequence;
+  writer->recovery_ = std::move(end.recovery);
+  if (const absl::Status status = writer->BeginSegment(); !status.ok()) {
+    // A disk that is full loses records; it does not keep the router from serving.
+    if (!absl::IsResourceExhausted(status)) return status;
+    writer->Failed(status);
   }
   return writer;
 }
@@ -98,9 +93,11 @@ LogWriter::LogWriter(std::string folder, LogWriterOptions options, const Clock& 
 
 LogWriter::~LogWriter() {
   if (file_ >= 0) {
-    AppendGap();
+    may_retry_ = true;
+    if (Trim()) AppendGap();
     EndSegment(/*stopped=*/true);
   }
+  if (file_ >= 0) close(file_);
   close(lock_);
 }
 
@@ -135,19 +132,26 @@ absl::Status LogWriter::BeginSegment() {
   file_ = open(Path(name).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0640);
   if (file_ < 0) return FileError(Path(name));
   const size_t superfluous = Superfluous(now);
+  // Those that are missing stay missed until others that are later are removed.
+  uint64_t from = oldest_sequence_;
+  if (superfluous > 0) {
+    from = std::max(
+        from, superfluous < kept_.size() ? kept_[superfluous].sequence : before.sequence + 1);
+  }
   v1::SegmentHeader header;
   header.set_log(log_);
   header.set_router(absl::StrFormat("%08x", options_.router));
   header.set_schema_version(ChainFollower::kSchemaVersion);
-  header.set_oldest_sequence(superfluous < kept_.size() ? kept_[superfluous].sequence
-                                                        : before.sequence + 1);
+  header.set_oldest_sequence(from);
   name_ = name;
   opened_ = now;
   next_ = written_ = before;
   Add(RecordKind::kHeader, Json(header));
+  if (recovery_.has_value()) Add(RecordKind::kRecovery, Json(*recovery_));
   absl::Status status = WriteBuffer();
-  if (status.ok()) status = SyncFile();
-  if (status.ok()) status = SyncFolder(folder_);
+  if (status.ok() && fdatasync(file_) != 0) status = FileError(Path(name));
+  // No head is on the disk before what it promises.
+  if (status.ok()) status = SyncPath(folder_);
   if (status.ok()) status = TellHead();
   if (!status.ok()) {
     // As if it had never begun.
@@ -158,6 +162,11 @@ absl::Status LogWriter::BeginSegment() {
     next_ = written_ = before;
     return status;
   }
+  NoteSynced();
+  recovery_.reset();
+  oldest_sequence_ = from;
+  // A log without a head would seem cut; later ones may come to the disk later.
+  if (status = SyncPath(folder_); !status.ok()) Failed(status);
   // From here on the header says that they are gone.
   for (size_t i = 0; i < superfluous; ++i) {
     const KeptSegment& oldest = kept_.front();
@@ -181,28 +190,34 @@ void LogWriter::LeaveSegment() {
 }
 
 void LogWriter::EndSegment(bool stopped) {
+  if (!Trim()) return;
   v1::SegmentClose close;
   close.set_records(next_.segment_records + 1);
   close.set_stopped(stopped);
   Add(RecordKind::kClose, Json(close));
-  absl::Status status = Flush();
-  if (file_ < 0) return;
-  if (status.ok()) status = SyncFile();
-  if (status.ok()) status = TellHead();
+  // Without room for its end it has none, but what stands in it must be on the disk: the next head
+  // promises all that is before it.
+  (void)Flush();
+  if (torn_ || !SyncFile().ok()) return;
+  const absl::Status told = TellHead();
   LeaveSegment();
+  if (!stopped || !told.ok()) return;
+  if (const absl::Status status = SyncPath(folder_); !status.ok()) Failed(status);
 }
 
 bool LogWriter::MakeRoom(size_t bytes) {
   const auto fits = [&] {
     return file_bytes_ + buffer_.size() + bytes + kRoomForOwn <= options_.segment_bytes;
   };
+  if (!Trim()) return false;
   const bool used = next_.segment_records > 1;
   if (file_ >= 0 && used && (!fits() || clock_.Now() - opened_ >= kSegmentAge)) EndSegment(false);
+  if (torn_) return false;
   if (file_ < 0) {
-    if (!may_begin_) return false;
+    if (!may_retry_) return false;
     if (const absl::Status status = BeginSegment(); !status.ok()) {
       Failed(status);
-      may_begin_ = false;
+      may_retry_ = false;
       return false;
     }
   }
@@ -268,16 +283,50 @@ absl::Status LogWriter::Flush() {
     AddTo(gap_, buffered_);
     AddTo(gap_, buffered_gaps_);
     // Part of a record may stand there.
-    if (ftruncate(file_, static_cast<off_t>(file_bytes_)) != 0) LeaveSegment();
+    torn_ = true;
+    (void)Trim();
+  } else {
+    AddTo(unsynced_, buffered_);
+    AddTo(unsynced_gaps_, buffered_gaps_);
   }
   buffered_ = buffered_gaps_ = {};
   return status;
 }
 
+bool LogWriter::Trim() {
+  if (!torn_) return true;
+  if (!may_retry_) return false;
+  if (ftruncate(file_, static_cast<off_t>(file_bytes_)) == 0) {
+    torn_ = false;
+  } else {
+    Failed(FileError(Path(name_)));
+    may_retry_ = false;
+  }
+  return !torn_;
+}
+
+void LogWriter::NoteSynced() {
+  certain_ = written_;
+  certain_bytes_ = file_bytes_;
+  unsynced_ = unsynced_gaps_ = {};
+}
+
 absl::Status LogWriter::SyncFile() {
-  if (fdatasync(file_) == 0) return absl::OkStatus();
+  if (fdatasync(file_) == 0) {
+    NoteSynced();
+    return absl::OkStatus();
+  }
   const absl::Status status = FileError(Path(name_));
   Failed(status);
+  // The system may have dropped what it could not write, and not say so again: nothing of it stays.
+  AddTo(lost_, unsynced_);
+  AddTo(gap_, unsynced_);
+  AddTo(gap_, unsynced_gaps_);
+  next_ = written_ = certain_;
+  file_bytes_ = certain_bytes_;
+  unsynced_ = unsynced_gaps_ = {};
+  torn_ = true;
+  may_retry_ = false;
   return status;
 }
 
@@ -293,24 +342,19 @@ absl::Status LogWriter::TellHead() {
 }
 
 absl::Status LogWriter::Sync() {
-  may_begin_ = true;
-  if ((Any(gap_) || file_ < 0) && MakeRoom(0)) AppendGap();
-  if (file_ < 0) {
-    may_begin_ = true;  // once for the next records
-    return last_error_;
+  may_retry_ = true;
+  if ((Any(gap_) || file_ < 0 || torn_) && MakeRoom(0)) AppendGap();
+  absl::Status status = file_ < 0 || torn_ ? last_error_ : Flush();
+  if (status.ok() && written_.sequence != synced_.sequence) {
+    status = SyncFile();
+    if (status.ok()) status = TellHead();
   }
-  PENSTOCK_RETURN_IF_ERROR(Flush());
-  if (written_.sequence == synced_.sequence) return absl::OkStatus();
-  if (const absl::Status status = SyncFile(); !status.ok()) {
-    // The system may have dropped what it could not write, and not say so again.
-    LeaveSegment();
-    return status;
-  }
-  return TellHead();
+  may_retry_ = true;  // once for the next records
+  return status;
 }
 
 void LogWriter::Tick() {
-  may_begin_ = true;
+  may_retry_ = true;
   if (file_ >= 0) {
     const absl::Time now = clock_.Now();
     const bool old = next_.segment_records > 1 && now - opened_ >= kSegmentAge;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -37,8 +38,8 @@ class LogWriter {
   static constexpr absl::Duration kSegmentAge = absl::Hours(1);
   static constexpr size_t kMostSegments = 10'000;
 
-  // Begins a segment. FAILED_PRECONDITION: the folder cannot be written, or another process writes
-  // to it. `clock` outlives the writer.
+  // Begins a segment, or where the disk is full, tries to with each Sync. FAILED_PRECONDITION: the
+  // folder cannot be written, or another process writes to it. `clock` outlives the writer.
   static absl::StatusOr<std::unique_ptr<LogWriter>> Open(const std::string& folder,
                                                          LogWriterOptions options,
                                                          const Clock& clock);
@@ -74,7 +75,7 @@ class LogWriter {
 
   std::string Path(absl::string_view name) const;
   absl::Status BeginSegment();
-  // In order, as far as that can be; then none is open.
+  // In order, as far as that can be; then none is open, unless what it holds cannot be synced.
   void EndSegment(bool stopped);
   void LeaveSegment();
   // Whether a segment is open that a record of so many bytes fits in.
@@ -86,7 +87,11 @@ class LogWriter {
   // Writes the buffer, or nothing of it.
   absl::Status WriteBuffer();
   absl::Status Flush();
+  // Takes off the file what stands after file_bytes_. False: it cannot, and nothing may be added.
+  bool Trim();
+  // What was written since it was synced last is certain now, or it is lost. Of an empty buffer.
   absl::Status SyncFile();
+  void NoteSynced();
   absl::Status TellHead();
   void Failed(const absl::Status& status);
   // How many of the oldest segments go when another begins.
@@ -97,7 +102,9 @@ class LogWriter {
   const Clock& clock_;
   const int lock_;  // file
   std::string log_;
-  std::deque<KeptSegment> kept_;  // complete ones
+  uint64_t oldest_sequence_ = 1;             // as in v1.SegmentHeader
+  std::optional<v1::LogRecovery> recovery_;  // for the next segment
+  std::deque<KeptSegment> kept_;             // complete ones
   uint64_t kept_bytes_ = 0;
   int file_ = -1;
   std::string name_;
@@ -106,10 +113,15 @@ class LogWriter {
   std::string record_, buffer_;
   Position next_;     // after the buffer
   Position written_;  // after file_bytes_
-  LogHead synced_;
-  bool may_begin_ = true;  // a segment; where it could not, not again before the next sync
+  Position certain_;  // after certain_bytes_: on the disk
+  uint64_t certain_bytes_ = 0;
+  bool torn_ = false;             // more than file_bytes_ may stand in the file
+  LogHead synced_;                // that was told
+  bool may_retry_ = true;         // to begin a segment, to trim; fails once from sync to sync
   RecordCounts buffered_{};       // of the buffer
   RecordCounts buffered_gaps_{};  // what its gap records tell
+  RecordCounts unsynced_{};       // written, but not certain
+  RecordCounts unsynced_gaps_{};
   RecordCounts gap_{};            // lost, and in no gap record as yet
   RecordCounts lost_{};
   uint64_t failures_ = 0;

@@ -61,7 +61,16 @@ bool IsLogId(absl::string_view text) {
 
 absl::Status FileError(const std::string& path) {
   const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
-  return errno == ENOENT ? absl::NotFoundError(message) : absl::FailedPreconditionError(message);
+  switch (errno) {
+    case ENOENT:
+      return absl::NotFoundError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::FailedPreconditionError(message);
+  }
 }
 
 absl::Status WriteFully(int file, absl::string_view text, const std::string& path) {
@@ -74,6 +83,14 @@ absl::Status WriteFully(int file, absl::string_view text, const std::string& pat
     text.remove_prefix(static_cast<size_t>(written));
   }
   return absl::OkStatus();
+}
+
+absl::Status SyncPath(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return FileError(path);
+  const absl::Status status = fsync(file) == 0 ? absl::OkStatus() : FileError(path);
+  close(file);
+  return status;
 }
 
 absl::StatusOr<std::unique_ptr<SegmentLines>> SegmentLines::Open(const std::string& path) {

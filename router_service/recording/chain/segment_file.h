@@ -24,9 +24,12 @@ absl::StatusOr<std::vector<SegmentFile>> ListSegments(const std::string& folder)
 // 16 hex digits, small letters.
 bool IsLogId(absl::string_view text);
 
-// FAILED_PRECONDITION "path: errno's text"; NOT_FOUND where there is no such file.
+// FAILED_PRECONDITION "path: errno's text"; NOT_FOUND where there is no such file,
+// RESOURCE_EXHAUSTED where there is no room.
 absl::Status FileError(const std::string& path);
 absl::Status WriteFully(int file, absl::string_view text, const std::string& path);
+// Puts a file, or which files a folder has, on the disk.
+absl::Status SyncPath(const std::string& path);
 
 // The whole lines of a segment, which may still grow: after the end it may have more.
 class SegmentLines {

@@ -1,6 +1,8 @@
 #include "router_service/recording/chain/verify_log.h"
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,8 +28,8 @@ Message Parse(const Record& record) {
   return message;
 }
 
-// Takes in what a record tells of others.
-void Tell(const Record& record, LogReport& report) {
+// Takes in what a record tells of others. What its recovery tells is broken.
+std::string Tell(const Record& record, LogReport& report) {
   ++report.records;
   ++report.of_kind[static_cast<size_t>(record.kind)];
   if (record.kind == RecordKind::kGap) {
@@ -35,8 +37,8 @@ void Tell(const Record& record, LogReport& report) {
     report.lost += gap.decisions() + gap.events() + gap.audits();
   } else if (record.kind == RecordKind::kRecovery) {
     ++report.recoveries;
-    if (report.recovered.size() >= kShownRecoveries) return;
     const auto recovery = Parse<v1::LogRecovery>(record);
+    if (report.recovered.size() >= kShownRecoveries) return recovery.broken();
     std::string told = absl::StrCat("record ", record.sequence, ": ", recovery.segment(),
                                     " did not end in order");
     if (recovery.removed_bytes() > 0) {
@@ -45,17 +47,49 @@ void Tell(const Record& record, LogReport& report) {
     }
     if (!recovery.broken().empty()) absl::StrAppend(&told, "; ", recovery.broken());
     report.recovered.push_back(std::move(told));
+    return recovery.broken();
   }
+  return "";
 }
 
-// Reads on to the first break; false where there is one.
-absl::StatusOr<bool> ReadAll(LogReader& reader, LogReport& report) {
+// Bytes after the last record, where none of them was promised by the folder's own head nor by the
+// one that the log is compared with; nothing: they are in place of records. When the power goes,
+// the last segment's blocks may come to the disk in any order, and what is left of its tail is then
+// not one line alone.
+absl::StatusOr<std::optional<uint64_t>> Unpromised(const std::string& folder,
+                                                   const LogReader& reader, const LogReport& report,
+                                                   const std::optional<LogHead>& own) {
+  const ChainFollower& chain = reader.chain();
+  const auto behind = [&](const std::optional<LogHead>& head) {
+    return head.has_value() && head->log == chain.log() && head->sequence <= chain.sequence();
+  };
+  if (!behind(report.head) || !behind(own) || chain.segment_records() == 0 || chain.closed()) {
+    return std::nullopt;
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SegmentFile> segments, ListSegments(folder));
+  if (segments.empty() || segments.back().name != reader.file()) return std::nullopt;
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(absl::StrCat(folder, "/", reader.file()), error);
+  if (error || bytes < reader.taken_bytes()) return std::nullopt;
+  return std::optional<uint64_t>(bytes - reader.taken_bytes());
+}
+
+// Reads on to the first break; false where there is one. `own`: the folder's head. `told`: the
+// first break that a restart found.
+absl::StatusOr<bool> ReadAll(const std::string& folder, const std::optional<LogHead>& own,
+                             LogReader& reader, LogReport& report, std::optional<LogBreak>& told) {
   const ChainFollower& chain = reader.chain();
   Record record;
   for (;;) {
     const absl::StatusOr<bool> more = reader.Next(record);
     report.segments = reader.segments();
     if (absl::IsDataLoss(more.status())) {
+      PENSTOCK_ASSIGN_OR_RETURN(const std::optional<uint64_t> unpromised,
+                                Unpromised(folder, reader, report, own));
+      if (unpromised.has_value()) {
+        report.unfinished_bytes = *unpromised;
+        return true;
+      }
       // "folder/file:line: what"
       const std::string message(more.status().message());
       const std::string where = absl::StrCat(reader.where(), ": ");
@@ -66,8 +100,17 @@ absl::StatusOr<bool> ReadAll(LogReader& reader, LogReport& report) {
       return false;
     }
     PENSTOCK_RETURN_IF_ERROR(more.status());
-    if (!*more) return true;
-    Tell(record, report);
+    if (!*more) {
+      report.unfinished_bytes = reader.unfinished();
+      return true;
+    }
+    const std::string broken = Tell(record, report);
+    if (!broken.empty() && !told.has_value()) {
+      told = LogBreak{.file = reader.file(),
+                      .line = reader.line_number(),
+                      .sequence = record.sequence - 1,
+                      .what = absl::StrCat("a restart found this: ", broken)};
+    }
     if (report.head.has_value() && record.sequence == report.head->sequence &&
         chain.hash() != report.head->hash) {
       report.broken = LogBreak{.file = reader.file(),
@@ -120,15 +163,12 @@ absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::option
   LogReport report;
   report.head = head;
   // Read before the segments: a router that writes meanwhile only gets further.
-  const std::string path = absl::StrCat(folder, "/", kLogHeadFile);
+  const auto read = ReadLogHead(absl::StrCat(folder, "/", kLogHeadFile));
+  const std::optional<LogHead> own = read.ok() ? *read : std::nullopt;
   absl::Status bad_head;
   if (!report.head.has_value()) {
-    auto read = ReadLogHead(path);
-    if (read.ok()) {
-      report.head = *std::move(read);
-    } else {
-      bad_head = read.status();
-    }
+    report.head = own;
+    bad_head = read.status();
   }
   auto reader = LogReader::Open(folder);
   if (absl::IsInvalidArgument(reader.status()) && (report.head.has_value() || !bad_head.ok())) {
@@ -137,14 +177,14 @@ absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::option
   }
   PENSTOCK_RETURN_IF_ERROR(reader.status());
   const ChainFollower& chain = (*reader)->chain();
-  PENSTOCK_ASSIGN_OR_RETURN(const bool whole, ReadAll(**reader, report));
+  std::optional<LogBreak> told;
+  PENSTOCK_ASSIGN_OR_RETURN(const bool whole, ReadAll(folder, own, **reader, report, told));
   report.log = chain.log();
   report.first_sequence = chain.first_sequence();
   report.last_sequence = chain.sequence();
   report.anchor = chain.anchor();
   report.last_hash = chain.hash();
   report.stopped = chain.stopped();
-  report.unfinished_bytes = (*reader)->unfinished();
   if (!whole) return report;
   if (!bad_head.ok()) {
     report.broken = LogBreak{.file = kLogHeadFile,
@@ -153,6 +193,9 @@ absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::option
     return report;
   }
   report.broken = CheckEnds(**reader, report);
+  // What the files still show is the plainer word. Elsewhere a restart went on after the break, so
+  // that only its record shows it.
+  if (!report.broken.has_value()) report.broken = std::move(told);
   return report;
 }
 

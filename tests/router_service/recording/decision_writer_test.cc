@@ -118,15 +118,23 @@ TEST_F(DecisionWriterTest, WhatDoesNotFitItsBytesIsCounted) {
   EXPECT_THAT(Records(), ElementsAre("header", "gap 1/0/0", "a", "close"));
 }
 
-// Metadata of callers may hold anything: protobuf leaves such a string out.
-TEST_F(DecisionWriterTest, TextThatIsNoUtf8TakesNoOtherDecisionAlong) {
+// Metadata of callers and experts' errors may hold anything: of a string that is no UTF-8 protobuf
+// would write nothing.
+TEST_F(DecisionWriterTest, TextThatIsNoUtf8IsEscaped) {
   {
     const auto writer = Open();
     writer->Append(Decision("a"));
-    writer->Append(Decision("\xff\xfe"));
+    const auto decision = Decision("\xff\xfe");
+    decision->set_reason("expert one: \xc3 no answer");
+    decision->add_runs()->set_reason("cut \xe2\x82");
+    writer->Append(decision);
     writer->Append(Decision("b"));
   }
-  EXPECT_THAT(Records(), ElementsAre("header", "a", "", "b", "close"));
+  EXPECT_THAT(Records(), ElementsAre("header", "a", "\\xff\\xfe", "b", "close"));
+  const std::vector<v1::Decision> decisions = DecisionsIn(folder());
+  ASSERT_EQ(decisions.size(), 3u);
+  EXPECT_EQ(decisions[1].reason(), "expert one: \\xc3 no answer");
+  EXPECT_EQ(decisions[1].runs(0).reason(), "cut \\xe2\\x82");
 }
 
 TEST_F(DecisionWriterTest, StateSaysWhatIsOnTheDisk) {

@@ -1,8 +1,5 @@
 #include "router_service/recording/chain/log_writer.h"
 
-#include <sys/resource.h>
-
-#include <csignal>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -204,6 +201,41 @@ TEST_F(LogWriterTest, WhatACrashLeftOfARecordIsRemovedAndSaidSo) {
   }
 }
 
+// Blocks come to the disk in any order: more than one line may be no record.
+TEST_F(LogWriterTest, WhatAPowerLossLeftBeyondTheHeadIsNoBreakButBeforeItIs) {
+  const auto writer = Open();
+  Append(*writer, 2);
+  ASSERT_TRUE(writer->Sync().ok());
+  const std::string synced = Image();
+  const size_t promised = std::filesystem::file_size(Path(SegmentName(1)));
+  const std::string early = dir_.File("early");
+  std::filesystem::copy(Path(kLogHeadFile), early);
+  Append(*writer, 3);
+  ASSERT_TRUE(writer->Sync().ok());
+  std::string text = Read(Path(SegmentName(1)));
+  text.replace(promised + 20, 5, std::string(5, '\0'));
+  const std::string lost = Image();
+  Write(absl::StrCat(lost, "/", SegmentName(1)), text);
+  EXPECT_NE(Problem(Verify(lost)), "");
+  // Nor does an older head make it less of a break than the folder's own.
+  const auto head = ReadLogHead(early);
+  ASSERT_TRUE(head.ok() && head->has_value());
+  const auto compared = VerifyLog(lost, **head);
+  ASSERT_TRUE(compared.ok()) << compared.status();
+  EXPECT_NE(Problem(*compared), "");
+
+  Write(absl::StrCat(synced, "/", SegmentName(1)), text);
+  const LogReport report = Verify(synced);
+  EXPECT_EQ(Problem(report), "");
+  EXPECT_EQ(report.last_sequence, 3u);
+  EXPECT_EQ(report.unfinished_bytes, text.size() - promised);
+  { ASSERT_TRUE(LogWriter::Open(synced, {}, clock_).ok()); }
+  const LogReport after = Verify(synced);
+  EXPECT_EQ(Problem(after), "");
+  ASSERT_EQ(after.recoveries, 1u);
+  EXPECT_THAT(after.recovered[0], HasSubstr(absl::StrCat(text.size() - promised, " bytes")));
+}
+
 // A segment had begun, but nothing in it was promised.
 TEST_F(LogWriterTest, ACrashWhileASegmentBeginsLeavesNone) {
   { Append(*Open(), 1); }
@@ -264,60 +296,92 @@ TEST_F(LogWriterTest, WithNothingToGoOnFromItDoesNotBegin) {
   EXPECT_EQ(Read(Path(SegmentName(1))), "no log\n");
 }
 
-// While it lives no file gets larger: writes stop half-way, as on a disk that is full.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit less = {.rlim_cur = bytes, .rlim_max = before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &less);
-  }
-  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_;
-};
-
-TEST_F(LogWriterTest, ADiskThatIsFullLosesRecordsAndTheLogSaysHowMany) {
-  const auto writer = Open();
-  Append(*writer, 2);
-  ASSERT_TRUE(writer->Sync().ok());
-  {
-    const FullDisk full(Bytes() + 700);
-    Append(*writer, 10);
-    EXPECT_FALSE(writer->Sync().ok());
-    EXPECT_EQ(Problem(Verify()), "");
-    Append(*writer, 10);
-    EXPECT_FALSE(writer->Sync().ok());
-  }
-  EXPECT_EQ(writer->failures(), 2u);
-  EXPECT_THAT(writer->last_error().message(), HasSubstr("File too large"));
-  Append(*writer, 3);
-  ASSERT_TRUE(writer->Sync().ok());
-  const LogReport report = Verify();
-  EXPECT_EQ(Problem(report), "");
-  EXPECT_EQ(report.lost, 20u);
-  EXPECT_EQ(writer->lost()[static_cast<size_t>(RecordKind::kDecision)], 20u);
-  EXPECT_EQ(report.of_kind[static_cast<size_t>(RecordKind::kDecision)], 5u);
+// The machine stopped after a header had said that it goes.
+TEST_F(LogWriterTest, ASegmentThatIsLeftAfterItsTimeIsNoBreak) {
+  { Append(*Open(), 1); }
+  const std::string first = Read(Path(SegmentName(1)));
+  clock_.Advance(absl::Hours(4));
+  { Append(*Open({.max_age = absl::Hours(3)}), 1); }
+  ASSERT_THAT(Segments(), ElementsAre(SegmentName(4)));
+  Write(Path(SegmentName(1)), first);
+  { Append(*Open(), 1); }
+  EXPECT_EQ(Problem(Verify()), "");
+  EXPECT_EQ(RecordsIn(folder()).back().sequence(), 9u);
 }
 
-TEST_F(LogWriterTest, ADiskWithoutRoomForASegmentIsTriedAgain) {
-  const auto writer = Open();
-  Append(*writer, 1);
-  clock_.Advance(absl::Hours(1));
-  {
-    const FullDisk full(100);
-    Append(*writer, 3);
-    EXPECT_FALSE(writer->Sync().ok());
+// Whoever takes a file and starts the router has not thereby made the log whole.
+TEST_F(LogWriterTest, AnOldestSegmentThatWasTakenIsMissedAfterRestartsUntilItsTimeIsOver) {
+  for (int run = 0; run < 3; ++run) Append(*Open(), 1);
+  std::filesystem::remove(Path(SegmentName(1)));
+  for (int restart = 0; restart < 2; ++restart) {
+    { Append(*Open(), 1); }
+    const LogReport report = Verify();
+    ASSERT_TRUE(report.broken.has_value());
+    EXPECT_EQ(report.broken->file, SegmentName(1));
+    EXPECT_THAT(Problem(report), HasSubstr("is missing"));
+    EXPECT_THAT(Recovery().broken(), HasSubstr(SegmentName(1) + " is missing"));
   }
+  // With a segment that begins later, too.
+  const auto writer = Open({.max_age = absl::Hours(3)});
+  clock_.Advance(absl::Hours(1));
   Append(*writer, 1);
   ASSERT_TRUE(writer->Sync().ok());
-  const LogReport report = Verify();
-  EXPECT_EQ(Problem(report), "");
-  // The first one too: it was never written.
-  EXPECT_EQ(report.lost, 4u);
-  EXPECT_EQ(report.of_kind[static_cast<size_t>(RecordKind::kDecision)], 1u);
+  EXPECT_THAT(Problem(Verify()), HasSubstr("is missing"));
+  clock_.Advance(absl::Hours(4));
+  writer->Tick();
+  ASSERT_TRUE(writer->Sync().ok());
+  EXPECT_EQ(Problem(Verify()), "");
+}
+
+TEST_F(LogWriterTest, WhatARestartFoundBrokenIsABreakAfterIt) {
+  { Append(*Open(), 5); }
+  const std::string whole = Image();
+  const auto restore = [&](const std::string& from) {
+    std::filesystem::remove_all(folder());
+    std::filesystem::copy(from, folder());
+  };
+  std::filesystem::remove(Path(SegmentName(1)));
+  { Append(*Open(), 1); }
+  LogReport report = Verify();
+  ASSERT_TRUE(report.broken.has_value());
+  EXPECT_EQ(report.broken->file, SegmentName(8));
+  EXPECT_EQ(report.broken->line, 2u);
+  EXPECT_EQ(report.broken->sequence, 8u);
+  EXPECT_THAT(Problem(report), HasSubstr("all segments are missing"));
+  EXPECT_EQ(report.recoveries, 1u);
+
+  restore(whole);
+  std::filesystem::remove(Path(kLogHeadFile));
+  const std::string text = Read(Path(SegmentName(1)));
+  std::filesystem::resize_file(Path(SegmentName(1)), text.find('\n', text.size() / 2) + 1);
+  { Append(*Open(), 1); }
+  EXPECT_THAT(Problem(Verify()), HasSubstr("the head is missing"));
+
+  // Another chain under the head.
+  std::filesystem::remove_all(folder());
+  { Append(*Open({.router = 9}), 9); }
+  std::filesystem::copy_file(whole + "/" + kLogHeadFile, Path(kLogHeadFile),
+                             std::filesystem::copy_options::overwrite_existing);
+  { Append(*Open(), 1); }
+  EXPECT_THAT(Problem(Verify()), HasSubstr("the head was of log"));
+}
+
+TEST_F(LogWriterTest, AHeaderThatCannotBeReadKeepsNoSegmentFromItsAge) {
+  for (int run = 0; run < 3; ++run) {
+    { Append(*Open(), 1); }
+    clock_.Advance(absl::Minutes(1));
+  }
+  for (const uint64_t broken : {uint64_t{4}, uint64_t{7}}) {
+    WriteByte(Path(SegmentName(broken)), 30, '!');
+  }
+  const auto writer = Open({.max_age = absl::Hours(3)});
+  ASSERT_NE(writer, nullptr);
+  Append(*writer, 1);
+  ASSERT_TRUE(writer->Sync().ok());
+  EXPECT_EQ(writer->segments(), 4u);
+  clock_.Advance(absl::Hours(3) + absl::Minutes(1));
+  writer->Tick();
+  EXPECT_THAT(Segments(), SizeIs(2));
 }
 
 }  // namespace
