@@ -24,7 +24,7 @@ absl::Status StoreWindowLedger::CheckStore(absl::string_view uri) {
     return absl::InvalidArgumentError("store: wanted an address with a scheme, say memory://");
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "store: ", scheme, ":// is not supported for budgets yet, wanted memory:// or nothing"));
+      "store: ", scheme, ":// keeps no budgets, wanted memory:// or nothing"));
 }
 
 double StoreWindowLedger::Add(const std::string& key, const BudgetWindow& window, double amount) {

@@ -84,7 +84,7 @@ TEST(StoreWindowLedgerTest, TakesOnlyAStoreInMemory) {
   EXPECT_THAT(StoreWindowLedger::CheckStore("memory://"), IsOk());
   EXPECT_THAT(StoreWindowLedger::CheckStore("redis://me:secret@host/1"),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       "store: redis:// is not supported for budgets yet, wanted memory:// or "
+                       "store: redis:// keeps no budgets, wanted memory:// or "
                        "nothing"));
   EXPECT_THAT(StoreWindowLedger::CheckStore("me:secret@host"),
               StatusIs(absl::StatusCode::kInvalidArgument,

@@ -81,20 +81,6 @@ class LogDiskTest : public LogFolder {
   LogDiskTest() { g_disk = {}; }
   ~LogDiskTest() override { g_disk = {}; }
 
-  LogReport Verify() { return Verify(folder()); }
-  static LogReport Verify(const std::string& folder) {
-    const auto report = VerifyLog(folder);
-    EXPECT_TRUE(report.ok()) << report.status();
-    return report.ok() ? *report : LogReport();
-  }
-  static std::string Problem(const LogReport& report) {
-    return report.broken.has_value() ? report.broken->what : "";
-  }
-  uint64_t Bytes() const {
-    uint64_t bytes = 0;
-    for (const std::string& name : Segments()) bytes += std::filesystem::file_size(Path(name));
-    return bytes;
-  }
   static uint64_t Decisions(const RecordCounts& counts) {
     return counts[static_cast<size_t>(RecordKind::kDecision)];
   }

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "router_service/recording/chain/log_writer.h"
 #include "router_service/recording/chain/segment_file.h"
+#include "router_service/recording/chain/verify_log.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 
@@ -18,6 +19,20 @@ namespace penstock::router {
 // Logs in folders, and what may become of them.
 class LogFolder : public testing::Test {
  protected:
+  LogReport Verify() { return Verify(folder()); }
+  static LogReport Verify(const std::string& folder) {
+    const auto report = VerifyLog(folder);
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.ok() ? *report : LogReport();
+  }
+  static std::string Problem(const LogReport& report) {
+    return report.broken.has_value() ? report.broken->what : "";
+  }
+  uint64_t Bytes() const {
+    uint64_t bytes = 0;
+    for (const std::string& name : Segments()) bytes += std::filesystem::file_size(Path(name));
+    return bytes;
+  }
   std::unique_ptr<LogWriter> Open(LogWriterOptions options = {}) {
     auto writer = LogWriter::Open(folder(), std::move(options), clock_);
     EXPECT_TRUE(writer.ok()) << writer.status();

@@ -17,20 +17,6 @@ using testing::SizeIs;
 
 class LogWriterTest : public LogFolder {
  protected:
-  LogReport Verify() { return Verify(folder()); }
-  static LogReport Verify(const std::string& folder) {
-    const auto report = VerifyLog(folder);
-    EXPECT_TRUE(report.ok()) << report.status();
-    return report.ok() ? *report : LogReport();
-  }
-  static std::string Problem(const LogReport& report) {
-    return report.broken.has_value() ? report.broken->what : "";
-  }
-  uint64_t Bytes() const {
-    uint64_t bytes = 0;
-    for (const std::string& name : Segments()) bytes += std::filesystem::file_size(Path(name));
-    return bytes;
-  }
   v1::LogRecovery Recovery() {
     for (const v1::LogRecord& record : RecordsIn(folder())) {
       if (record.has_recovery()) last_recovery_ = record.recovery();
