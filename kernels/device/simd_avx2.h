@@ -61,6 +61,10 @@ struct Simd {
   [[gnu::always_inline]] static V IfLess(V a, V b, V then, V otherwise) {
     return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
   }
+  // count + 1 where a < b.
+  [[gnu::always_inline]] static V CountIfLess(V count, V a, V b) {
+    return Add(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ), Set(1.0f)));
+  }
   // v, with NaN replaced.
   [[gnu::always_inline]] static V IfNan(V v, V replacement) {
     return _mm256_blendv_ps(v, replacement, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));

@@ -45,6 +45,10 @@ struct Simd {
   [[gnu::always_inline]] static V IfLess(V a, V b, V then, V otherwise) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), otherwise, then);
   }
+  // count + 1 where a < b.
+  [[gnu::always_inline]] static V CountIfLess(V count, V a, V b) {
+    return _mm512_mask_add_ps(count, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), count, Set(1.0f));
+  }
   // v, with NaN replaced.
   [[gnu::always_inline]] static V IfNan(V v, V replacement) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), v, replacement);
@@ -65,20 +69,11 @@ struct Simd {
   [[gnu::always_inline]] static V Round(V a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  // a * 2^n for integral n in [-151, 129]: in two steps, since 2^n itself may not be a normal
-  // float.
-  [[gnu::always_inline]] static V ScaleByPowerOfTwo(V a, V n) {
-    const __m512i whole = _mm512_cvtps_epi32(n);
-    const __m512i half = _mm512_srai_epi32(whole, 1);
-    const __m512i bias = _mm512_set1_epi32(127);
-    const __m512i rest = _mm512_sub_epi32(whole, half);
-    a = Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
-    return Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
-  }
-  // a * 2^n for integral n in [-126, 127].
+  // a * 2^n for integral n, rounded once: 2^n itself may not be a normal float.
+  [[gnu::always_inline]] static V ScaleByPowerOfTwo(V a, V n) { return _mm512_scalef_ps(a, n); }
+  // For n in [-126, 127] only, where narrower registers have a shorter way.
   [[gnu::always_inline]] static V ScaleByNormalPowerOfTwo(V a, V n) {
-    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return Mul(a, _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23)));
+    return _mm512_scalef_ps(a, n);
   }
 
   // Words: as many 32-bit integers as floats.

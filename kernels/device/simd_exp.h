@@ -7,9 +7,9 @@ namespace {
 
 // Cephes expf: x = n ln 2 + r, exp(r) by a polynomial, within 2 ulp; NaN stays, exp(-inf) = 0,
 // overflow gives inf. route_topk's reference repeats this recipe operation by operation.
-[[gnu::always_inline]] inline Simd::V Exp(Simd::V x) {
+// ExpBelow: of x that do not exceed 89, beyond which exp overflows.
+[[gnu::always_inline]] inline Simd::V ExpBelow(Simd::V x) {
   x = Simd::Max(Simd::Set(-104.0f), x);  // exp(-104) rounds to 0
-  x = Simd::Min(Simd::Set(89.0f), x);    // exp(89) overflows
   const Simd::V n = Simd::Round(Simd::Mul(x, Simd::Set(1.44269504088896341f)));
   Simd::V r = Simd::Fma(n, Simd::Set(-0.693359375f), x);
   r = Simd::Fma(n, Simd::Set(2.12194440e-4f), r);
@@ -21,6 +21,10 @@ namespace {
   p = Simd::Fma(p, r, Simd::Set(5.0000001201e-1f));
   p = Simd::Add(Simd::Fma(p, Simd::Mul(r, r), r), Simd::Set(1.0f));
   return Simd::ScaleByPowerOfTwo(p, n);
+}
+
+[[gnu::always_inline]] inline Simd::V Exp(Simd::V x) {
+  return ExpBelow(Simd::Min(Simd::Set(89.0f), x));
 }
 
 // 1 / (1 + exp(-x)): exactly 1 at +inf and 0 at -inf.

@@ -29,23 +29,31 @@ struct RouteRow {
 // Returns the largest logit.
 float Sanitise(const RouteTopKArgs& args, const float* logits, int64_t padded, RouteRow* row) {
   const Simd::V lowest = Simd::Set(-__builtin_inff()), highest = Simd::Set(__FLT_MAX__);
-  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-    const int64_t n = args.experts - e;
-    Simd::V v = lowest;
-    if (n >= Simd::kLanes) {
-      v = Simd::Load(logits + e);
-    } else if (n > 0) {
-      v = Simd::LoadPart(logits + e, n, lowest);
+  LaneMaxima maxima;  // not in the row: what is stored there might be what is read next
+  for (Simd::V& lane : maxima.lane) lane = lowest;
+  for (int64_t e = 0; e < padded; e += kScoreLanes) {
+    PENSTOCK_UNROLL
+    for (int lane = 0; lane < kScoreVecs; ++lane) {
+      const int64_t at = e + lane * Simd::kLanes, n = args.experts - at;
+      Simd::V v = lowest;
+      if (n >= Simd::kLanes) {
+        v = Simd::Load(logits + at);
+      } else if (n > 0) {
+        v = Simd::LoadPart(logits + at, n, lowest);
+      }
+      v = Simd::Min(Simd::IfNan(v, lowest), highest);
+      Simd::Store(row->logits + at, v);
+      maxima.lane[lane] = Simd::Max(maxima.lane[lane], v);
     }
-    Simd::Store(row->logits + e, Simd::Min(Simd::IfNan(v, lowest), highest));
   }
   if (args.available != nullptr) {
     for (int64_t e = 0; e < args.experts; ++e) {
       if (args.available[e] == 0) row->logits[e] = -__builtin_inff();
     }
+    maxima = MaximaOf(row->logits, padded);
   }
-  row->maxima = MaximaOf(row->logits, padded);
-  return Simd::ReduceMax(Simd::Max(row->maxima.lane[0], row->maxima.lane[kScoreVecs - 1]));
+  row->maxima = maxima;
+  return Simd::ReduceMax(Simd::Max(maxima.lane[0], maxima.lane[kScoreVecs - 1]));
 }
 
 // log(1 + u), 0 <= u <= 1: with s = u / (2 + u) it is 2 (s + s^3/3 + ... + s^15/15), s <= 1/3.
@@ -74,7 +82,7 @@ void SoftmaxScores(int64_t padded, float max, RouteRow* row) {
   for (int64_t e = 0; e < padded; e += kScoreLanes) {
     for (int v = 0; v < kScoreVecs; ++v) {
       const int64_t at = e + v * Simd::kLanes;
-      const Simd::V p = Exp(Simd::Sub(Simd::Load(row->logits + at), shift));
+      const Simd::V p = ExpBelow(Simd::Sub(Simd::Load(row->logits + at), shift));
       Simd::Store(row->scores + at, p);
       sums[v] = Simd::Add(sums[v], p);
     }
@@ -95,18 +103,25 @@ void Normalise(int64_t padded, RouteRow* row) {
 // keys = scores + bias where the logit is finite.
 void KeysOfScores(const RouteTopKArgs& args, int64_t padded, RouteRow* row) {
   const Simd::V lowest = Simd::Set(-__builtin_inff()), lowest_finite = Simd::Set(-__FLT_MAX__);
-  for (int64_t e = 0; e < padded; e += Simd::kLanes) {
-    const Simd::V z = Simd::Load(row->logits + e);
-    Simd::V key = Simd::Load(row->scores + e);
-    const int64_t n = args.experts - e;
-    if (args.bias != nullptr && n >= Simd::kLanes) {
-      key = Simd::Add(key, Simd::Load(args.bias + e));
-    } else if (args.bias != nullptr && n > 0) {
-      key = Simd::Add(key, Simd::LoadPart(args.bias + e, n, lowest));
+  LaneMaxima maxima;
+  for (Simd::V& lane : maxima.lane) lane = lowest;
+  for (int64_t e = 0; e < padded; e += kScoreLanes) {
+    PENSTOCK_UNROLL
+    for (int lane = 0; lane < kScoreVecs; ++lane) {
+      const int64_t at = e + lane * Simd::kLanes, n = args.experts - at;
+      const Simd::V z = Simd::Load(row->logits + at);
+      Simd::V key = Simd::Load(row->scores + at);
+      if (args.bias != nullptr && n >= Simd::kLanes) {
+        key = Simd::Add(key, Simd::Load(args.bias + at));
+      } else if (args.bias != nullptr && n > 0) {
+        key = Simd::Add(key, Simd::LoadPart(args.bias + at, n, lowest));
+      }
+      key = Simd::IfLess(z, lowest_finite, lowest, Simd::IfNan(key, lowest));
+      Simd::Store(row->keys + at, key);
+      maxima.lane[lane] = Simd::Max(maxima.lane[lane], key);
     }
-    Simd::Store(row->keys + e, Simd::IfLess(z, lowest_finite, lowest, Simd::IfNan(key, lowest)));
   }
-  row->maxima = MaximaOf(row->keys, padded);
+  row->maxima = maxima;
 }
 
 // The sum of the group's `top` best values: keys, or scores where keys are logits. -inf: none.

@@ -60,7 +60,6 @@ int64_t TakeLargest(int64_t padded, float* keys) {
 // is a multiple of 4, or -inf follows.
 [[gnu::always_inline]] inline void CountAbove(const float* values, const float* all, int64_t count,
                                               float* ranks) {
-  const Simd::V one = Simd::Set(1.0f), zero = Simd::Zero();
   // Several chains: an addition has a latency of several cycles. -inf is above nothing.
   constexpr int kChains = 4 / kScoreVecs;
   Simd::V value[kScoreVecs], above[kChains][kScoreVecs];
@@ -68,7 +67,7 @@ int64_t TakeLargest(int64_t padded, float* keys) {
   for (int v = 0; v < kScoreVecs; ++v) {
     value[v] = Simd::Load(values + v * Simd::kLanes);
     PENSTOCK_UNROLL
-    for (int chain = 0; chain < kChains; ++chain) above[chain][v] = zero;
+    for (int chain = 0; chain < kChains; ++chain) above[chain][v] = Simd::Zero();
   }
   for (int64_t j = 0; j < count; j += kChains) {
     PENSTOCK_UNROLL
@@ -76,7 +75,7 @@ int64_t TakeLargest(int64_t padded, float* keys) {
       const Simd::V other = Simd::Set(all[j + chain]);
       PENSTOCK_UNROLL
       for (int v = 0; v < kScoreVecs; ++v) {
-        above[chain][v] = Simd::Add(above[chain][v], Simd::IfLess(value[v], other, one, zero));
+        above[chain][v] = Simd::CountIfLess(above[chain][v], value[v], other);
       }
     }
   }
