@@ -8,6 +8,12 @@ namespace {
 // Of the smoothed latency: a sixteenth of what is new.
 constexpr double kSmoothing = 1.0 / 16;
 
+// A status that nobody shares, for another thread: Abseil counts who shares one where
+// ThreadSanitizer does not look.
+absl::Status OwnCopy(const absl::Status& status) {
+  return absl::Status(status.code(), status.message());
+}
+
 }  // namespace
 
 RedisCalls::RedisCalls(EventLoop& loop, const Clock& clock, const RedisAddress& address,
@@ -138,18 +144,18 @@ void RedisCalls::OnReply(uint64_t id, size_t bytes, RedisReply reply) {
   --wire_calls_;
   wire_bytes_ -= bytes;
   Release(1, bytes);
-  const absl::Status status = RedisReplyStatus(reply);
+  absl::Status status = RedisReplyStatus(reply);
   // A master that became a replica: whoever leads there, leads elsewhere now.
-  const bool moved = reply.IsError("READONLY");
+  const absl::Status moved = reply.IsError("READONLY") ? OwnCopy(status) : absl::OkStatus();
   if (it != open_.end()) {
     OpenCall call = TakeOut(id);
     if (status.ok()) {
       End(std::move(call), std::move(reply));
     } else {
-      End(std::move(call), status);
+      End(std::move(call), std::move(status));
     }
   }
-  if (moved) link_->Drop(status);
+  if (!moved.ok()) link_->Drop(moved);
 }
 
 void RedisCalls::OnUp() {
@@ -192,7 +198,7 @@ void RedisCalls::EndAll(const absl::Status& why) {
   std::map<uint64_t, OpenCall> open = std::move(open_);
   open_.clear();
   deadlines_.clear();
-  for (auto& [id, call] : open) End(std::move(call), why);
+  for (auto& [id, call] : open) End(std::move(call), OwnCopy(why));
 }
 
 RedisCalls::OpenCall RedisCalls::TakeOut(uint64_t id) {
@@ -218,8 +224,7 @@ void RedisCalls::NoteError(const absl::Status& why) {
 StoreState RedisCalls::state() const {
   MutexLock lock(mutex_);
   StoreState state = state_;
-  // The callers' own: Abseil counts who shares a status where ThreadSanitizer does not look.
-  state.last_error = absl::Status(state.last_error.code(), state.last_error.message());
+  state.last_error = OwnCopy(state.last_error);
   return state;
 }
 
