@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
         penstock::cli::RegisterLog, penstock::cli::RegisterPlan, penstock::cli::RegisterQuantize, penstock::cli::RegisterImport,
         penstock::cli::RegisterKernels, penstock::cli::RegisterInfer,
-        penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus,
+        penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus, penstock::cli::RegisterBudget,
         penstock::cli::RegisterReport, penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,
         penstock::cli::RegisterEvaluate}) {
     command(app, run);

@@ -9,7 +9,7 @@ PENSTOCK_BUILD_PACKAGES=(
   libbenchmark-dev libgtest-dev libgmock-dev
   python3 python3-venv
 )
-PENSTOCK_TEST_PACKAGES=(clang libclang-rt-14-dev redis-server redis-sentinel nginx curl openssl libb64-0d)
+PENSTOCK_TEST_PACKAGES=(clang libclang-rt-14-dev redis-server redis-sentinel iproute2 nginx curl openssl libb64-0d)
 
 penstock_install() {
   local missing=() package

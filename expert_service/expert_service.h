@@ -50,9 +50,9 @@ class ExpertService {
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
 
-  // After Start. Loads, beside what is served, what another configuration and the repository as it is
-  // now would serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks. One caller at
-  // a time.
+  // After Start. Loads, beside what is served, what another configuration and the repository as it
+  // is now would serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks. One
+  // caller at a time.
   absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Expert& next,
                                                const Notification& give_up);
   // Files whose change is a change of what is served.

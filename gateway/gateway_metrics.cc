@@ -21,6 +21,9 @@ constexpr size_t kMaxPools = 100;
 const prometheus::Histogram::BucketBoundaries kLatencySeconds = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
 
+const prometheus::Histogram::BucketBoundaries kWaitSeconds = {
+    0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+
 // No default: a new one without a name does not compile.
 const char* SourceName(CacheObserver::Source source) {
   switch (source) {
@@ -64,8 +67,28 @@ const char* StoreResultName(CacheObserver::StoreResult result) {
       return "written";
     case CacheObserver::StoreResult::kReadFailed:
       return "read_failed";
+    case CacheObserver::StoreResult::kReadSkipped:
+      return "read_skipped";
     case CacheObserver::StoreResult::kWriteFailed:
       return "write_failed";
+  }
+  return "";
+}
+
+const char* ReasonName(ShedReason reason) {
+  switch (reason) {
+    case ShedReason::kQuota:
+      return "quota";
+    case ShedReason::kQueueFull:
+      return "queue_full";
+    case ShedReason::kPushedOut:
+      return "pushed_out";
+    case ShedReason::kNoTime:
+      return "no_time";
+    case ShedReason::kOutOfTime:
+      return "out_of_time";
+    case ShedReason::kDeadline:
+      return "deadline";
   }
   return "";
 }
@@ -135,7 +158,20 @@ struct GatewayMetrics::Families {
                       .Name("penstock_gateway_in_flight_requests")
                       .Help("Requests admitted and not answered yet")
                       .Register(registry)
-                      .Add({})) {}
+                      .Add({})),
+        queue_wait(prometheus::BuildHistogram()
+                       .Name("penstock_gateway_queue_wait_seconds")
+                       .Help("How long requests waited for admission that were admitted")
+                       .Register(registry)
+                       .Add({}, kWaitSeconds)),
+        sheds(prometheus::BuildCounter()
+                  .Name("penstock_gateway_sheds_total")
+                  .Help("Requests refused for want of room or time, by reason")
+                  .Register(registry)),
+        limit(prometheus::BuildGauge()
+                  .Name("penstock_gateway_concurrency_limit")
+                  .Help("Requests that may be in flight at once, by pool")
+                  .Register(registry)) {}
 
   // Names come from callers: only one that a router has answered for becomes a label.
   std::string PoolLabel(absl::string_view pool, bool answered) {
@@ -161,6 +197,9 @@ struct GatewayMetrics::Families {
   prometheus::Gauge& cache_flights;
   prometheus::Gauge& queued;
   prometheus::Gauge& in_flight;
+  prometheus::Histogram& queue_wait;
+  prometheus::Family<prometheus::Counter>& sheds;
+  prometheus::Family<prometheus::Gauge>& limit;
   Mutex mutex;
   std::set<std::string> pools ABSL_GUARDED_BY(mutex);
 };
@@ -231,6 +270,18 @@ void GatewayMetrics::PoliciesRead(bool ok) {
 void GatewayMetrics::Waiting(uint32_t queued, uint32_t in_flight) {
   families_->queued.Set(queued);
   families_->in_flight.Set(in_flight);
+}
+
+void GatewayMetrics::Waited(absl::Duration waited) {
+  families_->queue_wait.Observe(absl::ToDoubleSeconds(waited));
+}
+
+void GatewayMetrics::Shed(ShedReason reason) {
+  families_->sheds.Add({{"reason", ReasonName(reason)}}).Increment();
+}
+
+void GatewayMetrics::LimitChanged(absl::string_view pool, uint32_t limit) {
+  families_->limit.Add({{"pool", families_->PoolLabel(pool, true)}}).Set(limit);
 }
 
 }  // namespace penstock::gateway

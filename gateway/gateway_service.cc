@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "common/mutex.h"
 #include "common/config/config_changes.h"
+#include "common/metrics/store_metrics.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_server.h"
 #include "common/status_macros.h"
@@ -112,6 +113,7 @@ struct GatewayService::State {
   std::unique_ptr<RouterSet> routers;
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<ResponseCache> cache;              // null: there is none
+  std::shared_ptr<StoreMetrics> store_metrics;       // null: it has no store
   std::shared_ptr<CachePolicyPoll> cache_policies;  // null: likewise; fixed before `started`
   std::unique_ptr<InferForwarding> infer;
   std::unique_ptr<Catalogue> catalogue;
@@ -139,7 +141,7 @@ absl::Status GatewayService::Validate(const config::v1::Gateway& config, bool ha
   // Builds and drops what has ranges of its own.
   const RealClock clock;
   ThreadTimers timers(clock);
-  PENSTOCK_RETURN_IF_ERROR(Admission::Create(config.admission(), timers).status());
+  PENSTOCK_RETURN_IF_ERROR(Admission::Check(config.admission()));
   PENSTOCK_RETURN_IF_ERROR(TenantQuotas::Create(config.identity().quotas(), clock).status());
   PENSTOCK_RETURN_IF_ERROR(CredentialsWatch::Interval(config.identity()).status());
   PENSTOCK_ASSIGN_OR_RETURN(const CacheOptions cache, ReadCacheOptions(config.cache()));
@@ -158,11 +160,14 @@ absl::StatusOr<std::unique_ptr<GatewayService>> GatewayService::Create(
                             CredentialsWatch::Start(config.identity(), *state->authenticator));
   PENSTOCK_ASSIGN_OR_RETURN(state->quotas,
                             TenantQuotas::Create(config.identity().quotas(), clock));
-  PENSTOCK_ASSIGN_OR_RETURN(state->admission, Admission::Create(config.admission(), state->timers));
+  PENSTOCK_ASSIGN_OR_RETURN(state->admission, Admission::Create(config.admission(), clock,
+                                                                state->timers, state->metrics));
   OipServerOptions server;
   server.service = "gateway";
   server.config = config.server();
   server.default_address = options.default_address;
+  // Callers may stand behind a balancer, which spreads connections, not calls.
+  server.max_connection_age = absl::Minutes(10);
   server.registry = options.registry;
   PENSTOCK_ASSIGN_OR_RETURN(state->server, OipServer::Create(std::move(server)));
 
@@ -201,6 +206,10 @@ absl::Status GatewayService::MakeCache(const config::v1::Gateway& config, absl::
   PENSTOCK_ASSIGN_OR_RETURN(
       state.cache, ResponseCache::Create(options, {*state.forwarder, state.clock, state.timers,
                                                    state.metrics, seed}));
+  if (const Store* store = state.cache->store(); store != nullptr) {
+    state.store_metrics = std::make_shared<StoreMetrics>(*state.registry, "cache", *store,
+                                                         state.clock, state.timers);
+  }
   state.cache_policies = std::make_shared<CachePolicyPoll>(
       CachePolicyPoll::Deps{*state.routers, state.cache->policies(), state.clock, state.timers,
                             state.metrics, period});
@@ -250,6 +259,7 @@ absl::Status GatewayService::Start() {
     state_->server->SetServing(state_->healthy_routers > 0);
   }
   if (state_->cache_policies != nullptr) state_->cache_policies->Start();
+  if (state_->store_metrics != nullptr) state_->store_metrics->Start();
   return absl::OkStatus();
 }
 
@@ -268,6 +278,7 @@ void GatewayService::Drain() {
   state_->catalogue->SetDraining();
   if (state_->cache_policies != nullptr) state_->cache_policies->Stop();
   state_->server->Drain();
+  if (state_->store_metrics != nullptr) state_->store_metrics->Stop();
 }
 
 const std::string& GatewayService::address() const { return state_->server->address(); }

@@ -21,8 +21,8 @@ class Registry;
 
 namespace penstock::gateway {
 
-// penstock-gateway without its process: identity, admission, forwarding and server. `penstock serve`
-// runs it beside the other services.
+// penstock-gateway without its process: identity, admission, forwarding and server. `penstock
+// serve` runs it beside the other services.
 class GatewayService {
  public:
   struct Options {
@@ -35,7 +35,8 @@ class GatewayService {
   };
 
   // What can be checked without reaching a router.
-  static absl::Status Validate(const config::v1::Gateway& config, bool has_in_process_router = false);
+  static absl::Status Validate(const config::v1::Gateway& config,
+                               bool has_in_process_router = false);
   // Nothing listens yet. `clock` outlives the service.
   static absl::StatusOr<std::unique_ptr<GatewayService>> Create(const config::v1::Gateway& config,
                                                                 const Clock& clock,
@@ -50,9 +51,10 @@ class GatewayService {
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
 
-  // After Start. Checks another configuration as Validate does, and connects its routers beside those that
-  // serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until one of its routers is
-  // healthy, where one is now; UNAVAILABLE where none is. One caller at a time.
+  // After Start. Checks another configuration as Validate does, and connects its routers beside
+  // those that serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until
+  // one of its routers is healthy, where one is now; UNAVAILABLE where none is. One caller at a
+  // time.
   absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Gateway& next,
                                                const Notification& give_up);
   // No other files: identity reads its own again.

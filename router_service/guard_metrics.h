@@ -22,7 +22,8 @@ class GuardMetrics final : public RouteObserver {
                RouteObserver& next);
   ~GuardMetrics() override;
 
-  // Another configuration: what a pool's guards have counted stays where the pool's experts and guards do.
+  // Another configuration: what a pool's guards have counted stays where the pool's experts and
+  // guards do.
   void Update(const config::v1::Router& config);
 
   void RequestFinished(const RouteEvent& event) override;

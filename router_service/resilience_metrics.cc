@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
 namespace penstock::router {
@@ -187,9 +188,11 @@ void ResilienceMetrics::State::TellReplicas(const Pool& pool, const PoolExpert& 
     breaker.seen = true;
     if (state == breaker.state) continue;
     breaker.state = state;
-    spdlog::log(state == BreakerState::kOpen ? spdlog::level::warn : spdlog::level::info,
-                "pool={} expert={} replica={} breaker={}", pool.name(), expert.name, address,
-                std::string(BreakerStateName(state)));
+    const bool open = state == BreakerState::kOpen;
+    spdlog::log(open ? spdlog::level::warn : spdlog::level::info,
+                "pool={} expert={} replica={} breaker={}{}", pool.name(), expert.name, address,
+                std::string(BreakerStateName(state)),
+                open ? absl::StrCat(" until=", absl::FormatTime(guard.open_until())) : "");
   }
 }
 

@@ -80,6 +80,13 @@ struct RouterMetrics::State {
         explored(MakeCounters(registry, "penstock_router_explored_total",
                               "Requests sent to another expert than the best known, to learn of "
                               "it, by pool.")),
+        others(MakeGauges(registry, "penstock_router_other_routers",
+                          "Other routers whose requests in flight are known through the store.")
+                   .Add({})),
+        others_in_flight(MakeGauges(registry, "penstock_router_others_in_flight_requests",
+                                    "Their requests in flight, at replicas that tell their load to "
+                                    "nobody by themselves.")
+                             .Add({})),
         awake(prometheus::BuildGauge()
                   .Name("penstock_router_expert_awake")
                   .Help("1: the pool's plan keeps the expert awake; 0: it may sleep.")
@@ -114,6 +121,8 @@ struct RouterMetrics::State {
   Gauges& congestion_gamma;
   Gauges& congestion_gamma_effective;
   Counters& explored;
+  prometheus::Gauge& others;
+  prometheus::Gauge& others_in_flight;
   Gauges& awake;
   Mutex mutex;
   // Grows alone: what was found stays there.
@@ -164,6 +173,11 @@ void RouterMetrics::RequestFinished(const RouteEvent& event) {
     }
     if (run.reason() == "escalation") pool.escalations.Increment();
   }
+}
+
+void RouterMetrics::OthersKnown(size_t routers, uint64_t in_flight) {
+  state_->others.Set(static_cast<double>(routers));
+  state_->others_in_flight.Set(static_cast<double>(in_flight));
 }
 
 void RouterMetrics::PlanMade(const Pool& pool, const AdmissionPlan& plan) {

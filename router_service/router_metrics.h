@@ -21,8 +21,8 @@ class RouterMetrics final : public RouteObserver {
   // Pools beyond, removed ones included, count under "other".
   static constexpr size_t kMostPools = 1000;
 
-  // `pools`: the label's values; requests for other names count under "other". `watts_per_core`: of a
-  // busy core, for the joules of the routing itself.
+  // `pools`: the label's values; requests for other names count under "other". `watts_per_core`: of
+  // a busy core, for the joules of the routing itself.
   RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools,
                 double watts_per_core);
   ~RouterMetrics() override;
@@ -32,6 +32,8 @@ class RouterMetrics final : public RouteObserver {
   void RequestFinished(const RouteEvent& event) override;
   // A plan of `pool` was made.
   void PlanMade(const Pool& pool, const AdmissionPlan& plan);
+  // What is known of other routers: so many, with so many requests in flight.
+  void OthersKnown(size_t routers, uint64_t in_flight);
 
  private:
   struct State;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -24,13 +23,10 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr size_t kMostChanges = 256;
 
-// The name of a budget: the pool that has it, tenant, resource, period.
-using BudgetName = std::tuple<std::string, std::string, int, int>;
-
 std::map<BudgetName, config::v1::Budget> BudgetsOf(const config::v1::Router& config) {
   std::map<BudgetName, config::v1::Budget> budgets;
   const auto add = [&](const std::string& pool, const config::v1::Budget& budget) {
-    budgets[{pool, budget.tenant(), budget.resource(), budget.per()}] = budget;
+    budgets[NameOf(pool, budget)] = budget;
   };
   for (const config::v1::Budget& budget : config.budgets()) add("", budget);
   for (const config::v1::Pool& pool : config.pools()) {
@@ -83,7 +79,7 @@ void RouterReload::Commit(const config::v1::Router& next, std::unique_ptr<Staged
   const std::map<BudgetName, config::v1::Budget> was = BudgetsOf(running_);
   const std::map<BudgetName, config::v1::Budget> is = BudgetsOf(next);
   const auto set = [&](const BudgetName& name, const config::v1::Budget& budget) {
-    const absl::Status status = deps_.pacer.SetBudget(std::get<0>(name), budget);
+    const absl::Status status = deps_.budgets.Configure(std::get<0>(name), budget);
     // It has passed the same checks with the rest of the configuration.
     if (!status.ok()) spdlog::error("budget not set: {}", status.ToString());
   };

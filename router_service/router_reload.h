@@ -9,9 +9,9 @@
 #include "common/notification.h"
 #include "common/reload/prepared_reload.h"
 #include "penstock/config/v1/router.pb.h"
-#include "router_service/pacing/budget_pacer.h"
 #include "router_service/pools/plan_loop.h"
 #include "router_service/pools/pool_catalogue.h"
+#include "router_service/settings/budget_settings.h"
 
 namespace prometheus {
 class Registry;
@@ -28,7 +28,7 @@ class RouterReload {
  public:
   struct Deps {
     PoolCatalogue& catalogue;
-    BudgetPacer& pacer;
+    BudgetSettings& budgets;
     PlanLoop& plans;
     std::shared_ptr<prometheus::Registry> registry;  // null: nothing is exported
     RouterMetrics* metrics = nullptr;                // likewise

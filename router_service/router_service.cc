@@ -10,39 +10,60 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/metrics/store_metrics.h"
 #include "common/mutex.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_server.h"
 #include "common/net/resolve_name.h"
 #include "common/random.h"
 #include "common/status_macros.h"
-#include "common/store/memory_store.h"
+#include "common/store/store.h"
 #include "common/time/timers.h"
+#include "router_service/balance_metrics.h"
+#include "router_service/budget_metrics.h"
 #include "router_service/decision_log_metrics.h"
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/dispatch/shadow/shadow_trials.h"
 #include "router_service/guard_metrics.h"
+#include "router_service/oip/budget_calls.h"
 #include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/oip/router_oip_control.h"
 #include "router_service/oip/routing_service.h"
 #include "router_service/pacing/budget_pacer.h"
-#include "router_service/pacing/store_window_ledger.h"
+#include "router_service/pacing/leasing/shared_window_ledger.h"
+#include "router_service/pacing/memory_window_ledger.h"
+#include "router_service/pacing/sharing/demand_exchange.h"
 #include "router_service/pools/guard_loop.h"
 #include "router_service/pools/plan_loop.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/pools/pool_files.h"
+#include "router_service/pools/pool_in_flight.h"
 #include "router_service/recording/decision_log.h"
+#include "router_service/recording/head_publisher.h"
+#include "router_service/replicas/shared_load/replica_keys.h"
+#include "router_service/replicas/shared_load/shared_load.h"
 #include "router_service/resilience_metrics.h"
 #include "router_service/router_metrics.h"
 #include "router_service/router_reload.h"
+#include "router_service/settings/budget_settings.h"
+#include "router_service/settings/shared_settings.h"
+#include "router_service/settings_log.h"
 #include "router_service/shadow_metrics.h"
+#include "router_service/tenant_usage.h"
 
 namespace penstock::router {
 namespace {
 
 // How soon the router notices that its pools have their experts.
 constexpr absl::Duration kReadyCheck = absl::Milliseconds(20);
+constexpr absl::Duration kReadyWithoutStore = absl::Seconds(2);
+// How long leases are given back when the router ends.
+constexpr absl::Duration kReturnTime = absl::Milliseconds(500);
+constexpr absl::Duration kLongestStoreGrace = absl::Hours(24);
 constexpr double kDefaultWattsPerCore = 10;
+// What was used is told to the store once more before the process ends.
+constexpr absl::Duration kLastTelling = absl::Seconds(1);
 
 class NoObserver final : public RouteObserver {
  public:
@@ -69,7 +90,7 @@ class NoConnector final : public ReplicaConnector {
                   absl::AnyInvocable<void(absl::StatusOr<ReplicaFacts>)>) override {}
     void Probe(const std::string&, const std::string&, absl::Duration,
                absl::AnyInvocable<void(absl::Status)>) override {}
-    void WatchLoad(std::function<bool(const v1::Load&)>) override {}
+    void WatchLoad(std::weak_ptr<const void>, std::function<void(const v1::Load&)>) override {}
     std::shared_ptr<OutgoingCall> ModelInfer(Bytes, CallOptions,
                                              absl::AnyInvocable<void(InferReply)>) override {
       return nullptr;
@@ -85,18 +106,21 @@ class NoTimers final : public Timers {
   bool Cancel(Id) override { return true; }
 };
 
-absl::Status SetBudgets(const config::v1::Router& config, BudgetPacer& pacer) {
-  for (const config::v1::Budget& budget : config.budgets()) {
-    PENSTOCK_RETURN_IF_ERROR(pacer.SetBudget("", budget));
+absl::StatusOr<SharedWindowLedger::Options> LedgerOptions(const config::v1::Router& config,
+                                                          uint32_t instance) {
+  SharedWindowLedger::Options options;
+  options.owner = absl::StrFormat("%08x", instance);
+  if (config.has_store_grace()) {
+    options.grace = absl::Seconds(config.store_grace().seconds()) +
+                    absl::Nanoseconds(config.store_grace().nanos());
   }
-  for (const config::v1::Pool& pool : config.pools()) {
-    for (const config::v1::Budget& budget : pool.budgets()) {
-      if (absl::Status status = pacer.SetBudget(pool.name(), budget); !status.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat("pool ", pool.name(), ": ", status.message()));
-      }
-    }
+  if (options.grace < absl::ZeroDuration() || options.grace > kLongestStoreGrace) {
+    return absl::InvalidArgumentError(absl::StrCat("store_grace is ",
+                                                   absl::FormatDuration(options.grace),
+                                                   ", wanted one in [0, 24h]"));
   }
-  return absl::OkStatus();
+  options.deny_after_grace = config.on_store_down() == config::v1::Router::DENY;
+  return options;
 }
 
 std::vector<std::string> PoolNames(const config::v1::Router& config) {
@@ -127,7 +151,7 @@ struct RouterService::Parts {
   void CheckReady() {
     MutexLock lock(ready_mutex);
     if (!checking) return;
-    if (catalogue->ready() && readiness.SetReady()) {
+    if (catalogue->ready() && BudgetsReady() && readiness.SetReady()) {
       server->SetServing(true);
       spdlog::info("ready pools={}", catalogue->All().size());
       for (const auto& pool : catalogue->All()) {
@@ -150,6 +174,13 @@ struct RouterService::Parts {
     ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
   }
 
+  // What other routers spent is read before requests count on more; a store that is not there is not
+  // waited for.
+  bool BudgetsReady() const {
+    return shared_ledger == nullptr || (shared_ledger->ready() && demand->heard()) ||
+           clock.Now() >= started + kReadyWithoutStore;
+  }
+
   void StopChecking() {
     MutexLock lock(ready_mutex);
     checking = false;
@@ -163,28 +194,41 @@ struct RouterService::Parts {
   std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
   std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
   std::unique_ptr<GuardMetrics> guard_metrics;  // likewise; passes on to `metrics`
-  std::unique_ptr<MemoryStore> store;
-  std::unique_ptr<StoreWindowLedger> ledger;
+  std::unique_ptr<Store> store;  // what routers share
+  std::shared_ptr<WindowLedger> ledger;
+  std::shared_ptr<SharedWindowLedger> shared_ledger;  // the same; null: budgets are this router's
+  std::unique_ptr<HeadPublisher> heads;  // of the log; null: there is no folder, or nobody else to keep them
   std::unique_ptr<DecisionLog> log;  // the pacer writes into it
   std::unique_ptr<BudgetPacer> pacer;
+  std::unique_ptr<BudgetSettings> settings;
+  std::unique_ptr<BalanceMetrics> balance;  // null: nothing is exported; passes on to `guard_metrics`
+  std::unique_ptr<TenantUsage> usage;
   Mutex ready_mutex;
   bool checking ABSL_GUARDED_BY(ready_mutex) = true;
   std::map<std::string, std::string> told_unusable ABSL_GUARDED_BY(ready_mutex);  // by pool
   Timers::Id ready_timer ABSL_GUARDED_BY(ready_mutex) = 0;
+  absl::Time started = absl::InfiniteFuture();
   ThreadTimers timers;
   // Its threads run calls' callbacks until it is gone, so it goes before what they use, and after the
   // connections that stand on its queues.
   std::unique_ptr<OipServer> server;
   std::unique_ptr<GrpcReplicaConnector> connector;
   EndpointNames names{ResolveName};
+  std::shared_ptr<StoreMetrics> store_metrics;  // null: nothing is exported
   std::shared_ptr<PoolCatalogue> catalogue;
+  std::unique_ptr<PoolInFlight> in_flight;
+  std::shared_ptr<SharedLoad> shared_load;  // null: no other router has the store
+  std::shared_ptr<DemandExchange> demand;   // null: likewise
   std::unique_ptr<PlanLoop> plans;
   std::unique_ptr<ResilienceMetrics> resilience_metrics;  // null: nothing is exported
+  std::unique_ptr<BudgetMetrics> budget_metrics;  // null: likewise, or budgets are this router's
   std::unique_ptr<DecisionLogMetrics> log_metrics;  // null: likewise, or there is no folder
   std::shared_ptr<GuardLoop> guards;
   std::unique_ptr<RequestPipeline> pipeline;
   std::unique_ptr<RouterOipControl> control;
   std::unique_ptr<ShadowTrials> trials;
+  std::unique_ptr<SharedSettings> shared_settings;  // null: no other router has the store
+  std::unique_ptr<BudgetCalls> budget_calls;
   std::unique_ptr<RoutingService> routing;
   bool has_in_process_expert = false;
   std::unique_ptr<RouterReload> reload;
@@ -196,15 +240,17 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
     return absl::InvalidArgumentError("watts_per_core is negative");
   }
   const RealClock clock;
-  PENSTOCK_RETURN_IF_ERROR(StoreWindowLedger::CheckStore(config.store()));
-  MemoryStore store(clock);
+  if (absl::Status status = CheckStoreAddress(config.store()); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("store: ", status.message()));
+  }
+  PENSTOCK_RETURN_IF_ERROR(LedgerOptions(config, 0).status());
   NoTimers timers;
   NoConnector connector;
   PENSTOCK_RETURN_IF_ERROR(
       PoolCatalogue::Create(config, has_in_process_expert, timers, clock, connector).status());
-  StoreWindowLedger ledger(store);
+  MemoryWindowLedger ledger;
   BudgetPacer pacer(clock, ledger, {});
-  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, pacer));
+  PENSTOCK_RETURN_IF_ERROR(BudgetSettings(pacer, clock, 0).ConfigureAll(config));
   return DecisionLog::Validate(config.decision_log());
 }
 
@@ -228,13 +274,31 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
     parts->guard_metrics =
         std::make_unique<GuardMetrics>(*parts->registry, config, *parts->metrics);
   }
-  parts->store = std::make_unique<MemoryStore>(clock);
-  parts->ledger = std::make_unique<StoreWindowLedger>(*parts->store);
   const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
-  PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance, clock));
+  PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock, instance));
+  const bool is_shared = IsSharedStore(config.store());
+  if (is_shared) {
+    PENSTOCK_ASSIGN_OR_RETURN(SharedWindowLedger::Options of_ledger,
+                              LedgerOptions(config, instance));
+    parts->shared_ledger = std::make_shared<SharedWindowLedger>(*parts->store, parts->timers, clock,
+                                                                std::move(of_ledger));
+    parts->ledger = parts->shared_ledger;
+  } else {
+    parts->ledger = std::make_shared<MemoryWindowLedger>();
+  }
+  DecisionLog::HeadSynced head_synced;
+  if (is_shared && !config.decision_log().directory().empty()) {
+    parts->heads = std::make_unique<HeadPublisher>(
+        *parts->store, clock,
+        [](const std::string& problem) { spdlog::error("decision_log problem=\"{}\"", problem); });
+    head_synced = [heads = parts->heads.get()](const LogHead& head) { heads->HeadSynced(head); };
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance, clock,
+                                                            std::move(head_synced)));
   parts->pacer = std::make_unique<BudgetPacer>(clock, *parts->ledger, parts->PacerOptions(),
                                                parts->log->journal());
-  PENSTOCK_RETURN_IF_ERROR(SetBudgets(config, *parts->pacer));
+  parts->settings = std::make_unique<BudgetSettings>(*parts->pacer, clock, instance);
+  PENSTOCK_RETURN_IF_ERROR(parts->settings->ConfigureAll(config));
 
   OipServerOptions server;
   server.service = "router";
@@ -265,8 +329,24 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
                      plan.verdict);
         if (metrics != nullptr) metrics->PlanMade(pool, plan);
       });
+  if (is_shared) {
+    parts->in_flight = std::make_unique<PoolInFlight>(
+        [&catalogue = *parts->catalogue] { return catalogue.All(); }, ReplicaKeys::OfThisProcess());
+    parts->shared_load = std::make_shared<SharedLoad>(
+        SharedLoad::Deps{*parts->store, clock, parts->timers, *parts->in_flight},
+        absl::StrFormat("%08x", instance));
+    // A router that was started again under its number tells its totals from zero.
+    parts->demand = std::make_shared<DemandExchange>(
+        *parts->pacer, *parts->store, parts->timers, clock,
+        absl::StrFormat("%08x-%x", instance, absl::ToUnixMillis(clock.Now())));
+  }
   if (options.registry != nullptr) {
+    parts->store_metrics = std::make_shared<StoreMetrics>(*options.registry, "state", *parts->store,
+                                                          clock, parts->timers);
     parts->resilience_metrics = std::make_unique<ResilienceMetrics>(*options.registry);
+  }
+  if (options.registry != nullptr && is_shared) {
+    parts->budget_metrics = std::make_unique<BudgetMetrics>(*options.registry);
   }
   if (options.registry != nullptr && parts->log->folder_state().has_value()) {
     parts->log_metrics = std::make_unique<DecisionLogMetrics>(*options.registry);
@@ -274,25 +354,49 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   parts->guards = std::make_shared<GuardLoop>(
       *parts->catalogue, clock, parts->timers, config.seed() ^ instance,
       [metrics = parts->resilience_metrics.get(), log = parts->log.get(),
-       log_metrics = parts->log_metrics.get(), &clock](const auto& pools) {
+       log_metrics = parts->log_metrics.get(), heads = parts->heads.get(),
+       router_metrics = parts->metrics.get(), shared_load = parts->shared_load.get(),
+       budget_metrics = parts->budget_metrics.get(), ledger = parts->shared_ledger.get(),
+       &clock](const auto& pools) {
         if (metrics != nullptr) metrics->Swept(pools, clock.Now());
         if (log_metrics != nullptr) log_metrics->Update(*log->folder_state(), clock.Now());
+        if (heads != nullptr) heads->Tick();
+        if (budget_metrics != nullptr) budget_metrics->Update(ledger->figures());
+        if (router_metrics == nullptr || shared_load == nullptr) return;
+        const SharedLoad::State others = shared_load->state();
+        router_metrics->OthersKnown(others.routers, others.in_flight);
       });
-  RouteObserver& observer = parts->guard_metrics == nullptr
-                                ? static_cast<RouteObserver&>(parts->no_observer)
-                                : *parts->guard_metrics;
+  RouteObserver& metrics = parts->guard_metrics == nullptr
+                               ? static_cast<RouteObserver&>(parts->no_observer)
+                               : *parts->guard_metrics;
+  if (options.registry != nullptr) {
+    parts->balance = std::make_unique<BalanceMetrics>(BalanceMetrics::Deps{
+        *options.registry, *parts->catalogue, *parts->store, clock, parts->timers, metrics});
+  }
+  parts->usage = std::make_unique<TenantUsage>(
+      is_shared ? parts->store.get() : nullptr, clock, parts->timers, instance,
+      parts->balance == nullptr ? metrics : *parts->balance);
   parts->pipeline = std::make_unique<RequestPipeline>(
-      *parts->catalogue, RouteRooms{clock, parts->timers, *parts->pacer, *parts->log, observer,
+      *parts->catalogue, RouteRooms{clock, parts->timers, *parts->pacer, *parts->log,
+                                    parts->usage->observer(),
                                     config.seed()});
   parts->control = std::make_unique<RouterOipControl>(*parts->catalogue, parts->readiness);
   if (parts->registry != nullptr) ExportShadowMetrics(*parts->registry, *parts->catalogue);
   parts->trials = std::make_unique<ShadowTrials>(*parts->catalogue);
+  if (is_shared) {
+    parts->shared_settings = std::make_unique<SharedSettings>(
+        SharedSettings::Deps{*parts->settings, *parts->store, clock, parts->timers},
+        LoggedSettings());
+  }
+  parts->budget_calls = std::make_unique<BudgetCalls>(
+      BudgetCalls::Deps{*parts->catalogue, *parts->pacer, *parts->settings,
+                        parts->shared_settings.get(), parts->usage->pages(), clock});
   parts->routing =
-      std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->pacer,
+      std::make_unique<RoutingService>(*parts->catalogue, *parts->pipeline, *parts->budget_calls,
                                        *parts->log, *parts->trials);
   parts->has_in_process_expert = has_in_process_expert;
   parts->reload = std::make_unique<RouterReload>(
-      config, RouterReload::Deps{*parts->catalogue, *parts->pacer, *parts->plans, parts->registry,
+      config, RouterReload::Deps{*parts->catalogue, *parts->settings, *parts->plans, parts->registry,
                                  parts->metrics.get(), parts->guard_metrics.get()});
   return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
 }
@@ -317,19 +421,37 @@ RouterService::RouterService(std::unique_ptr<Parts> parts) : parts_(std::move(pa
 
 RouterService::~RouterService() {
   Drain();
+  // Before the calls that they answer go with their server.
+  parts_->shared_settings = nullptr;
+  parts_->usage->Stop();
   parts_->plans->Stop();
   parts_->guards->Stop();
+  if (parts_->shared_load != nullptr) parts_->shared_load->Stop();
+  if (parts_->demand != nullptr) parts_->demand->Stop();
+  if (parts_->store_metrics != nullptr) parts_->store_metrics->Stop();
+  if (parts_->balance != nullptr) parts_->balance->Stop();
   parts_->names.Stop();
   parts_->catalogue->Stop();
+  if (parts_->shared_ledger != nullptr) parts_->shared_ledger->Stop(kReturnTime);
 }
 
 absl::Status RouterService::Start() {
   Parts& parts = *parts_;
+  parts.started = parts.clock.Now();
+  if (parts.shared_ledger != nullptr) parts.shared_ledger->Start();
   PENSTOCK_RETURN_IF_ERROR(
       parts.server->Start(*parts.pipeline, *parts.control, {&parts.routing->service()}));
   parts.catalogue->Start();
   parts.names.Start([&catalogue = *parts.catalogue] { catalogue.RefreshNames(); });
   parts.guards->Start();
+  if (parts.shared_settings != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(parts.shared_settings->Start());
+  }
+  parts.usage->Start();
+  if (parts.shared_load != nullptr) parts.shared_load->Start();
+  if (parts.demand != nullptr) parts.demand->Start();
+  if (parts.store_metrics != nullptr) parts.store_metrics->Start();
+  if (parts.balance != nullptr) parts.balance->Start();
   parts.plans->Start();
   parts.CheckReady();
   return absl::OkStatus();
@@ -345,6 +467,7 @@ void RouterService::Drain() {
   parts_->server->BeginDrain();
   parts_->routing->EndStreams();
   parts_->server->Drain();
+  parts_->usage->Finish(kLastTelling);
 }
 
 const std::string& RouterService::address() const { return parts_->server->address(); }

@@ -22,8 +22,8 @@ class Registry;
 
 namespace penstock::router {
 
-// penstock-router without its process: pools, budgets, pipeline and server. `penstock serve` runs it
-// beside the other services.
+// penstock-router without its process: pools, budgets, pipeline and server. `penstock serve` runs
+// it beside the other services.
 class RouterService {
  public:
   struct Options {
@@ -31,18 +31,19 @@ class RouterService {
     std::string default_address = "127.0.0.1:8101";
     // Null: nothing is exported.
     std::shared_ptr<prometheus::Registry> registry;
-    // What "inprocess:expert" and experts without replicas mean. Null: a configuration that has them is
-    // refused.
+    // What "inprocess:expert" and experts without replicas mean. Null: a configuration that has
+    // them is refused.
     std::shared_ptr<grpc::Channel> in_process_expert;
-    // First part of decision ids; two routers of a platform have different ones. Unset: drawn from the
-    // clock and the process.
+    // First part of decision ids; two routers of a platform have different ones. Unset: drawn from
+    // the clock and the process.
     uint32_t instance = 0;
   };
 
   // What can be checked without reaching an expert.
-  static absl::Status Validate(const config::v1::Router& config, bool has_in_process_expert = false);
-  // Reads the files that a valid configuration names, as serving will; errors name pool and field. A
-  // router starts without it, since files and experts may come later.
+  static absl::Status Validate(const config::v1::Router& config,
+                               bool has_in_process_expert = false);
+  // Reads the files that a valid configuration names, as serving will; errors name pool and field.
+  // A router starts without it, since files and experts may come later.
   static absl::Status CheckFiles(const config::v1::Router& config);
   // Nothing listens yet. `clock` outlives the service.
   static absl::StatusOr<std::unique_ptr<RouterService>> Create(const config::v1::Router& config,
@@ -51,17 +52,17 @@ class RouterService {
   // Drains if that was not done.
   ~RouterService();
 
-  // Listens and looks for the experts in the background, in whatever order services start. NOT_SERVING
-  // until every pool has a healthy expert; after 10 s, until one has.
+  // Listens and looks for the experts in the background, in whatever order services start.
+  // NOT_SERVING until every pool has a healthy expert; after 10 s, until one has.
   absl::Status Start();
   // False when `timeout` passed first.
   bool WaitUntilReady(absl::Duration timeout) const;
   // NOT_SERVING at once, requests are taken for `drain.grace`, those under way may finish. Blocks.
   void Drain();
 
-  // After Start. Checks another configuration as Validate and CheckFiles do, and builds it beside the
-  // one that serves; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until experts
-  // answer under it (see RouterReload). One caller at a time.
+  // After Start. Checks another configuration as Validate and CheckFiles do, and builds it beside
+  // the one that serves; INVALID_ARGUMENT too where a field differs that cannot change. Blocks
+  // until experts answer under it (see RouterReload). One caller at a time.
   absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Router& next,
                                                const Notification& give_up);
   // Files whose change is a change of the configuration.

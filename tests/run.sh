@@ -3,28 +3,38 @@
 #
 #   tests/run.sh           unit, integration and client tests on the release build; ASan+UBSan and TSan on
 #                          the gRPC-free core; every fuzz target for 20 s; the CUDA sources compiled
-#   tests/run.sh --long    adds what takes minutes: ASan+UBSan and TSan with gRPC, ten minutes of fuzzing a
-#                          target, the perf_analyzer sweep
+#   tests/run.sh --long    adds what takes minutes: ASan+UBSan and TSan with gRPC, 100,000 mutated requests
+#                          among them, a minute of fuzzing a target, and the tests with the label `long`
+#   --fuzz_seconds N       of each target, instead
 #
 # Installs what it needs (Debian packages; Python packages into virtual environments under build/).
 # What cannot be installed is skipped with its reason; under CI=true a skip fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 long=false
-for argument in "$@"; do
-  case "$argument" in
+fuzz_seconds=""
+while [ $# -gt 0 ]; do
+  case "$1" in
     --long) long=true ;;
+    --fuzz_seconds)
+      [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || { echo "error: --fuzz_seconds '${2:-}', wanted a whole number" >&2; exit 2; }
+      fuzz_seconds=$2
+      shift
+      ;;
     -h | --help) usage; exit 0 ;;
-    *) echo "error: unknown argument '$argument'" >&2; usage >&2; exit 2 ;;
+    *) echo "error: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
   esac
+  shift
 done
 
 source deploy/packages.sh
 jobs=$(nproc)
-fuzz_seconds=20
-$long && fuzz_seconds=600
+if [ -z "$fuzz_seconds" ]; then
+  fuzz_seconds=20
+  $long && fuzz_seconds=60
+fi
 stage_name=""
 stage() { # name: ends the stage before, saying its minutes, and starts this one
   if [ -n "$stage_name" ]; then

@@ -9,14 +9,14 @@
 #include "router_service/dispatch/choice/expert_choice.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/pacing/budget_pacer.h"
-#include "router_service/pacing/window_budget.h"
+#include "router_service/pacing/memory_window_ledger.h"
 
 namespace penstock::router {
 
-// A pool as a router holds it after it has learnt its experts, and requests that were read and found
-// right: what there is when a decision begins. Experts' joules span two decades; quality and gate are
-// linear in the features with random weights. Three joule budgets bind: the pool's, soft and tight enough
-// to have a price; the tenant's and the platform's, hard and wide.
+// A pool as a router holds it after it has learnt its experts, and requests that were read and
+// found right: what there is when a decision begins. Experts' joules span two decades; quality and
+// gate are linear in the features with random weights. Three joule budgets bind: the pool's, soft
+// and tight enough to have a price; the tenant's and the platform's, hard and wide.
 class DecisionCase {
  public:
   static constexpr size_t kFeatures = 384;

@@ -50,7 +50,8 @@ class PoolClient {
   v1::Routing::Stub& routing() { return *routing_; }
   // Adds deadline and credentials to a call of a stub.
   void Prepare(grpc::ClientContext& context, absl::Duration timeout) const;
-  // What a call of `routing()` came to; of a router that does not trust its caller, whom to ask too.
+  // What a call of `routing()` came to; of a router that does not trust its caller, whom to ask
+  // too.
   absl::Status OfRouting(const grpc::Status& status) const;
 
  private:

@@ -19,8 +19,8 @@ namespace penstock::cli {
 struct RequestOptions {
   ClientOptions client;
   std::string pool;
-  // NAME=VALUE: a JSON array or scalar; @FILE, raw little-endian values; @FILE#ROW, one row of them.
-  // Text stands for a BYTES tensor's one element.
+  // NAME=VALUE: a JSON array or scalar; @FILE, raw little-endian values; @FILE#ROW, one row of
+  // them. Text stands for a BYTES tensor's one element.
   std::vector<std::string> inputs;
   std::optional<double> latency_budget_ms;
   std::optional<double> energy_budget_j;

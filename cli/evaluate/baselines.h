@@ -38,8 +38,8 @@ struct OutcomeMatrix {
   std::vector<OperatingPoint> Points() const;
 };
 
-// Accuracy of an expert drawn uniformly, mixed with the cheapest or the dearest one so that the mean
-// joules are `energy_j`.
+// Accuracy of an expert drawn uniformly, mixed with the cheapest or the dearest one so that the
+// mean joules are `energy_j`.
 double RandomAccuracy(const OutcomeMatrix& outcomes, double energy_j);
 
 // The most that any router could reach with mean joules `energy_j`: everybody gets the cheapest

@@ -11,9 +11,9 @@ namespace penstock::cli {
 enum class FileForm { kCsv, kJsonLines, kCsvOrJsonLines, kPlainJsonLines, kYaml, kPlainYaml };
 
 // INVALID_ARGUMENT with option, file, what was wanted and what came, where the file's beginning
-// cannot be that form: nothing, binary data, gzip within gzip, a JSON array, the other kind of text.
-// What is wrong within a form is its reader's to say. An empty path, and what is no regular file, is
-// left to the reader as well.
+// cannot be that form: nothing, binary data, gzip within gzip, a JSON array, the other kind of
+// text. What is wrong within a form is its reader's to say. An empty path, and what is no regular
+// file, is left to the reader as well.
 absl::Status CheckFileForm(absl::string_view option, const std::string& path, FileForm form);
 
 }  // namespace penstock::cli

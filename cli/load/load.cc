@@ -13,6 +13,7 @@
 #include "cli/client/request_options.h"
 #include "cli/command.h"
 #include "cli/load/load_generator.h"
+#include "cli/load/request_log.h"
 #include "cli/output/table.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"
@@ -30,6 +31,7 @@ struct LoadOptions {
   uint64_t count = 0;
   uint64_t rows = 1;
   uint64_t seed = 1;
+  std::string requests;
   bool json = false;
 };
 
@@ -37,7 +39,13 @@ struct LoadOptions {
 constexpr size_t kMaxOutstanding = 10'000;
 
 struct RetryCount final : gateway::Forwarder::Observer {
-  void Retried(absl::string_view) override { count.fetch_add(1); }
+  RetryCount(RequestLog* to, const Clock& told_by) : log(to), clock(told_by) {}
+  void Retried(absl::string_view why) override {
+    count.fetch_add(1);
+    if (log != nullptr) log->AddRetry(why, clock.Now());
+  }
+  RequestLog* const log;  // may be null
+  const Clock& clock;
   std::atomic<uint64_t> count{0};
 };
 
@@ -101,14 +109,20 @@ absl::Status RunLoad(const LoadOptions& options) {
   if ((options.rate > 0) == (options.concurrency > 0)) {
     return absl::InvalidArgumentError("wanted either --rate (open loop) or --concurrency (closed loop)");
   }
+  std::unique_ptr<RequestLog> log;
+  if (!options.requests.empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(log, RequestLog::Create(options.requests));
+  }
   std::vector<std::unique_ptr<PoolClient>> clients;
+  std::vector<std::unique_ptr<NamingTarget>> named;
   std::vector<InferTarget*> targets;
   for (const auto& address : absl::StrSplit(options.request.client.target, ',', absl::SkipEmpty())) {
     ClientOptions client = options.request.client;
     client.target = std::string(address);
     PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<PoolClient> created, PoolClient::Create(client));
     PENSTOCK_RETURN_IF_ERROR(created->WaitUntilHealthy(absl::Seconds(10)));
-    targets.push_back(&created->target());
+    named.push_back(std::make_unique<NamingTarget>(created->target()));
+    targets.push_back(named.back().get());
     clients.push_back(std::move(created));
   }
   if (clients.empty()) return absl::InvalidArgumentError("--target: is empty");
@@ -134,18 +148,25 @@ absl::Status RunLoad(const LoadOptions& options) {
 
   const RealClock clock;
   ThreadTimers timers(clock);
-  RetryCount retries;
+  RetryCount retries(log.get(), clock);
   gateway::Forwarder forwarder(std::move(targets), clock, timers, retries);
   Progress progress("load", 1000);
-  LoadResult result = LoadGenerator(forwarder, clock).Run(plan, [&progress](double share) {
-    progress.Advance(static_cast<size_t>(1000 * share));
-  });
+  LoadGenerator::OnFinished on_finished;
+  if (log != nullptr) on_finished = [&log](const FinishedRequest& done) { log->Add(done); };
+  LoadResult result = LoadGenerator(forwarder, clock)
+                          .Run(
+                              plan,
+                              [&progress](double share) {
+                                progress.Advance(static_cast<size_t>(1000 * share));
+                              },
+                              on_finished);
   result.retried = retries.count.load();
   if (options.json) {
     std::printf("%s\n", ResultJson(result).dump(2).c_str());
   } else {
     Print(result, plan.latency_budget_ms > 0);
   }
+  if (log != nullptr) PENSTOCK_RETURN_IF_ERROR(log->Close());
   return absl::OkStatus();
 }
 
@@ -169,6 +190,9 @@ void RegisterLoad(CLI::App& app, Run& run) {
   command.add_option("--rows", options->rows, "send the first so many rows of an @FILE input in turn")
       ->check(CLI::Range(1, 1000000));
   command.add_option("--seed", options->seed, "seed of the arrivals")->capture_default_str();
+  command.add_option("--requests", options->requests,
+                     "file that gets a JSON line for every request as it ends (due, ended, ms, target, "
+                     "code, message) and for every second attempt (at, retried)");
   command.add_flag("--json", options->json, "print JSON");
   command.callback([options, &run] { run = [options] { return RunLoad(*options); }; });
 }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "cli/load/request_log.h"
 #include "common/mutex.h"
 #include "common/net/grpc_status.h"
 #include "common/random.h"
@@ -14,8 +15,6 @@
 
 namespace penstock::cli {
 namespace {
-
-constexpr char kNotSent[] = "NOT_SENT";
 
 // Collects answers; shared with callbacks that may outlast nothing: Run waits for all.
 struct Collector {
@@ -76,7 +75,8 @@ uint64_t LoadResult::ErrorCount() const {
   return count;
 }
 
-LoadResult LoadGenerator::Run(const LoadPlan& plan, const OnProgress& on_progress) {
+LoadResult LoadGenerator::Run(const LoadPlan& plan, const OnProgress& on_progress,
+                              const OnFinished& on_finished) {
   auto collector = std::make_shared<Collector>();
   CounterRandom random(plan.seed, 0);
   const absl::Time start = clock_.Now();
@@ -111,10 +111,18 @@ LoadResult LoadGenerator::Run(const LoadPlan& plan, const OnProgress& on_progres
       options.deadline = clock_.Now() + plan.timeout;
       options.metadata = plan.metadata;
       forwarder_.Forward(plan.pool, plan.requests[sent % plan.requests.size()], std::move(options),
-                         [this, collector, due, budget = plan.latency_budget_ms](InferReply reply) {
-                           collector->Take(reply, absl::ToDoubleMilliseconds(clock_.Now() - due),
-                                           budget);
+                         [this, collector, due, &on_finished,
+                          budget = plan.latency_budget_ms](InferReply reply) {
+                           const absl::Time ended = clock_.Now();
+                           if (on_finished) {
+                             const auto name = FindMetadata(reply.trailers, NamingTarget::kTrailer);
+                             on_finished({due, ended, true, reply.status, std::string(name)});
+                           }
+                           collector->Take(reply, absl::ToDoubleMilliseconds(ended - due), budget);
                          });
+    } else if (on_finished) {
+      on_finished({due, clock_.Now(), false,
+                   absl::ResourceExhaustedError("too many were in flight"), ""});
     }
     ++sent;
     const double by_count = plan.count > 0 ? static_cast<double>(sent) / plan.count : 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/bytes.h"
 #include "common/net/infer_call.h"
@@ -50,16 +51,29 @@ struct LoadResult {
   uint64_t ErrorCount() const;
 };
 
+// What became of one request.
+struct FinishedRequest {
+  absl::Time due;
+  absl::Time ended;
+  bool sent = true;  // false: too many were in flight; `status` says so
+  absl::Status status;
+  std::string target;  // who said so last, where a NamingTarget tells
+};
+inline constexpr char kNotSent[] = "NOT_SENT";
+
 // Sends the plan's requests to whichever target is healthy and least loaded, as a good client of
 // several gateways does: with one retry elsewhere. Blocks until all are answered.
 class LoadGenerator {
  public:
   // Called now and then with the share done, in [0, 1].
   using OnProgress = std::function<void(double)>;
+  // Called for every request as it ends, on any thread, before Run returns; null: not called.
+  using OnFinished = std::function<void(const FinishedRequest&)>;
 
   LoadGenerator(gateway::Forwarder& forwarder, const Clock& clock)
       : forwarder_(forwarder), clock_(clock) {}
-  LoadResult Run(const LoadPlan& plan, const OnProgress& on_progress);
+  LoadResult Run(const LoadPlan& plan, const OnProgress& on_progress,
+                 const OnFinished& on_finished = nullptr);
 
  private:
   gateway::Forwarder& forwarder_;

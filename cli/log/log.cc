@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/log/record_filter.h"
 #include "cli/log/record_row.h"
+#include "cli/log/store_heads.h"
 #include "cli/log/verify_text.h"
 #include "common/status_macros.h"
 #include "router_service/recording/chain/log_reader.h"
@@ -24,8 +25,19 @@ constexpr absl::Duration kFollowEvery = absl::Milliseconds(200);
 struct VerifyOptions {
   std::vector<std::string> folders;
   std::string head;
+  std::string heads;
   bool json = false;
 };
+
+// Read before the log is: its router may write meanwhile, and tell heads of that.
+absl::StatusOr<std::vector<router::LogHead>> KeptHeads(const std::string& uri,
+                                                       const std::string& folder) {
+  if (uri.empty()) return std::vector<router::LogHead>();
+  const absl::StatusOr<std::string> log = router::ReadLogId(folder);
+  // What is wrong with the folder is found without heads.
+  if (!log.ok()) return std::vector<router::LogHead>();
+  return ReadStoreHeads(uri, *log);
+}
 
 absl::Status RunVerify(const VerifyOptions& options) {
   std::optional<router::LogHead> head;
@@ -40,7 +52,10 @@ absl::Status RunVerify(const VerifyOptions& options) {
   }
   std::string broken;
   for (const std::string& folder : options.folders) {
-    PENSTOCK_ASSIGN_OR_RETURN(const router::LogReport report, router::VerifyLog(folder, head));
+    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<router::LogHead> kept,
+                              KeptHeads(options.heads, folder));
+    PENSTOCK_ASSIGN_OR_RETURN(const router::LogReport report,
+                              router::VerifyLog(folder, head, kept));
     const std::string told =
         options.json ? LogReportJson(folder, report) : FormatLogReport(folder, report);
     std::printf("%s", told.c_str());
@@ -186,15 +201,18 @@ void AddVerify(CLI::App& log, Run& run) {
       "line and\n"
       "the last good record; it ends with 1 then. That the log's tail was cut shows by its head, "
       "which\n"
-      "stands in the folder; who can write the folder can make both anew, and only a copy of the "
-      "head\n"
-      "from elsewhere tells that:\n\n"
+      "stands in the folder; who can write the folder can make both anew, and only heads from "
+      "elsewhere\n"
+      "tell that: a copy, or those that a router keeps in its store:\n\n"
       "  penstock log verify /var/lib/penstock/decisions\n"
-      "  penstock log verify /var/lib/penstock/decisions --head /mnt/safe/head");
+      "  penstock log verify /var/lib/penstock/decisions --head /mnt/safe/head\n"
+      "  penstock log verify /var/lib/penstock/decisions --heads redis://state:6379");
   verify.add_option("folders", options->folders, "decision_log.directory of routers")->required();
   verify.add_option(
       "--head", options->head,
       "copy of the folder's `head` file that was kept elsewhere: the log must have it");
+  verify.add_option("--heads", options->heads,
+                    "the router's `store`: the log must have every head that is kept there");
   verify.add_flag("--json", options->json, "print JSON, an object a folder");
   verify.callback([options, &run] { run = [options] { return RunVerify(*options); }; });
 }

@@ -50,6 +50,14 @@ std::string FormatLogReport(absl::string_view folder, const router::LogReport& r
                     beyond == 0 ? "" : absl::StrCat("; the log goes on for ", beyond, " records"),
                     "\n");
   }
+  if (report.kept_heads > 0 && whole) {
+    absl::StrAppend(&text, "kept      has all ", report.kept_heads,
+                    " heads that are kept elsewhere, the last of record ", report.last_kept, "\n");
+  }
+  if (report.kept_before > 0) {
+    absl::StrAppend(&text, "kept      ", report.kept_before,
+                    " heads are of records before all that the folder holds\n");
+  }
   if (whole) {
     absl::StrAppend(&text, "end       ",
                     report.stopped ? "the router stopped in order"
@@ -93,6 +101,11 @@ std::string LogReportJson(absl::string_view folder, const router::LogReport& rep
   if (report.head.has_value()) {
     json["head"] = {{"sequence", report.head->sequence},
                     {"hash", router::HashToHex(report.head->hash)}};
+  }
+  if (report.kept_heads + report.kept_before > 0) {
+    json["kept_heads"] = {{"held", report.kept_heads},
+                          {"last_sequence", report.last_kept},
+                          {"before", report.kept_before}};
   }
   if (report.broken.has_value()) {
     json["broken"] = {{"file", report.broken->file},

@@ -7,7 +7,8 @@
 
 namespace penstock::cli {
 
-// Rows of text as aligned columns for people: the first column to the left, the others to the right.
+// Rows of text as aligned columns for people: the first column to the left, the others to the
+// right.
 class Table {
  public:
   explicit Table(std::vector<std::string> header);

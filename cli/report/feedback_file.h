@@ -20,8 +20,8 @@ struct Feedback {
 absl::Status CheckFeedback(const Feedback& feedback);
 
 // Lines of {"decision_id": "0a1b2c3d-0000000000000007", "quality": 1}; empty lines are left out.
-// All of `text` is read before anything is sent: INVALID_ARGUMENT names `name`, line and field, and a
-// key that is none of the two is an error.
+// All of `text` is read before anything is sent: INVALID_ARGUMENT names `name`, line and field, and
+// a key that is none of the two is an error.
 absl::StatusOr<std::vector<Feedback>> ReadFeedback(std::istream& text, const std::string& name);
 
 }  // namespace penstock::cli

@@ -47,8 +47,8 @@ class Platform {
     return registries_;
   }
 
-  // The gateway leaves first, the experts last, so that what was accepted is answered. Nothing serves
-  // after it.
+  // The gateway leaves first, the experts last, so that what was accepted is answered. Nothing
+  // serves after it.
   void Drain();
 
   // False when `timeout` passed before every service was ready.

@@ -37,6 +37,7 @@ class CallerPolicy {
 Metadata ClientMetadata(const grpc::ServerContextBase& context);
 absl::Time ClientDeadline(const grpc::ServerContextBase& context);
 // For services of our own that are registered beside OIP's.
-ControlContext MakeControlContext(const grpc::ServerContextBase& context, const CallerPolicy& policy);
+ControlContext MakeControlContext(const grpc::ServerContextBase& context,
+                                  const CallerPolicy& policy);
 
 }  // namespace penstock

@@ -13,8 +13,8 @@ namespace penstock {
 
 Metadata FromGrpcMetadata(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata);
 
-// Calls `add` for the entries that may be sent. gRPC aborts the process over illegal keys and values,
-// and some keys are its own: those are left out.
+// Calls `add` for the entries that may be sent. gRPC aborts the process over illegal keys and
+// values, and some keys are its own: those are left out.
 void ForSendable(const Metadata& metadata,
                  absl::FunctionRef<void(const std::string& key, const std::string& value)> add);
 

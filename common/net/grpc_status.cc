@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/match.h"
+
 namespace penstock {
 namespace {
 
@@ -27,6 +29,24 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   const bool known = code > 0 && code <= static_cast<int>(absl::StatusCode::kUnauthenticated);
   return absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
                       status.error_message());
+}
+
+bool EndedByConnection(const grpc::Status& status, absl::string_view debug) {
+  const grpc::StatusCode code = status.error_code();
+  if (code != grpc::StatusCode::UNAVAILABLE && code != grpc::StatusCode::CANCELLED) return false;
+  if (!absl::StrContains(debug, "Error received from peer")) return true;  // it never got there
+  // A stream whose connection ends gets a status of the transport's making, which looks like the
+  // peer's.
+  const std::string message = status.error_message();
+  if (message.empty()) return true;
+  for (const absl::string_view begins :
+       {"Socket closed", "recvmsg:", "sendmsg:", "Connection reset", "Broken pipe",
+        "Stream removed", "Endpoint read failed", "keepalive watchdog timeout", "Transport ",
+        "transport ", "GOAWAY", "Received RST_STREAM", "Delayed close",
+        "enter idle", "max_age"}) {  // the end of a connection's age and grace
+    if (absl::StartsWith(message, begins)) return true;
+  }
+  return false;
 }
 
 absl::string_view StatusCodeName(absl::StatusCode code) {

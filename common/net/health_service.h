@@ -15,7 +15,8 @@
 namespace penstock {
 
 // grpc.health.v1 for the whole server ("") and for the services it is told of. gRPC's own keeps its
-// watchers' streams open while the server shuts down, which would make every drain last its time-out.
+// watchers' streams open while the server shuts down, which would make every drain last its
+// time-out.
 class HealthService final : public RpcService {
  public:
   using Response = grpc::health::v1::HealthCheckResponse;

@@ -16,6 +16,10 @@ constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kLastBackoff = absl::Seconds(1);
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kCheckTimeout = absl::Seconds(2);
+// How long a server whose Watch ended may take to say that it is there: a connection and a call.
+constexpr absl::Duration kDoubt = absl::Milliseconds(500);
+// A Watch that ends sooner says that the server has trouble, or will not have it.
+constexpr absl::Duration kLeastWatch = absl::Milliseconds(100);
 
 constexpr char kWatchMethod[] = "/grpc.health.v1.Health/Watch";
 constexpr char kCheckMethod[] = "/grpc.health.v1.Health/Check";
@@ -32,9 +36,7 @@ Bytes WholeServer() { return Bytes(HealthCheckRequest().SerializeAsString()); }
 }  // namespace
 
 HealthWatch::HealthWatch(RpcClient rpc, absl::AnyInvocable<void(bool)> on_health)
-    : rpc_(std::move(rpc)),
-      on_health_(std::move(on_health)),
-      backoff_(kFirstBackoff) {}
+    : rpc_(std::move(rpc)), on_health_(std::move(on_health)), backoff_(kFirstBackoff) {}
 
 void HealthWatch::Start() { Watch(); }
 
@@ -70,21 +72,47 @@ void HealthWatch::Keep(uint64_t turn, std::shared_ptr<OutgoingCall> call) {
   call->Cancel();
 }
 
-void HealthWatch::Watch() {
+void HealthWatch::Watch() { Open(/*wait_for_ready=*/true); }
+
+void HealthWatch::WatchAgain() {
+  const uint64_t turn = Open(/*wait_for_ready=*/false);
+  rpc_.After(kDoubt, [weak = weak_from_this(), turn] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    {
+      MutexLock lock(self->mutex_);
+      if (self->turn_ != turn || self->heard_) return;
+    }
+    self->Set(false);
+  });
+}
+
+uint64_t HealthWatch::Open(bool wait_for_ready) {
   uint64_t turn = 0;
-  if (!NextTurn(turn)) return;
+  if (!NextTurn(turn)) return turn;
+  {
+    MutexLock lock(mutex_);
+    opened_ = absl::Now();
+    heard_ = false;
+  }
   CallOptions options;
-  options.wait_for_ready = true;
-  auto heard = std::make_shared<bool>(false);
-  Keep(turn, rpc_.ServerStream(
-      kWatchMethod, WholeServer(), options,
-      [self = shared_from_this(), heard](const Bytes& answer) {
-        *heard = true;
-        self->Set(Serves(answer));
-      },
-      [self = shared_from_this(), heard](const absl::Status& status) {
-        self->WatchEnded(status, *heard);
-      }));
+  options.wait_for_ready = wait_for_ready;
+  Keep(turn,
+       rpc_.ServerStream(
+           kWatchMethod, WholeServer(), options,
+           [self = shared_from_this(), turn](const Bytes& answer) { self->Heard(turn, answer); },
+           [self = shared_from_this(), turn](const absl::Status& status) {
+             self->WatchEnded(turn, status);
+           }));
+  return turn;
+}
+
+void HealthWatch::Heard(uint64_t turn, const Bytes& answer) {
+  {
+    MutexLock lock(mutex_);
+    if (turn == turn_) heard_ = true;
+  }
+  Set(Serves(answer));
 }
 
 void HealthWatch::Check() {
@@ -110,18 +138,25 @@ void HealthWatch::Set(bool healthy) {
   if (on_health_) on_health_(healthy);
 }
 
-void HealthWatch::WatchEnded(const absl::Status& status, bool heard) {
+void HealthWatch::WatchEnded(uint64_t turn, const absl::Status& status) {
   if (absl::IsUnimplemented(status)) {
     After(absl::ZeroDuration(), &HealthWatch::Check);
     return;
   }
-  Set(false);
+  bool again = false;
   absl::Duration backoff;
   {
     MutexLock lock(mutex_);
+    const bool heard = turn == turn_ && heard_;
+    again = heard && healthy() && absl::Now() - opened_ >= kLeastWatch;
     backoff = heard ? kFirstBackoff : backoff_;
     backoff_ = std::min(backoff * 2, kLastBackoff);
   }
+  if (again) {
+    WatchAgain();
+    return;
+  }
+  Set(false);
   After(backoff, &HealthWatch::Watch);
 }
 

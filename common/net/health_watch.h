@@ -11,8 +11,10 @@
 
 namespace penstock {
 
-// Follows grpc.health.v1 of the whole server behind a channel: Watch where the server has it, else Check
-// once a second, else whether it answers. Calls under way keep it alive; Stop before letting go of it.
+// Follows grpc.health.v1 of the whole server behind a channel: Watch where the server has it, else
+// Check once a second, else whether it answers. That a Watch ends says nothing of the server yet:
+// connections have an age. A healthy one is asked once more at once, and stays healthy unless that
+// fails, or takes long. Calls under way keep it alive; Stop before letting go of it.
 class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
  public:
   HealthWatch(RpcClient rpc, absl::AnyInvocable<void(bool)> on_health);
@@ -24,10 +26,15 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
 
  private:
   void Watch();
+  // At once, of a server that was healthy until its Watch ended.
+  void WatchAgain();
+  // -> its turn.
+  uint64_t Open(bool wait_for_ready);
+  void Heard(uint64_t turn, const Bytes& answer);
   void Check();
   void After(absl::Duration delay, void (HealthWatch::*next)());
   void Set(bool healthy);
-  void WatchEnded(const absl::Status& status, bool heard);
+  void WatchEnded(uint64_t turn, const absl::Status& status);
   void CheckEnded(const InferReply& reply);
   // False: stopped.
   bool NextTurn(uint64_t& turn);
@@ -43,6 +50,8 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
   Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t turn_ ABSL_GUARDED_BY(mutex_) = 0;  // of the call or the pause under way
+  absl::Time opened_ ABSL_GUARDED_BY(mutex_);                   // the Watch of this turn
+  bool heard_ ABSL_GUARDED_BY(mutex_) = false;                  // it has said something
   std::shared_ptr<OutgoingCall> call_ ABSL_GUARDED_BY(mutex_);  // the latest
   absl::Duration backoff_ ABSL_GUARDED_BY(mutex_);
 };

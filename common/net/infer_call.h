@@ -27,6 +27,8 @@ struct InferReply {
   absl::Status status;
   Bytes body;
   Metadata trailers;
+  // The connection ended the call, or there was none: `status` is not the server's word.
+  bool connection_lost = false;
 };
 
 // How far the caller's word is believed: `trusted` callers may name a tenant in metadata.
@@ -37,8 +39,9 @@ struct Caller {
   std::string peer;              // gRPC's peer string, for logs
 };
 
-// One call that came in. The server owns it through the shared_ptr that the handler holds; it must be
-// finished exactly once, from any thread. Dropping the last reference unfinished answers INTERNAL.
+// One call that came in. The server owns it through the shared_ptr that the handler holds; it must
+// be finished exactly once, from any thread. Dropping the last reference unfinished answers
+// INTERNAL.
 class IncomingCall {
  public:
   virtual ~IncomingCall() = default;
@@ -48,8 +51,8 @@ class IncomingCall {
   virtual const Caller& caller() const = 0;
   // One message of a ModelStreamInfer.
   virtual bool streamed() const { return false; }
-  // `on_cancel` runs at most once, on any thread, possibly before this returns, when the client goes
-  // away or the deadline passes before Finish. At most one handler.
+  // `on_cancel` runs at most once, on any thread, possibly before this returns, when the client
+  // goes away or the deadline passes before Finish. At most one handler.
   virtual void SetCancelHandler(absl::AnyInvocable<void()> on_cancel) = 0;
   virtual void Finish(InferReply reply) = 0;
 };

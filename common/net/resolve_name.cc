@@ -9,8 +9,21 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
 
 namespace penstock {
+
+absl::Status LookUpStatus(const std::string& host, int error) {
+  switch (error) {
+    case EAI_NODATA:      // of any family
+    case EAI_ADDRFAMILY:  // of one that this machine has
+      return absl::OkStatus();
+    case EAI_NONAME:
+      return absl::NotFoundError(absl::StrCat(host, " is not known"));
+    default:
+      return absl::UnavailableError(absl::StrCat(host, ": ", gai_strerror(error)));
+  }
+}
 
 absl::StatusOr<std::vector<std::string>> ResolveName(const std::string& host,
                                                      const std::string& port) {
@@ -20,7 +33,8 @@ absl::StatusOr<std::vector<std::string>> ResolveName(const std::string& host,
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* list = nullptr;
   if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &list); error != 0) {
-    return absl::UnavailableError(absl::StrCat(host, ": ", gai_strerror(error)));
+    PENSTOCK_RETURN_IF_ERROR(LookUpStatus(host, error));
+    return std::vector<std::string>();
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(list, &freeaddrinfo);
   std::set<std::string> addresses;

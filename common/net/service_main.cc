@@ -1,6 +1,5 @@
 #include "common/net/service_main.h"
 
-#include <grpc/support/log.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -13,15 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/config/yaml_config.h"
+#include "common/net/library_log.h"
 
 namespace penstock {
 namespace {
-
-void LogFromGrpc(gpr_log_func_args* args) {
-  const auto level =
-      args->severity == GPR_LOG_SEVERITY_ERROR ? spdlog::level::warn : spdlog::level::debug;
-  spdlog::log(level, "event=grpc text=\"{}\"", args->message);
-}
 
 // Sets `server.ready_file` of any service's configuration; false where there is none.
 bool SetReadyFile(google::protobuf::Message& config, const std::string& path) {
@@ -43,7 +37,7 @@ void InitProcess(absl::string_view service) {
                       spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
-  gpr_set_log_function(&LogFromGrpc);
+  LogForLibraries();
   // The system's Abseil checks every lock for deadlocks, a tenth of a call's cost.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   std::signal(SIGPIPE, SIG_IGN);

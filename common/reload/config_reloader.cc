@@ -1,9 +1,7 @@
 #include "common/reload/config_reloader.h"
 
-#include <openssl/sha.h>
 #include <spdlog/spdlog.h>
 
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "common/config/yaml_config.h"
 #include "common/reload/config_text.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/message_differencer.h"
 
@@ -174,9 +173,7 @@ void ConfigReloader::WatchFiles() {
 
 uint64_t ConfigReloader::Version() const {
   const std::string built_from = absl::StrCat(running_text_, "\n", service_.fingerprint());
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(built_from.data()), built_from.size(),
-         digest.data());
+  const Sha256Digest digest = Sha256(built_from);
   uint64_t version = 0;
   for (size_t i = 0; i < 6; ++i) version = version << 8 | digest[i];
   return version;

@@ -1,11 +1,8 @@
 #include "common/reload/config_text.h"
 
-#include <fstream>
-#include <sstream>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "common/read_file.h"
 
 namespace penstock {
 namespace {
@@ -20,17 +17,7 @@ bool HasEndMarker(absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadConfigText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
-  std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) return absl::UnavailableError(absl::StrCat(path, ": cannot be read"));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kMostBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": wanted at most ", kMostBytes, " bytes"));
-  }
-  return text;
+  return ReadFile(path, kMostBytes);
 }
 
 absl::Status CheckWhole(absl::string_view before, absl::string_view text) {

@@ -7,19 +7,15 @@
 
 namespace penstock {
 
-namespace {
-
-bool IsMemory(absl::string_view uri) { return uri.empty() || uri == "memory://"; }
-
-}  // namespace
+bool IsSharedStore(absl::string_view uri) { return !uri.empty() && uri != "memory://"; }
 
 absl::Status CheckStoreAddress(absl::string_view uri) {
-  return IsMemory(uri) ? absl::OkStatus() : ParseRedisAddress(uri).status();
+  return IsSharedStore(uri) ? ParseRedisAddress(uri).status() : absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Store>> MakeStore(absl::string_view uri, const Clock& clock,
                                                  uint64_t seed) {
-  if (IsMemory(uri)) return std::make_unique<MemoryStore>(clock);
+  if (!IsSharedStore(uri)) return std::make_unique<MemoryStore>(clock);
   PENSTOCK_ASSIGN_OR_RETURN(RedisAddress address, ParseRedisAddress(uri));
   return std::make_unique<RedisStore>(std::move(address), clock, seed);
 }

@@ -168,5 +168,7 @@ absl::StatusOr<std::unique_ptr<Store>> MakeStore(absl::string_view uri, const Cl
                                                  uint64_t seed);
 // Whether MakeStore would take it. Connects to nothing.
 absl::Status CheckStoreAddress(absl::string_view uri);
+// Whether it means a store that other processes have too.
+bool IsSharedStore(absl::string_view uri);
 
 }  // namespace penstock

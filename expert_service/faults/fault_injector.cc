@@ -28,8 +28,8 @@ absl::StatusOr<absl::StatusCode> CodeNamed(const std::string& name) {
 }  // namespace
 
 std::string FaultInjector::Options::ToString() const {
-  return absl::StrCat("hold=", absl::FormatDuration(hold), " stall_share=", stall_share,
-                      " stall_factor=", stall_factor, " fail_share=", fail_share,
+  return absl::StrCat("hold=", absl::FormatDuration(hold), " slots=", slots,
+                      " stall_share=", stall_share, " stall_factor=", stall_factor, " fail_share=", fail_share,
                       " fail_code=", absl::StatusCodeToString(fail_code), " seed=", seed);
 }
 
@@ -44,6 +44,14 @@ absl::StatusOr<FaultInjector::Options> FaultInjector::ReadOptions(const config::
   if (options.hold < absl::ZeroDuration() || options.hold > kLongestHold) {
     return absl::InvalidArgumentError(
         absl::StrCat("fault.hold is ", absl::FormatDuration(options.hold), ", wanted [0s, 60s]"));
+  }
+  if (config.has_slots()) {
+    PENSTOCK_RETURN_IF_ERROR(within("slots", config.slots(), 1, kMostHeld));
+    if (options.hold == absl::ZeroDuration()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("fault.slots is ", config.slots(), ", wanted fault.hold beside it"));
+    }
+    options.slots = config.slots();
   }
   options.stall_share = config.stall_share();
   PENSTOCK_RETURN_IF_ERROR(within("stall_share", options.stall_share, 0, 1));
@@ -175,14 +183,25 @@ void FaultInjector::Hold(std::shared_ptr<Call> call, absl::Duration delay) {
     } else {
       const uint64_t id = next_held_++;
       if (!call->SetId(id)) gone = id;
-      const Timers::Id timer = timers_.Schedule(clock_.Now() + delay, [this, id] { Release(id); });
-      held_.emplace(id, Held{call, timer});
+      held_.emplace(id, Held{call, delay});
+      waiting_.insert(id);
+      FillSlots();
     }
   }
   if (!refused.ok()) {
     call->Finish(InferReply{.status = std::move(refused), .body = {}, .trailers = {}});
   }
   if (gone) Drop(*gone);
+}
+
+void FaultInjector::FillSlots() {
+  while (!waiting_.empty() &&
+         (options_.slots == 0 || held_.size() - waiting_.size() < options_.slots)) {
+    const uint64_t id = *waiting_.begin();
+    waiting_.erase(waiting_.begin());
+    Held& held = held_.at(id);
+    held.timer = timers_.Schedule(clock_.Now() + held.delay, [this, id] { Release(id); });
+  }
 }
 
 void FaultInjector::Release(uint64_t id) {
@@ -193,6 +212,7 @@ void FaultInjector::Release(uint64_t id) {
     if (found == held_.end()) return;
     call = std::move(found->second.call);
     held_.erase(found);
+    FillSlots();
     ++releasing_;
   }
   service_.ModelInfer(std::move(call));
@@ -209,8 +229,10 @@ void FaultInjector::Drop(uint64_t id) {
     if (found == held_.end()) return;
     held = std::move(found->second);
     held_.erase(found);
+    waiting_.erase(id);
+    FillSlots();
   }
-  timers_.Cancel(held.timer);
+  if (held.timer != 0) timers_.Cancel(held.timer);
   held.call->Finish(InferReply{
       .status = absl::CancelledError("the client went away"), .body = {}, .trailers = {}});
 }
@@ -221,9 +243,10 @@ void FaultInjector::Stop() {
     MutexLock lock(mutex_);
     stopped_ = true;
     held.swap(held_);
+    waiting_.clear();
   }
   for (auto& [id, one] : held) {
-    timers_.Cancel(one.timer);
+    if (one.timer != 0) timers_.Cancel(one.timer);
     one.call->Finish(InferReply{
         .status = absl::UnavailableError("the expert service stops"), .body = {}, .trailers = {}});
   }

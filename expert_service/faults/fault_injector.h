@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@ class FaultInjector final : public InferHandler {
  public:
   struct Options {
     absl::Duration hold;      // every request
+    size_t slots = 0;         // held at once, the others wait; 0: no limit
     double stall_share = 0;   // of requests
     double stall_factor = 1;  // a stalled request takes so many times the median
     double fail_share = 0;    // of requests
@@ -53,10 +55,13 @@ class FaultInjector final : public InferHandler {
   class Call;
   struct Held {
     std::shared_ptr<Call> call;
-    Timers::Id timer = 0;
+    absl::Duration delay;
+    Timers::Id timer = 0;  // 0: it waits for a slot
   };
 
   void Hold(std::shared_ptr<Call> call, absl::Duration delay);
+  // Those who wait, while there are slots.
+  void FillSlots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Release(uint64_t id);
   // The client has gone.
   void Drop(uint64_t id);
@@ -75,6 +80,7 @@ class FaultInjector final : public InferHandler {
   int releasing_ ABSL_GUARDED_BY(mutex_) = 0;  // on their way into the service
   uint64_t next_held_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Held> held_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint64_t> waiting_ ABSL_GUARDED_BY(mutex_);  // of those, for a slot
   std::array<double, 63> seconds_ ABSL_GUARDED_BY(mutex_) = {};  // a ring, once it is full
   size_t observed_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -1,13 +1,14 @@
 #include "expert_service/importing/strict_json.h"
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/read_file.h"
+#include "common/status_macros.h"
 
 namespace penstock::expert {
 namespace {
@@ -63,17 +64,8 @@ absl::StatusOr<json> ReadStrictJson(const std::string& path, int64_t max_bytes) 
   if (!fs::is_regular_file(status)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
   }
-  const uintmax_t size = fs::file_size(path, error);
-  if (error || size > static_cast<uintmax_t>(max_bytes)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": wanted at most ", max_bytes,
-                                                   " bytes, found ",
-                                                   error ? error.message() : absl::StrCat(size)));
-  }
-  std::string text(static_cast<size_t>(size), '\0');
-  std::ifstream file(path, std::ios::binary);
-  if (!file.read(text.data(), static_cast<std::streamsize>(text.size()))) {
-    return absl::NotFoundError(absl::StrCat(path, " cannot be read"));
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string text,
+                            ReadFile(path, static_cast<size_t>(max_bytes)));
   absl::StatusOr<json> document = ParseStrictJson(text);
   if (document.ok()) return document;
   return absl::Status(document.status().code(),

@@ -59,10 +59,12 @@ int64_t IdAt(DataType datatype, const char* data, int64_t index) {
 absl::StatusOr<std::shared_ptr<const Model>> Model::Create(const config::v1::Model& config,
                                                            std::string name, int64_t version,
                                                            const Safetensors* weights,
-                                                           const std::string& weights_path) {
+                                                           const std::string& weights_path,
+                                                           std::string content_digest) {
   std::shared_ptr<Model> model(new Model());
   model->name_ = std::move(name);
   model->version_ = version;
+  model->content_digest_ = std::move(content_digest);
   PENSTOCK_ASSIGN_OR_RETURN(model->contract_, ParseContract(config));
   PENSTOCK_RETURN_IF_ERROR(model->Build(config, weights, weights_path));
   return std::shared_ptr<const Model>(std::move(model));

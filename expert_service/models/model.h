@@ -44,14 +44,16 @@ struct ModelRun {
 class Model {
  public:
   // `weights` may be null when there is no file at `weights_path`. Errors name the field or the
-  // tensor.
+  // tensor. `content_digest`: of all that the model is made from; empty: not known.
   static absl::StatusOr<std::shared_ptr<const Model>> Create(const config::v1::Model& config,
                                                              std::string name, int64_t version,
                                                              const Safetensors* weights,
-                                                             const std::string& weights_path);
+                                                             const std::string& weights_path,
+                                                             std::string content_digest = "");
 
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
+  const std::string& content_digest() const { return content_digest_; }
   const Contract& contract() const { return contract_; }
 
   // Whatever could fail for reasons of the caller's is found here. INVALID_ARGUMENT names the
@@ -88,6 +90,7 @@ class Model {
 
   std::string name_;
   int64_t version_ = 1;
+  std::string content_digest_;
   Contract contract_;
   ValueShape input_;                  // rows 1; positions may be variable
   std::optional<BlockChain> chain_;   // none: identity

@@ -12,8 +12,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/yaml_config.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
+#include "common/tensors/tensor.h"
 
 namespace penstock::expert {
 namespace {
@@ -40,7 +42,28 @@ std::string WeightsPath(const std::string& folder, int64_t version) {
   return absl::StrCat(folder, "/", version, "/model.safetensors");
 }
 
+// SHA-256, in hex, of the configuration's text and of the weights as they are mapped: a file that is
+// replaced meanwhile is not read by either.
+std::string DigestOf(const std::string& config_text, const Safetensors* weights) {
+  Sha256Stream stream;
+  const auto add = [&stream](absl::string_view part) {
+    stream.Add(absl::StrCat(part.size(), ":"));
+    stream.Add(part);
+  };
+  add(config_text);
+  if (weights != nullptr) {
+    for (const auto& [name, entry] : weights->entries()) {
+      add(name);
+      add(entry.dtype);
+      add(ShapeString(entry.shape));
+      add(entry.data);
+    }
+  }
+  return ToHex(stream.Finish());
+}
+
 absl::StatusOr<std::shared_ptr<const Model>> LoadVersion(const config::v1::Model& config,
+                                                         const std::string& config_text,
                                                          const std::string& name, int64_t version,
                                                          const std::string& folder) {
   const std::string weights_path = WeightsPath(folder, version);
@@ -56,7 +79,8 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadVersion(const config::v1::Model
     weights = *std::move(opened);
   }
   absl::StatusOr<std::shared_ptr<const Model>> model =
-      Model::Create(config, name, version, weights.get(), weights_path);
+      Model::Create(config, name, version, weights.get(), weights_path,
+                    DigestOf(config_text, weights.get()));
   if (!model.ok()) return At(absl::StrCat(folder, "/config.yaml"), model.status());
   return model;
 }
@@ -153,7 +177,7 @@ absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::st
         continue;
       }
     }
-    PENSTOCK_ASSIGN_OR_RETURN(auto model, LoadVersion(config, name, version, folder));
+    PENSTOCK_ASSIGN_OR_RETURN(auto model, LoadVersion(config, loaded->config_text, name, version, folder));
     loaded->versions.push_back({std::move(model), weights});
   }
   if (loaded->versions.empty()) {

@@ -1,7 +1,10 @@
 #include "expert_service/models/model_repository.h"
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "expert_service/models/model_folder.h"
 
@@ -36,9 +39,15 @@ absl::Status ModelRepository::Add(std::shared_ptr<const Model> model) {
         absl::StrCat("two models are named ", model->name(), ", version ", model->version()));
   }
   models_.clear();
+  std::string served;
   for (const auto& [name, by_version] : by_name_) {
-    for (const auto& [version, each] : by_version) models_.push_back(each);
+    for (const auto& [version, each] : by_version) {
+      models_.push_back(each);
+      absl::StrAppend(&served, name, "/", version, "=", each->content_digest(), "\n");
+    }
   }
+  const Sha256Digest digest = Sha256(served);
+  std::memcpy(&fingerprint_, digest.data(), sizeof(fingerprint_));
   return absl::OkStatus();
 }
 

@@ -30,11 +30,14 @@ class ModelRepository {
   const std::vector<std::shared_ptr<const Model>>& models() const { return models_; }
   // Ascending; empty for an unknown name.
   std::vector<int64_t> Versions(absl::string_view name) const;
+  // Another one where any name, version or content is another.
+  uint64_t fingerprint() const { return fingerprint_; }
 
  private:
   ModelRepository() = default;
   absl::Status Add(std::shared_ptr<const Model> model);
 
+  uint64_t fingerprint_ = 0;
   std::vector<std::shared_ptr<const Model>> models_;
   std::map<std::string, std::map<int64_t, std::shared_ptr<const Model>>> by_name_;
 };

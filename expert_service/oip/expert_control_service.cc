@@ -77,8 +77,10 @@ class ExpertControlService::Service final : public RpcService {
     if (request.model().empty()) {
       for (const auto& model : models->models()) FillModel(*model, *response.add_models());
     } else {
-      PENSTOCK_ASSIGN_OR_RETURN(const auto model, models->Find(request.model(), ""));
-      FillModel(*model, *response.add_models());
+      PENSTOCK_RETURN_IF_ERROR(models->Find(request.model(), "").status());
+      for (const auto& model : models->models()) {
+        if (model->name() == request.model()) FillModel(*model, *response.add_models());
+      }
     }
     const absl::string_view method = EnergyMethodName(meter_.method());
     response.set_device(device_.description);
@@ -93,6 +95,7 @@ class ExpertControlService::Service final : public RpcService {
     const EnergyModel& energy = executor_.options().energy;
     description.set_name(model.name());
     description.set_version(absl::StrCat(model.version()));
+    description.set_content_digest(model.content_digest());
     description.set_flops_per_row(one.flops);
     description.set_weight_bytes(model.resident_bytes());
     description.set_seconds_per_row(absl::ToDoubleSeconds(executor_.profile(model).one_row));
@@ -120,6 +123,7 @@ class ExpertControlService::Service final : public RpcService {
     load.set_queue_depth(now.queue_depth);
     load.set_watts(meter_.watts());
     const std::shared_ptr<const ModelRepository> models = models_.Get();
+    load.set_models_fingerprint(models->fingerprint());
     for (const auto& model : models->models()) {
       if (load.resident_models().empty() ||
           load.resident_models(load.resident_models_size() - 1) != model->name()) {

@@ -1,21 +1,15 @@
 #include "gateway/caching/cache_key.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <utility>
 #include <variant>
 
+#include "common/number_bytes.h"
 #include "common/tensors/datatype.h"
 
 namespace penstock::gateway {
 namespace {
-
-void AppendNumber(std::string& out, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift));
-}
 
 void AppendText(std::string& out, absl::string_view text) {
   AppendNumber(out, text.size());
@@ -94,19 +88,10 @@ bool SameBytes(const Bytes& a, const Bytes& b) {
 }  // namespace
 
 CacheDigest Sha256OfKey(absl::string_view head, const Bytes& tensors) {
-  CacheDigest digest{};
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        &EVP_MD_CTX_free);
-  // Should any of it fail, the digest is worse, and the key still decides.
-  if (context == nullptr || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) {
-    return digest;
-  }
-  EVP_DigestUpdate(context.get(), head.data(), head.size());
-  for (const Bytes::Piece& piece : tensors.pieces()) {
-    EVP_DigestUpdate(context.get(), piece.data.data(), piece.data.size());
-  }
-  EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
-  return digest;
+  Sha256Stream stream;
+  stream.Add(head);
+  for (const Bytes::Piece& piece : tensors.pieces()) stream.Add(piece.data);
+  return stream.Finish();
 }
 
 bool SameKey(const CacheKey& a, const CacheKey& b) {

@@ -1,18 +1,17 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "common/bytes.h"
+#include "common/sha256.h"
 #include "common/tensors/infer_message.h"
 
 namespace penstock::gateway {
 
-using CacheDigest = std::array<uint8_t, 32>;
+using CacheDigest = Sha256Digest;
 using DigestFunction = std::function<CacheDigest(absl::string_view head, const Bytes& tensors)>;
 CacheDigest Sha256OfKey(absl::string_view head, const Bytes& tensors);
 

@@ -25,7 +25,8 @@ class CacheObserver {
     kOutdated,  // another version than the policy's made it
     kTooLarge,
   };
-  enum class StoreResult { kHit, kMiss, kWritten, kReadFailed, kWriteFailed };
+  // kReadSkipped: the store has not answered of late, and nobody waited for it.
+  enum class StoreResult { kHit, kMiss, kWritten, kReadFailed, kReadSkipped, kWriteFailed };
 
   virtual ~CacheObserver() = default;
   virtual void Answered(absl::string_view pool, Source source) = 0;

@@ -40,10 +40,10 @@ struct Flights::Waiter {
 };
 
 struct Flights::Flight {
-  Flight(CacheKey of, Request& request)
-      : key(std::make_shared<const CacheKey>(std::move(of))),
-        pool(std::move(request.pool)),
-        policy(std::move(request.policy)),
+  Flight(std::shared_ptr<const CacheKey> of, const Request& request)
+      : key(std::move(of)),
+        pool(request.pool),
+        policy(request.policy),
         message(WithoutId(request.message)),
         due(request.due),
         tenant(request.tenant) {}
@@ -86,73 +86,104 @@ class Flights::Seat final : public OutgoingCall {
 };
 
 std::shared_ptr<OutgoingCall> Flights::Join(CacheKey key, Request request, Done done) {
-  std::shared_ptr<const KeptAnswer> kept;
-  std::shared_ptr<Flight> flight;
-  const std::string pool = request.pool;
-  const std::string id = request.id;
-  bool begins = false;
-  SeatId seat = 0;
-  size_t open = 0;
-  {
-    MutexLock lock(mutex_);
-    flight = FindFlight(key, request.due);
-    // One that landed since the cache was looked at has left its answer there before it went.
-    if (flight == nullptr) kept = deps_.answers.Find(key);
-    if (flight == nullptr && kept == nullptr) {
-      begins = true;
-      const uint64_t bucket = Bucket(key.digest);
-      flight = std::make_shared<Flight>(std::move(key), request);
-      open_.emplace(bucket, flight);
+  const auto own = std::make_shared<const CacheKey>(std::move(key));
+  Waiter waiter;
+  waiter.id = request.id;
+  waiter.tenant = request.tenant;
+  waiter.options = std::move(request.options);
+  waiter.due = request.due;
+  waiter.done = std::move(done);
+  std::vector<Compared> compared;
+  std::shared_ptr<Flight> fresh;      // once the cache has no answer
+  uint64_t removed_before_look = 0;   // of `removed_`, then
+  for (;;) {
+    std::shared_ptr<Flight> flight;
+    bool same = false;
+    SeatId seat = 0;
+    size_t open = 0;
+    uint64_t removed = 0;
+    {
+      MutexLock lock(mutex_);
+      flight = FindFlight(*own, request.due, compared, same);
+      removed = removed_[own->digest[0]];
+      const bool begins =
+          flight == nullptr && fresh != nullptr && removed == removed_before_look;
+      if (begins) open_.emplace(Bucket(own->digest), fresh);
+      if (begins) flight = fresh;
+      if (begins || same) seat = Sit(flight, std::move(waiter));
+      open = open_.size();
+    }
+    if (seat != 0) {
+      auto call = std::make_shared<Seat>(*this, flight, seat);
+      if (!same) {
+        deps_.observer.FlightsOpen(open);
+        Begin(flight);
+      }
+      return call;
     }
     if (flight != nullptr) {
-      seat = next_seat_++;
-      Waiter waiter;
-      waiter.id = std::move(request.id);
-      waiter.tenant = std::move(request.tenant);
-      waiter.options = std::move(request.options);
-      waiter.due = request.due;
-      waiter.done = std::move(done);
-      if (waiter.options.deadline != absl::InfiniteFuture()) {
-        waiter.timer = deps_.timers.Schedule(
-            waiter.options.deadline, [this, seat, weak = std::weak_ptr<Flight>(flight)] {
-              if (const auto held = weak.lock(); held != nullptr) {
-                Leave(held, seat,
-                      absl::DeadlineExceededError(
-                          "the deadline passed while an equal request was running"));
-              }
-            });
-      }
-      flight->waiters.emplace(seat, std::move(waiter));
+      const bool equal = deps_.same_key(*flight->key, *own);
+      compared.push_back({std::move(flight), equal});
+      continue;
     }
-    open = open_.size();
+    // One that landed since the cache was looked at has left its answer there before it went.
+    if (const auto kept = deps_.answers.Find(*own); kept != nullptr) {
+      deps_.observer.Answered(request.pool, CacheObserver::Source::kLocal);
+      waiter.done(
+          {.status = absl::OkStatus(), .body = AnswerFromCache(*kept, waiter.id), .trailers = {}});
+      return std::make_shared<Seat>(*this, std::weak_ptr<Flight>(), 0);
+    }
+    removed_before_look = removed;
+    if (fresh == nullptr) fresh = std::make_shared<Flight>(own, request);
   }
-  auto call = std::make_shared<Seat>(*this, flight, seat);
-  if (kept != nullptr) {
-    deps_.observer.Answered(pool, CacheObserver::Source::kLocal);
-    done({.status = absl::OkStatus(), .body = AnswerFromCache(*kept, id), .trailers = {}});
-  } else if (begins) {
-    deps_.observer.FlightsOpen(open);
-    Begin(flight);
-  }
-  return call;
 }
 
-std::shared_ptr<Flights::Flight> Flights::FindFlight(const CacheKey& key, absl::Time due) const {
+Flights::SeatId Flights::Sit(const std::shared_ptr<Flight>& flight, Waiter waiter) {
+  const SeatId seat = next_seat_++;
+  if (waiter.options.deadline != absl::InfiniteFuture()) {
+    waiter.timer = deps_.timers.Schedule(
+        waiter.options.deadline, [this, seat, weak = std::weak_ptr<Flight>(flight)] {
+          if (const auto held = weak.lock(); held != nullptr) {
+            Leave(held, seat,
+                  absl::DeadlineExceededError(
+                      "the deadline passed while an equal request was running"));
+          }
+        });
+  }
+  flight->waiters.emplace(seat, std::move(waiter));
+  return seat;
+}
+
+std::shared_ptr<Flights::Flight> Flights::FindFlight(const CacheKey& key, absl::Time due,
+                                                     const std::vector<Compared>& compared,
+                                                     bool& same) const {
   const absl::Time now = deps_.clock.Now();
+  std::shared_ptr<Flight> unknown;
   const auto [first, last] = open_.equal_range(Bucket(key.digest));
   for (auto it = first; it != last; ++it) {
-    const Flight& flight = *it->second;
-    if (due - now >= kEnoughOfTheTime * (flight.due - now) && SameKey(*flight.key, key)) {
-      return it->second;
+    const std::shared_ptr<Flight>& flight = it->second;
+    if (flight->key->digest != key.digest ||
+        due - now < kEnoughOfTheTime * (flight->due - now)) {
+      continue;
+    }
+    const auto known =
+        std::find_if(compared.begin(), compared.end(),
+                     [&](const Compared& each) { return each.flight == flight; });
+    if (known == compared.end()) {
+      if (unknown == nullptr) unknown = flight;
+    } else if (known->same) {
+      same = true;
+      return flight;
     }
   }
-  return nullptr;
+  return unknown;
 }
 
 void Flights::Remove(const Flight& flight) {
   const auto [first, last] = open_.equal_range(Bucket(flight.key->digest));
   for (auto it = first; it != last; ++it) {
     if (it->second.get() != &flight) continue;
+    ++removed_[flight.key->digest[0]];
     open_.erase(it);
     return;
   }

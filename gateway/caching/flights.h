@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -45,6 +48,8 @@ class Flights {
     const Clock& clock;
     Timers& timers;
     CacheObserver& observer;
+    // SameKey; keys may be large, so it runs without the lock.
+    std::function<bool(const CacheKey&, const CacheKey&)> same_key = &SameKey;
   };
   struct Request {
     std::string pool;
@@ -58,7 +63,7 @@ class Flights {
   };
   using Done = absl::AnyInvocable<void(InferReply)>;
 
-  explicit Flights(Deps deps) : deps_(deps) {}
+  explicit Flights(Deps deps) : deps_(std::move(deps)) {}
 
   // `done` runs once, on any thread, possibly before this returns. Cancel leaves the flight.
   std::shared_ptr<OutgoingCall> Join(CacheKey key, Request request, Done done);
@@ -69,7 +74,17 @@ class Flights {
   struct Flight;
   class Seat;
 
-  std::shared_ptr<Flight> FindFlight(const CacheKey& key, absl::Time due) const
+  // A flight whose key was compared with a request's, which holds for ever.
+  struct Compared {
+    std::shared_ptr<Flight> flight;
+    bool same;
+  };
+  // One of the key's digest that whoever has time until `due` may wait for: the same, else one that
+  // is not in `compared`; null: all of them have other keys.
+  std::shared_ptr<Flight> FindFlight(const CacheKey& key, absl::Time due,
+                                     const std::vector<Compared>& compared, bool& same) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SeatId Sit(const std::shared_ptr<Flight>& flight, Waiter waiter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(const Flight& flight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Begin(const std::shared_ptr<Flight>& flight);
@@ -83,6 +98,9 @@ class Flights {
   mutable Mutex mutex_;  // of every flight's fields too, but those that never change
   SeatId next_seat_ ABSL_GUARDED_BY(mutex_) = 1;
   std::unordered_multimap<uint64_t, std::shared_ptr<Flight>> open_ ABSL_GUARDED_BY(mutex_);
+  // By the first byte of their digests. Who saw no flight, and then no answer in the cache, has
+  // missed neither while the number stays.
+  std::array<uint64_t, 256> removed_ ABSL_GUARDED_BY(mutex_) = {};
 };
 
 }  // namespace penstock::gateway

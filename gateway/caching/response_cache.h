@@ -38,6 +38,7 @@ class ResponseCache {
 
   CachePolicies& policies() { return policies_; }
   CachingForwarder& forwarder() { return forwarder_; }
+  const Store* store() const { return store_.get(); }  // null: none
 
  private:
   ResponseCache(const CacheOptions& options, const Deps& deps, std::unique_ptr<Store> store);

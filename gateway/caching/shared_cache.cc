@@ -4,9 +4,9 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/number_bytes.h"
 
 namespace penstock::gateway {
 namespace {
@@ -17,23 +17,7 @@ constexpr absl::string_view kSchema = "penstock-answer-1\n";
 constexpr absl::Duration kWriteTimeout = absl::Seconds(1);
 
 std::string NameOf(const CacheKey& key) {
-  return absl::StrCat("answer/",
-                      absl::BytesToHexString(absl::string_view(
-                          reinterpret_cast<const char*>(key.digest.data()), key.digest.size())));
-}
-
-void AppendNumber(std::string& out, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift));
-}
-
-bool TakeNumber(absl::string_view& from, uint64_t& value) {
-  if (from.size() < sizeof(value)) return false;
-  value = 0;
-  for (size_t i = 0; i < sizeof(value); ++i) {
-    value |= static_cast<uint64_t>(static_cast<unsigned char>(from[i])) << (8 * i);
-  }
-  from.remove_prefix(sizeof(value));
-  return true;
+  return absl::StrCat("answer/", ToHex(key.digest));
 }
 
 }  // namespace
@@ -73,10 +57,25 @@ DecodedShared DecodeShared(absl::string_view value, const CacheKey& key) {
 
 void SharedCache::Find(std::shared_ptr<const CacheKey> key, absl::Time deadline, Found found) {
   if (key->size() > options_.max_entry_bytes) return found(nullptr, absl::InfinitePast());
+  const absl::Time now = clock_.Now();
+  const StorePatience::Turn turn = patience_->NextRead(now);
+  if (turn != StorePatience::Turn::kWait) {
+    observer_.StoreAnswered(CacheObserver::StoreResult::kReadSkipped);
+    found(nullptr, absl::InfinitePast());
+    if (turn == StorePatience::Turn::kSkip) return;
+    deadline = absl::InfiniteFuture();
+    found = [](std::shared_ptr<const KeptAnswer>, absl::Time) {};
+  }
+  const absl::Time give_up = now + options_.timeout;
   const std::string name = NameOf(*key);
-  store_.Get(name, std::min(deadline, clock_.Now() + options_.timeout),
-             [key = std::move(key), &observer = observer_, &clock = clock_,
+  store_.Get(name, std::min(deadline, give_up),
+             [key = std::move(key), &observer = observer_, &clock = clock_, patience = patience_,
+              give_up,
               found = std::move(found)](absl::StatusOr<std::optional<std::string>> value) mutable {
+               const bool out_of_time = absl::IsDeadlineExceeded(value.status());
+               const absl::Time ended = clock.Now();
+               // A request that had less time than a read says nothing of the store.
+               if (!out_of_time || ended >= give_up) patience->ReadEnded(out_of_time, ended);
                DecodedShared decoded;
                if (value.ok() && value->has_value()) decoded = DecodeShared(**value, *key);
                if (decoded.answer != nullptr && decoded.until <= clock.Now()) {

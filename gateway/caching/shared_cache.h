@@ -12,6 +12,7 @@
 #include "gateway/caching/cache_key.h"
 #include "gateway/caching/cache_observer.h"
 #include "gateway/caching/kept_answer.h"
+#include "gateway/caching/store_patience.h"
 
 namespace penstock::gateway {
 
@@ -30,7 +31,8 @@ class SharedCache {
   SharedCache(Store& store, const Clock& clock, CacheObserver& observer, Options options)
       : store_(store), clock_(clock), observer_(observer), options_(options) {}
 
-  // One read, over by `deadline` and the timeout. `found` runs once, possibly before this returns.
+  // One read, over by `deadline` and the timeout; none where the store does not answer of late.
+  // `found` runs once, possibly before this returns.
   void Find(std::shared_ptr<const CacheKey> key, absl::Time deadline, Found found);
   // Nobody waits for the write.
   void Put(const CacheKey& key, const KeptAnswer& answer, absl::Duration ttl);
@@ -40,6 +42,8 @@ class SharedCache {
   const Clock& clock_;
   CacheObserver& observer_;
   const Options options_;
+  // Shared with reads under way.
+  const std::shared_ptr<StorePatience> patience_ = std::make_shared<StorePatience>();
 };
 
 // What a value looks like: a line that names the schema, when it ends (microseconds since 1970),

@@ -1,15 +1,12 @@
 #include "gateway/forwarding/forwarder.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace penstock::gateway {
 namespace {
 
-// A router that has been silent for this many 0.99 quantiles is taken for dead.
-constexpr double kSilenceFactor = 4;
-// A silence shorter than this says nothing: a scheduler's pause is as long.
-constexpr absl::Duration kShortestSilence = absl::Milliseconds(50);
 constexpr int kMaxAttempts = 2;
 // Names come from callers: beyond this many pools no new one is timed.
 constexpr size_t kMaxTimedPools = 1024;
@@ -81,6 +78,7 @@ class ForwardedCall final : public OutgoingCall,
     auto call = router->target->ModelInfer(
         request_, options_, [self, attempt, router](InferReply reply) {
           router->in_flight.fetch_sub(1, std::memory_order_relaxed);
+          self->Judge(*router, reply.status);
           self->OnReply(attempt, std::move(reply));
         });
     bool cancel = false;
@@ -94,14 +92,25 @@ class ForwardedCall final : public OutgoingCall,
     if (cancel) call->Cancel();
   }
 
+  // Whether the end of an attempt is a word of the router's.
+  void Judge(Forwarder::Counted& router, const absl::Status& status) {
+    if (absl::IsCancelled(status)) return;  // most often this process's own
+    if (absl::IsDeadlineExceeded(status) && forwarder_.clock_.Now() >= options_.deadline) {
+      forwarder_.WasSilent(router);
+    } else {
+      router.silences.store(0, std::memory_order_relaxed);
+    }
+  }
+
   void ArmSilenceTimer(int attempt) {
     if (attempt >= kMaxAttempts || forwarder_.Current()->size() < 2) return;
-    const std::optional<absl::Duration> limit = forwarder_.SilenceLimit(pool_);
-    if (!limit.has_value()) return;
+    const absl::Time now = forwarder_.clock_.Now();
+    const absl::Duration limit = forwarder_.SilenceLimit(pool_, options_.deadline - now);
+    if (limit == absl::InfiniteDuration() || now + limit >= options_.deadline) return;
     auto self = shared_from_this();
     MutexLock lock(mutex_);
     if (finished_ || current_ != attempt) return;
-    timer_ = forwarder_.timers_.Schedule(started_ + *limit,
+    timer_ = forwarder_.timers_.Schedule(now + limit,
                                          [self, attempt] { self->OnSilence(attempt); });
   }
 
@@ -135,12 +144,21 @@ class ForwardedCall final : public OutgoingCall,
 
   void OnSilence(int attempt) {
     std::shared_ptr<OutgoingCall> silent;
+    std::shared_ptr<Forwarder::Counted> router;
     {
       MutexLock lock(mutex_);
       if (finished_ || cancelled_ || attempt != current_) return;
       silent = current_call_;
+      router = tried_.back();
     }
-    if (StartAfter(attempt) != Next::kStarted) return;  // nobody else: keep waiting
+    forwarder_.WasSilent(*router);
+    const bool may = forwarder_.silence_budget_.TryTake(forwarder_.clock_.Now());
+    const Next next = may ? StartAfter(attempt) : Next::kNobodyElse;
+    if (next == Next::kNobodyElse) {
+      ArmSilenceTimer(attempt);  // who is away may be back by then
+      return;
+    }
+    if (next == Next::kSuperseded) return;
     forwarder_.observer_.Retried("silent");
     if (silent != nullptr) silent->Cancel();
   }
@@ -165,6 +183,7 @@ Forwarder::Forwarder(const std::vector<InferTarget*>& routers, const Clock& cloc
     : clock_(clock),
       timers_(timers),
       observer_(observer),
+      silence_budget_(RetryBudgetOptions(), clock.Now()),
       routers_(std::make_shared<const Targets>()) {
   Routers borrowed;
   for (InferTarget* router : routers) borrowed.emplace_back(router, [](InferTarget*) {});
@@ -194,6 +213,7 @@ std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes r
                                                  absl::AnyInvocable<void(InferReply)> done) {
   auto call = std::make_shared<ForwardedCall>(*this, pool, std::move(request), std::move(options),
                                               std::move(done));
+  silence_budget_.RequestCame(clock_.Now());
   if (call->StartAfter(0) != ForwardedCall::Next::kStarted) {
     InferReply reply;
     reply.status = absl::UnavailableError("no router is healthy");
@@ -203,28 +223,53 @@ std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes r
 }
 
 std::shared_ptr<Forwarder::Counted> Forwarder::Pick(const Targets& tried) const {
-  std::shared_ptr<Counted> best;
-  uint32_t best_load = 0;
+  std::shared_ptr<Counted> best, best_silent;
+  std::pair<bool, uint32_t> best_key;  // silent, in flight
   const std::shared_ptr<const Targets> routers = Current();
   for (const std::shared_ptr<Counted>& router : *routers) {
     if (!router->target->healthy()) continue;
     if (std::find(tried.begin(), tried.end(), router) != tried.end()) continue;
-    const uint32_t load = router->in_flight.load(std::memory_order_relaxed);
-    if (best == nullptr || load < best_load) {
+    const std::pair key(router->silences.load(std::memory_order_relaxed) >= kSilencesToAvoid,
+                        router->in_flight.load(std::memory_order_relaxed));
+    if (key.first) best_silent = router;
+    if (best == nullptr || key < best_key) {
       best = router;
-      best_load = load;
+      best_key = key;
     }
   }
-  return best;
+  // A probe is a request that may still be made elsewhere.
+  const bool probe = best_silent != nullptr && best != best_silent && tried.empty();
+  return probe && TakeProbe(*best_silent) ? best_silent : best;
 }
 
-std::optional<absl::Duration> Forwarder::SilenceLimit(absl::string_view pool) const {
-  MutexLock lock(mutex_);
-  const auto it = latency_by_pool_.find(pool);
-  if (it == latency_by_pool_.end()) return std::nullopt;
-  const std::optional<absl::Duration> p99 = it->second.Quantile(0.99);
-  if (!p99.has_value()) return std::nullopt;
-  return std::max(kShortestSilence, kSilenceFactor * *p99);
+void Forwarder::WasSilent(Counted& router) const {
+  const int silences = router.silences.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (silences != kSilencesToAvoid) return;
+  MutexLock lock(router.mutex);
+  router.probe_pause = kFirstProbe;
+  router.probe_at = clock_.Now() + kFirstProbe;
+}
+
+bool Forwarder::TakeProbe(Counted& router) const {
+  const absl::Time now = clock_.Now();
+  MutexLock lock(router.mutex);
+  if (now < router.probe_at) return false;
+  router.probe_pause = std::min(kLastProbe, 2 * router.probe_pause);
+  router.probe_at = now + router.probe_pause;
+  return true;
+}
+
+absl::Duration Forwarder::SilenceLimit(absl::string_view pool, absl::Duration left) const {
+  const absl::Duration half = left / 2;
+  std::optional<absl::Duration> p99;
+  {
+    MutexLock lock(mutex_);
+    const auto it = latency_by_pool_.find(pool);
+    if (it != latency_by_pool_.end()) p99 = it->second.Quantile(0.99);
+  }
+  if (!p99.has_value()) return half;
+  const absl::Duration limit = std::max(kShortestSilence, kSilenceFactor * *p99);
+  return half >= *p99 ? std::min(limit, half) : limit;
 }
 
 void Forwarder::RecordLatency(absl::string_view pool, absl::Duration latency) {

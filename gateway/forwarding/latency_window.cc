@@ -16,7 +16,7 @@ void LatencyWindow::Add(absl::Duration latency) {
   const int bucket =
       std::min(kBuckets - 1, static_cast<int>(std::log2(us) * kBucketsPerOctave));
   ++newer_[bucket];
-  if (++newer_count_ < kHalf) return;
+  if (++newer_count_ < half_) return;
   older_ = newer_;
   older_count_ = newer_count_;
   newer_.fill(0);

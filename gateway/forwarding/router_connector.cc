@@ -40,6 +40,7 @@ absl::StatusOr<RouterSet::Routers> RouterConnector::Connect(const config::v1::Ga
       auto watched = std::make_shared<Watched>();
       InferTargetOptions options;
       options.max_message_bytes = max_message_bytes_;
+      options.pings_permitted = true;
       options.on_health = [counter = counter_, watched](bool healthy) {
         MutexLock lock(counter->mutex);
         if (watched->serves) counter->healthy += (healthy ? 1 : 0) - (watched->healthy ? 1 : 0);
@@ -57,9 +58,10 @@ absl::StatusOr<RouterSet::Routers> RouterConnector::Connect(const config::v1::Ga
     }
     routers.push_back(fresh[name].router);
   }
-  // What an earlier Connect made and nobody serves ends outside the lock.
+  std::map<std::string, Fresh> held;
+  for (const auto& [name, known] : fresh) held[name] = {known.router, known.watched};
   MutexLock lock(mutex_);
-  fresh_.swap(fresh);
+  fresh_.swap(held);
   return routers;
 }
 
@@ -67,9 +69,10 @@ void RouterConnector::Serve(const RouterSet::Routers& routers) {
   std::map<std::string, Known> before;
   MutexLock lock(mutex_);
   before.swap(known_);
-  for (const auto& [name, known] : fresh_) {
-    if (std::find(routers.begin(), routers.end(), known.router) != routers.end()) {
-      known_.insert({name, known});
+  for (const auto& [name, fresh] : fresh_) {
+    const std::shared_ptr<const Router> router = fresh.router.lock();
+    if (router != nullptr && std::find(routers.begin(), routers.end(), router) != routers.end()) {
+      known_.insert({name, Known{router, fresh.watched}});
     }
   }
   fresh_.clear();

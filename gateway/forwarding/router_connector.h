@@ -36,7 +36,8 @@ class RouterConnector {
   // Nothing is told from here on.
   ~RouterConnector();
 
-  // Those of `config`, in its order. A router that serves is the same one. INVALID_ARGUMENT.
+  // Those of `config`, in its order. A router that serves is the same one; the others stay
+  // connected while the caller holds them, or once they serve. INVALID_ARGUMENT.
   absl::StatusOr<RouterSet::Routers> Connect(const config::v1::Gateway& config);
   // They are the ones that serve from here on: the others are not counted any more.
   void Serve(const RouterSet::Routers& routers);
@@ -49,6 +50,12 @@ class RouterConnector {
   };
   struct Known {
     std::shared_ptr<const Router> router;
+    std::shared_ptr<Watched> watched;
+  };
+  // Whoever asked to connect holds the router: a configuration that is refused leaves no
+  // connection.
+  struct Fresh {
+    std::weak_ptr<const Router> router;
     std::shared_ptr<Watched> watched;
   };
   // Shared with the watches of routers, which may speak while the connector ends.
@@ -64,7 +71,7 @@ class RouterConnector {
   const std::shared_ptr<Counter> counter_;
   Mutex mutex_;
   std::map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);  // by endpoint; those that serve
-  std::map<std::string, Known> fresh_ ABSL_GUARDED_BY(mutex_);  // of the last Connect
+  std::map<std::string, Fresh> fresh_ ABSL_GUARDED_BY(mutex_);  // of the last Connect
 };
 
 }  // namespace penstock::gateway

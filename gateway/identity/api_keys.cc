@@ -12,7 +12,7 @@
 namespace penstock::gateway {
 namespace {
 
-constexpr size_t kDigestDigits = 2 * SHA256_DIGEST_LENGTH;
+constexpr size_t kDigestDigits = 2 * sizeof(Sha256Digest);
 // So much of a digest tells keys apart in the audit and helps nobody to find the key.
 constexpr size_t kNamedDigits = 8;
 

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "gateway/identity/principal.h"
 #include "gateway/identity/quota_names.h"
-#include "gateway/identity/sha256.h"
+#include "gateway/identity/credential_digest.h"
 #include "penstock/config/v1/gateway.pb.h"
 
 namespace penstock::gateway {

@@ -55,7 +55,7 @@ absl::Status Authenticator::TakeKeys(const config::v1::ApiKeys& keys) {
 }
 
 absl::Status Authenticator::ReadKeysFile(const absl::StatusOr<std::string>& text) {
-  if (!text.ok()) return InFile(*keys_file_, text.status());
+  if (!text.ok()) return absl::InvalidArgumentError(text.status().message());
   config::v1::ApiKeys keys;
   if (const absl::Status status = ReadYaml(*text, keys); !status.ok()) {
     return InFile(*keys_file_, status);
@@ -64,7 +64,8 @@ absl::Status Authenticator::ReadKeysFile(const absl::StatusOr<std::string>& text
 }
 
 absl::Status Authenticator::ReadJwksFile(const absl::StatusOr<std::string>& text) {
-  return InFile(*jwks_file_, text.ok() ? tokens_->SetKeys(*text) : text.status());
+  if (!text.ok()) return absl::InvalidArgumentError(text.status().message());
+  return InFile(*jwks_file_, tokens_->SetKeys(*text));
 }
 
 void Authenticator::Reload() {

@@ -8,7 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "common/mutex.h"
-#include "gateway/identity/sha256.h"
+#include "gateway/identity/credential_digest.h"
 #include "gateway/identity/token_claims.h"
 
 namespace penstock::gateway {

@@ -17,14 +17,12 @@ class WatchedFile {
 
   // What stands in it where that is not what stood there at the last call; else nothing. By
   // content: a file's time says too little when it is replaced twice within a tick, or through
-  // links. The error of a file that cannot be read comes once, too.
+  // links. The error of a file that cannot be read comes once, too, and names its path.
   std::optional<absl::StatusOr<std::string>> Changed();
 
   const std::string& path() const { return path_; }
 
  private:
-  absl::StatusOr<std::string> Read() const;
-
   const std::string path_;
   std::optional<absl::StatusOr<std::string>> last_;
 };

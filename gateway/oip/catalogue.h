@@ -13,9 +13,9 @@
 
 namespace penstock::gateway {
 
-// The protocol's RPCs beside ModelInfer: the routers own the pools' contracts, so the gateway asks one
-// of them and keeps the answer for a while; statistics are the sums over all routers. Callers see the
-// pools they may call.
+// The protocol's RPCs beside ModelInfer: the routers own the pools' contracts, so the gateway asks
+// one of them and keeps the answer for a while; statistics are the sums over all routers. Callers
+// see the pools they may call.
 class Catalogue final : public OipControl {
  public:
   struct Deps {
@@ -60,7 +60,8 @@ class Catalogue final : public OipControl {
     std::string response;
     absl::Time until;
   };
-  // Asks one healthy router through `method` of OipControlClient unless the answer to `key` is kept.
+  // Asks one healthy router through `method` of OipControlClient unless the answer to `key` is
+  // kept.
   template <typename Request, typename Response, typename Method>
   void Ask(const std::string& key, const ControlContext& context, const Request& request,
            Response& response, Method method, ControlDone done);

@@ -15,8 +15,9 @@ namespace penstock::gateway {
 
 inline constexpr char kWatchDecisions[] = "/penstock.v1.Routing/WatchDecisions";
 
-// WatchDecisions over several routers as one stream. A client that reads too slowly misses decisions:
-// the queue keeps the oldest and drops what comes on top. Keeps itself alive from Begin to OnDone.
+// WatchDecisions over several routers as one stream. A client that reads too slowly misses
+// decisions: the queue keeps the oldest and drops what comes on top. Keeps itself alive from Begin
+// to OnDone.
 class DecisionMerge final : public ServerRpc, public std::enable_shared_from_this<DecisionMerge> {
  public:
   DecisionMerge(std::unique_ptr<RpcArrival> arrival, OpenStreams<DecisionMerge>& open)

@@ -1,5 +1,7 @@
 #include "gateway/oip/infer_forwarding.h"
 
+#include <atomic>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,8 +13,6 @@
 namespace penstock::gateway {
 namespace {
 
-// Said with every refusal for want of room: by then a queue of quick requests has moved on.
-constexpr absl::Duration kRetryAfter = absl::Milliseconds(50);
 // W3C Trace Context, section 3.2: 55 characters in version 00.
 constexpr size_t kMaxTraceparent = 128;
 
@@ -63,13 +63,17 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     }
     absl::Duration retry_after;
     auto place = deps_.quotas.Take(principal_.tenant, principal_.quota, retry_after);
-    if (!place.ok()) return Refuse(place.status(), retry_after);
+    if (!place.ok()) {
+      deps_.observer.Shed(ShedReason::kQuota);
+      return Refuse(place.status(), retry_after);
+    }
     place_ = *std::move(place);
     auto self = shared_from_this();
     call_->SetCancelHandler([self] { self->Cancel(); });
     const Admission::WaiterId waiter = deps_.admission.Enter(
-        principal_.priority, call_->deadline(), [self](absl::StatusOr<Admission::Ticket> ticket) {
-          self->OnAdmitted(std::move(ticket));
+        {pool_, principal_.tenant, principal_.priority, call_->deadline()},
+        [self](absl::StatusOr<Admission::Ticket> ticket, absl::Duration refused_for) {
+          self->OnAdmitted(std::move(ticket), refused_for);
         });
     bool cancel = false;
     {
@@ -81,15 +85,20 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
   }
 
  private:
-  void OnAdmitted(absl::StatusOr<Admission::Ticket> ticket) {
+  void OnAdmitted(absl::StatusOr<Admission::Ticket> ticket, absl::Duration retry_after) {
     deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
-    if (!ticket.ok()) return Refuse(ticket.status());
+    if (!ticket.ok()) return Refuse(ticket.status(), retry_after);
     CallOptions options;
     options.deadline = call_->deadline();
     options.metadata = TrustedMetadata(principal_, call_->metadata(), request_id_);
     auto self = shared_from_this();
     auto answer = [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](
-                      InferReply reply) { self->Answer(std::move(reply)); };
+                      InferReply reply) {
+      // What is answered here at once, from the cache, says nothing of the platform.
+      if (self->asking_.load() != std::this_thread::get_id()) ticket->Answered(reply.status);
+      self->Answer(std::move(reply));
+    };
+    asking_.store(std::this_thread::get_id());
     // Null where it was answered from the cache.
     auto forwarded =
         deps_.cache == nullptr
@@ -97,6 +106,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
             : deps_.cache->Infer(pool_, call_->request(), call_->streamed(),
                                  {principal_.tenant, principal_.rights.forced_experts},
                                  std::move(options), std::move(answer));
+    asking_.store(std::thread::id());
     bool cancel = false;
     {
       MutexLock lock(mutex_);
@@ -119,14 +129,12 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     if (forwarded != nullptr) forwarded->Cancel();
   }
 
-  void Refuse(absl::Status status, absl::Duration retry_after = kRetryAfter) {
+  void Refuse(absl::Status status, absl::Duration retry_after = absl::ZeroDuration()) {
     InferReply reply;
-    if (absl::IsResourceExhausted(status)) {
-      const std::string ms =
-          absl::StrCat(absl::ToInt64Milliseconds(absl::Ceil(retry_after, absl::Milliseconds(1))));
-      reply.trailers.emplace_back(kRetryAfterMetadata, ms);
-      // What gRPC's own clients heed where they retry.
-      reply.trailers.emplace_back(kRetryPushbackMetadata, ms);
+    if (absl::IsResourceExhausted(status) && retry_after > absl::ZeroDuration()) {
+      reply.trailers.emplace_back(kRetryAfterMetadata,
+                                  absl::StrCat(absl::ToInt64Milliseconds(
+                                      absl::Ceil(retry_after, absl::Milliseconds(1)))));
     }
     reply.status = std::move(status);
     Answer(std::move(reply));
@@ -139,12 +147,22 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
       forwarded_ = nullptr;  // the call and this request hold each other until here
     }
     place_ = TenantQuotas::Place();
+    SayPushback(reply);
     // Said to the gateway alone.
     std::erase_if(reply.trailers,
                   [](const auto& entry) { return entry.first == kAnswerVersionMetadata; });
     deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
     deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
     call_->Finish(std::move(reply));
+  }
+
+  // gRPC's own clients, where they retry, heed `grpc-retry-pushback-ms` alone; routers and experts
+  // say when to come back as OIP servers do.
+  static void SayPushback(InferReply& reply) {
+    if (!absl::IsResourceExhausted(reply.status)) return;
+    const std::string ms(FindMetadata(reply.trailers, kRetryAfterMetadata));
+    if (ms.empty() || !FindMetadata(reply.trailers, kRetryPushbackMetadata).empty()) return;
+    reply.trailers.emplace_back(kRetryPushbackMetadata, ms);
   }
 
   const Deps& deps_;
@@ -154,6 +172,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
   std::string pool_;
   Principal principal_;
   TenantQuotas::Place place_;  // written before the request is admitted and when it is answered
+  std::atomic<std::thread::id> asking_{};  // which thread is in the forwarder or the cache
   Mutex mutex_;
   Admission::WaiterId waiter_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<OutgoingCall> forwarded_ ABSL_GUARDED_BY(mutex_);

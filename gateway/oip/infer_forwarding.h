@@ -8,6 +8,7 @@
 #include "common/net/infer_call.h"
 #include "common/time/clock.h"
 #include "gateway/admission/admission.h"
+#include "gateway/admission/admission_observer.h"
 #include "gateway/admission/tenant_quotas.h"
 #include "gateway/caching/caching_forwarder.h"
 #include "gateway/forwarding/forwarder.h"
@@ -15,14 +16,14 @@
 
 namespace penstock::gateway {
 
-// ModelInfer at the gateway: identity, rights, admission, then an answer that is kept, or forwarding. The
-// message itself passes through as it came; of pools that are not cacheable only their name is read from it.
+// ModelInfer at the gateway: identity, rights, admission, then an answer that is kept, or
+// forwarding. The message itself passes through as it came; of pools that are not cacheable only
+// their name is read from it.
 class InferForwarding final : public InferHandler {
  public:
   // What happened, for metrics. Must not block.
-  class Observer {
+  class Observer : public AdmissionObserver {
    public:
-    virtual ~Observer() = default;
     // `pool` is empty where the request did not say.
     virtual void RequestAnswered(absl::string_view pool, absl::StatusCode code,
                                  absl::Duration latency) = 0;
@@ -52,8 +53,8 @@ class InferForwarding final : public InferHandler {
   std::atomic<uint64_t> next_request_{1};
 };
 
-// What a router is told about the caller: tenant, rights, priority, request id and trace, and nothing
-// that the caller itself says about them.
+// What a router is told about the caller: tenant, rights, priority, request id and trace, and
+// nothing that the caller itself says about them.
 Metadata TrustedMetadata(const Principal& principal, const Metadata& from_caller,
                          absl::string_view request_id);
 

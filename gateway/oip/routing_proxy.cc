@@ -49,7 +49,19 @@ std::optional<AdminCall> Audited(const Authenticator& authenticator, const Contr
   return call;
 }
 
-// One call sent to several routers; answers when all have answered, with the first answer that is OK.
+// Whether `other` says more than `first`, of one call to several routers.
+template <typename Response>
+bool SaysMore(const Response& /*other*/, const Response& /*first*/) {
+  return false;
+}
+// What one of them wrote into the store that they share is there for all.
+bool SaysMore(const v1::SetBudgetResponse& other, const v1::SetBudgetResponse& first) {
+  return other.sharing() == v1::SetBudgetResponse::SHARED &&
+         first.sharing() != v1::SetBudgetResponse::SHARED;
+}
+
+// One call sent to several routers; answers when all have answered, with the first answer that is OK,
+// or a later one that says more.
 template <typename Response>
 class Gather {
  public:
@@ -61,7 +73,7 @@ class Gather {
     absl::Status result;
     {
       MutexLock lock(mutex_);
-      if (answer.ok() && !any_) {
+      if (answer.ok() && (!any_ || SaysMore(*answer, response_))) {
         any_ = true;
         response_.Swap(&*answer);
       } else if (!answer.ok() && first_error_.ok()) {
@@ -120,6 +132,9 @@ RoutingProxy::RoutingProxy(Deps deps) : deps_(deps) {
                                                  PoolOf<v1::GetPlanRequest>, false, Ask::kFirst);
   Proxy<v1::SetBudgetRequest, v1::SetBudgetResponse>(
       "/penstock.v1.Routing/SetBudget", PoolOf<v1::SetBudgetRequest>, true, Ask::kAllNeedAll);
+  // Of one: it knows what all have told the store, and a page goes on where the last one of it ended.
+  Proxy<v1::GetUsageRequest, v1::GetUsageResponse>(
+      "/penstock.v1.Routing/GetUsage", PoolOf<v1::GetUsageRequest>, true, Ask::kFirst);
   Proxy<v1::GetShadowRequest, v1::GetShadowResponse>(
       "/penstock.v1.Routing/GetShadow", PoolOf<v1::GetShadowRequest>, true, Ask::kFirst);
   Proxy<v1::PromoteRequest, v1::PromoteResponse>(

@@ -12,8 +12,8 @@
 
 namespace penstock::gateway {
 
-// penstock.v1.Routing at the gateway: identity, rights, then a router. A report goes to every router,
-// since the one that decided knows the decision; decisions are watched at every router.
+// penstock.v1.Routing at the gateway: identity, rights, then a router. A report goes to every
+// router, since the one that decided knows the decision; decisions are watched at every router.
 class RoutingProxy final : public RpcService {
  public:
   struct Deps {
@@ -30,7 +30,8 @@ class RoutingProxy final : public RpcService {
   enum class Ask { kFirst, kAllNeedOne, kAllNeedAll };
   template <class Request, class Response, class PoolOf>
   void Proxy(const char* path, PoolOf pool_of, bool needs_admin, Ask ask);
-  void WatchDecisions(std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request);
+  void WatchDecisions(std::unique_ptr<RpcArrival> arrival,
+                      const v1::WatchDecisionsRequest& request);
 
   const Deps deps_;
   OpenStreams<DecisionMerge> merges_;

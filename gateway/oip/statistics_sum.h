@@ -13,8 +13,8 @@ namespace penstock::gateway {
 // Adds `part` to `total`: counts and durations add up, the last inference is the latest.
 void AddStatistics(const inference::ModelStatistics& part, inference::ModelStatistics& total);
 
-// Sums ModelStatistics over several routers and finishes the call when all have answered: with the sum
-// if any answered, else with the first error. Thread-safe.
+// Sums ModelStatistics over several routers and finishes the call when all have answered: with the
+// sum if any answered, else with the first error. Thread-safe.
 class StatisticsSum {
  public:
   StatisticsSum(size_t parts, CallerRights rights, inference::ModelStatisticsResponse& response,

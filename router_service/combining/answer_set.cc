@@ -86,8 +86,10 @@ absl::StatusOr<std::vector<float>> CheckedFloats(absl::string_view expert, const
   }
   for (const float value : *values) {
     if (std::isfinite(value) && !(distribution && value < 0)) continue;
-    return absl::InternalError(absl::StrCat("expert \"", expert, "\": output \"", tensor.name,
-                                            "\" holds ", value, ", which cannot be combined"));
+    const std::string message = absl::StrCat("expert \"", expert, "\": output \"", tensor.name,
+                                             "\" holds ", value, ", which cannot be combined");
+    // What is no number comes of inputs that are none, or too large: the caller's doing, as a rule.
+    return std::isfinite(value) ? absl::InternalError(message) : absl::OutOfRangeError(message);
   }
   return values;
 }

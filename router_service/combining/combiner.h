@@ -36,7 +36,8 @@ class Combiner {
 
   // Weights are scaled to sum 1 (all zero: equal). Outputs that are not combined come from the
   // answer with the largest weight (ties: the lowest expert). Different outputs, types or shapes,
-  // and values that cannot be combined, are INTERNAL and name the expert. At least one answer.
+  // and values that cannot be combined, are INTERNAL and name the expert; of values that are no
+  // numbers, which inputs can cause, it is OUT_OF_RANGE. At least one answer.
   virtual absl::StatusOr<std::vector<Tensor>> Combine(
       absl::Span<const ExpertAnswer> answers) const = 0;
 

@@ -14,8 +14,9 @@
 
 namespace penstock::router {
 
-// The caller's request as one expert sees it: without penstock_* parameters, under the expert's own model
-// name, with the expert's own parameters over the caller's. `also_output`, where not empty, is asked for too if the caller asked for outputs by name.
+// The caller's request as one expert sees it: without penstock_* parameters, under the expert's own
+// model name, with the expert's own parameters over the caller's. `also_output`, where not empty,
+// is asked for too if the caller asked for outputs by name.
 Bytes ExpertRequest(const RouteRequest& request, const PoolExpert& expert,
                     absl::string_view also_output);
 
@@ -33,8 +34,8 @@ absl::StatusOr<std::vector<Tensor>> DecodeAnswer(const Bytes& body);
 // The outputs that the caller asked for, in the contract's order; all where none is named.
 std::vector<Tensor> WantedOutputs(const RouteRequest& request, std::vector<Tensor> outputs);
 
-// One expert's answer under the pool's name. Passed through as bytes where it holds just what was asked for,
-// in raw contents.
+// One expert's answer under the pool's name. Passed through as bytes where it holds just what was
+// asked for, in raw contents.
 absl::StatusOr<Bytes> PassAnswer(const RouteRequest& request, const Bytes& body,
                                  const std::vector<OutParameter>& parameters);
 // An answer of our own making.
@@ -56,8 +57,8 @@ std::vector<OutParameter> AnswerParameters(const v1::Decision& decision,
 // What the caller is told of an expert's failure.
 absl::Status CallerStatus(absl::string_view expert, const absl::Status& status);
 
-// The output that an answer's confidence is read from, and that several answers are combined by; empty:
-// the pool has none.
+// The output that an answer's confidence is read from, and that several answers are combined by;
+// empty: the pool has none.
 std::string OutputForConfidence(const Pool& pool);
 
 }  // namespace penstock::router

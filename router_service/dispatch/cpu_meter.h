@@ -7,8 +7,8 @@
 
 namespace penstock::router {
 
-// CPU of a request's own code, which runs in stretches on several threads. A thread's CPU clock is a
-// system call, so one request in kEvery is metered and counts for all of them. Not thread-safe.
+// CPU of a request's own code, which runs in stretches on several threads. A thread's CPU clock is
+// a system call, so one request in kEvery is metered and counts for all of them. Not thread-safe.
 class CpuMeter {
  public:
   static constexpr uint64_t kEvery = 8;

@@ -20,8 +20,8 @@ struct DispatchResult {
 };
 
 // The fan-out of one request. Asks several experts at once, then whom `next` names after all have
-// answered (a cascade's next stage, somebody instead of an expert that failed), until it names nobody, the
-// deadline passes or the client goes away. Thread-safe.
+// answered (a cascade's next stage, somebody instead of an expert that failed), until it names
+// nobody, the deadline passes or the client goes away. Thread-safe.
 class DispatchCall : public std::enable_shared_from_this<DispatchCall> {
  public:
   using Next = absl::AnyInvocable<std::vector<AskSpec>(const std::vector<AskResult>& so_far)>;

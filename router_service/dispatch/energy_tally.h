@@ -13,8 +13,8 @@ absl::string_view EnergyMethodName(EnergyMethod method);
 // kUnknown for any other name.
 EnergyMethod ParseEnergyMethod(absl::string_view name);
 
-// Joules of one request, summed over all attempts: winners, losers, retries and cancelled work. Mixed
-// methods report the weakest.
+// Joules of one request, summed over all attempts: winners, losers, retries and cancelled work.
+// Mixed methods report the weakest.
 class EnergyTally {
  public:
   void Add(double joules, EnergyMethod method) {

@@ -11,6 +11,10 @@
 namespace penstock::router {
 namespace {
 
+// Where an attempt is lost and nobody else can be asked: when to look again, at least; with the
+// silence's length the pauses grow.
+constexpr absl::Duration kAskAgain = absl::Milliseconds(50);
+
 // What is counted of a second attempt that was not made; unset: none was due.
 std::optional<RetryResult> RefusalOf(RetryVerdict verdict) {
   switch (verdict) {
@@ -30,10 +34,11 @@ std::optional<RetryResult> RefusalOf(RetryVerdict verdict) {
   return std::nullopt;
 }
 
-// The endpoint, not only the model behind it, did not answer.
-bool IsConnectionLost(const AttemptEnd& end) {
-  return absl::IsUnavailable(end.status) ||
-         (absl::IsCancelled(end.status) && !end.cancelled_by_us);
+AskAttempt::Away AwayAfter(const AttemptEnd& end, bool connection_lost) {
+  const bool away = absl::IsUnavailable(end.status) ||
+                    (absl::IsCancelled(end.status) && !end.cancelled_by_us);
+  if (!away) return AskAttempt::Away::kNothing;
+  return connection_lost ? AskAttempt::Away::kEndpoint : AskAttempt::Away::kModel;
 }
 
 }  // namespace
@@ -47,6 +52,7 @@ ExpertAsk::ExpertAsk(Context context, AskSpec spec, Done done)
   attempts_.reserve(2);
   result_.expert = spec_.expert;
   result_.expert_name = spec_.expert_name;
+  result_.model = spec_.model;
   result_.reason = spec_.reason;
   result_.weight = spec_.weight;
   result_.rows = spec_.rows;
@@ -94,7 +100,8 @@ size_t ExpertAsk::Begin(Replica* replica, absl::string_view reason) {
     attempt.late_at = attempt.started + absl::Seconds(attempt.predicted.latency_s);
   }
   if (index == 0) {
-    attempt.lost_at = attempt.started + SilenceLimit(attempt.predicted.p99_latency_s);
+    attempt.lost_at = attempt.started + SilenceLimit(attempt.predicted.p99_latency_s,
+                                                     context_.deadline - attempt.started);
     if (Hedging* const hedging = context_.record->hedging.get(); hedging != nullptr) {
       const absl::Duration delay = hedging->FirstAttempt(spec_.expert);
       if (spec_.hedge_joules_left) attempt.slow_at = attempt.started + delay;
@@ -150,7 +157,7 @@ void ExpertAsk::OnReply(size_t index, InferReply reply) {
     if (!asked_to_stop && status.ok()) status = spec_.check(reply.body);
     attempt.replica->AttemptEnded(status.ok(), !asked_to_stop && !status.ok(), latency);
     if (asked_to_stop) return;
-    Judge(attempt, status, false);
+    Judge(attempt, status, false, reply.connection_lost);
     EndAttempt(attempt, status, reply.trailers);
     result_.status = status;
     result_.trailers = std::move(reply.trailers);
@@ -203,10 +210,20 @@ void ExpertAsk::OnSilence(size_t index) {
     }
     RetryQuestion question;
     if (now >= attempt.lost_at) {
+      const bool first_time = !attempt.lost;
+      const absl::Duration silent = now - attempt.started;
       attempt.lost = true;
       attempt.slow_at = attempt.lost_at = absl::InfiniteFuture();
       question.cause = RetryQuestion::Cause::kLost;
-      if (attempts_.size() == 1) second = BeginSecond(std::move(question));
+      if (attempts_.size() == 1) {
+        RetryQuestion completed = question;
+        Complete(completed);
+        if (first_time || completed.untried_replicas > 0) second = BeginSecond(std::move(question));
+        // Another replica may be back before the deadline.
+        if (!second && spec_.replicas.size() > 1) {
+          attempts_[index].lost_at = now + std::max(kAskAgain, silent / 4);
+        }
+      }
     } else if (now >= attempt.slow_at) {
       attempt.slow_at = absl::InfiniteFuture();
       question.cause = RetryQuestion::Cause::kSlow;
@@ -240,7 +257,7 @@ Replica* ExpertAsk::Pick() {
   for (ReplicaView& view : views) {
     if (view.rate == 0) view.rate = known > 0 ? known_rates / static_cast<double>(known) : 1;
   }
-  MarkUsable(spec_.replicas, tried, *context_.dead, absl::MakeSpan(views));
+  MarkUsable(spec_.replicas, tried, *context_.dead, spec_.model, absl::MakeSpan(views));
   const absl::StatusOr<size_t> picked = attempts_.empty()
                                             ? choice.PickFirst(spec_.expert, views, random_)
                                             : choice.PickAnother(views, tried, random_);
@@ -285,7 +302,7 @@ void ExpertAsk::Complete(RetryQuestion& question) const {
     const bool tried =
         std::any_of(attempts_.begin(), attempts_.end(),
                     [&](const Attempt& attempt) { return attempt.replica == replica.get(); });
-    if (!tried && replica->available() && !context_.dead->Has(replica->target())) {
+    if (!tried && replica->available() && !context_.dead->Has(replica->target(), spec_.model)) {
       ++question.untried_replicas;
     }
   }
@@ -319,7 +336,8 @@ std::optional<size_t> ExpertAsk::BeginSecond(RetryQuestion question) {
   return Begin(replica, hedge ? "hedge" : "retry");
 }
 
-void ExpertAsk::Judge(Attempt& attempt, const absl::Status& status, bool cancelled) {
+void ExpertAsk::Judge(Attempt& attempt, const absl::Status& status, bool cancelled,
+                      bool connection_lost) {
   const absl::Time now = context_.clock.Now();
   AttemptEnd end;
   end.status = status;
@@ -330,10 +348,20 @@ void ExpertAsk::Judge(Attempt& attempt, const absl::Status& status, bool cancell
   if (cancelled && attempt.lost) {
     // Nobody waited for it any more, but it had its time.
     end.status = absl::DeadlineExceededError("lost");
-    end.granted = std::min(end.granted, SilenceLimit(attempt.predicted.p99_latency_s));
+    end.granted =
+        std::min(end.granted, SilenceLimit(attempt.predicted.p99_latency_s, end.granted));
   }
-  attempt.record.unreachable = IsConnectionLost(end);
-  if (attempt.record.unreachable) context_.dead->Add(attempt.replica->target());
+  attempt.record.away = AwayAfter(end, connection_lost);
+  switch (attempt.record.away) {
+    case AskAttempt::Away::kNothing:
+      break;
+    case AskAttempt::Away::kModel:
+      context_.dead->Add(attempt.replica->target(), spec_.model);
+      break;
+    case AskAttempt::Away::kEndpoint:
+      context_.dead->Add(attempt.replica->target());
+      break;
+  }
   if (attempt.replica->guard().AttemptEnded(end, attempt.started, now)) {
     context_.record->resilience.BreakerOpened(spec_.expert);
   }

@@ -30,6 +30,7 @@ namespace penstock::router {
 struct AskSpec {
   size_t expert = 0;  // by configuration order
   std::string expert_name;
+  std::string model;   // at the replicas, with the version that it is asked for
   std::string reason;  // "chosen", "escalation", "verification", "retry", "local"
   double weight = 1;
   Bytes request;
@@ -53,12 +54,19 @@ struct AskAttempt {
   AttemptReport report;
   absl::Duration latency;
   bool answered = false;  // OK, and the answer fits
-  bool unreachable = false;  // the endpoint did not answer, not only the model behind it
+  // What its end says that the request need not ask for again at the same endpoint.
+  enum class Away {
+    kNothing,
+    kModel,     // the endpoint answered: this model is not there
+    kEndpoint,  // there was no connection
+  };
+  Away away = Away::kNothing;
 };
 
 struct AskResult {
   size_t expert = 0;
   std::string expert_name;
+  std::string model;
   std::string reason;
   double weight = 1;
   uint64_t rows = 1;
@@ -75,8 +83,8 @@ struct AskResult {
 // Owns the attempts at one expert: picks a replica, asks elsewhere once where the retry rule allows
 // it, takes the first answer, and cancels what is left. Elsewhere is asked when the first attempt
 // fails, or while it runs: once it is slow, where the pool hedges and its hedging allows one more,
-// and once it has been silent for so long that it is taken to be lost. What is no hedge takes a token
-// of the pool's retry budget. An attempt that leaves no trailer is charged its prediction.
+// and once it has been silent for so long that it is taken to be lost. What is no hedge takes a
+// token of the pool's retry budget. An attempt that leaves no trailer is charged its prediction.
 class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
  public:
   struct Context {
@@ -136,8 +144,8 @@ class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
   // Begins a second attempt where the rule allows one.
   std::optional<size_t> BeginSecond(RetryQuestion question) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What its end says of its replica. `cancelled`: by us.
-  void Judge(Attempt& attempt, const absl::Status& status, bool cancelled)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Judge(Attempt& attempt, const absl::Status& status, bool cancelled,
+             bool connection_lost = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndAttempt(Attempt& attempt, const absl::Status& status, const Metadata& trailers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends all that still run and moves the result out. The calls to cancel go to `cancel`.

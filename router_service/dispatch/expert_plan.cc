@@ -37,6 +37,7 @@ AskSpec ExpertPlan::Spec(size_t expert, double weight, absl::string_view reason,
   AskSpec spec;
   spec.expert = expert;
   spec.expert_name = item.name;
+  spec.model = item.ServedModel();
   spec.reason = std::string(reason);
   spec.weight = weight;
   spec.request = ExpertRequest(request_, item, combined_output_);
@@ -125,21 +126,20 @@ std::vector<AskSpec> ExpertPlan::Next(const std::vector<AskResult>& so_far) {
 
 EscalationOption ExpertPlan::Option(size_t expert, double p_right, absl::Time now) const {
   const PoolExpert& item = request_.pool->experts[expert];
+  const auto rows = static_cast<uint64_t>(request_.rows);
   const CostEstimate estimate = request_.pool->record->cost.Estimate(
-      expert, request_.application_class, static_cast<uint64_t>(request_.rows),
-      LeastLoad(item, now), choice_.work[expert]);
+      expert, request_.application_class, rows, LeastLoad(item, now), choice_.work[expert]);
   EscalationOption option;
   option.expert = expert;
   option.p_right = p_right;
   option.energy_j = estimate.energy_j;
   option.latency_s = estimate.latency_s;
-  option.largest_j = LargestJoules(request_, expert, static_cast<uint64_t>(request_.rows));
+  option.largest_j = LargestJoules(request_, expert, rows);
   option.admissible =
       choice_.excluded[expert] == Exclusion::kNone && !Asked(expert) && item.available();
   if (choice_.amounts != nullptr) {
     const Amounts amounts =
-        ExpectedAmounts(request_, expert, static_cast<uint64_t>(request_.rows),
-                        choice_.work[expert], estimate.energy_j);
+        ExpectedAmounts(request_, expert, rows, choice_.work[expert], estimate.energy_j);
     option.accelerator_seconds = amounts.accelerator_seconds;
     option.dollars = amounts.dollars;
   }

@@ -1,6 +1,7 @@
 #include "router_service/dispatch/failed_asks.h"
 
 #include <algorithm>
+#include <string>
 
 #include "router_service/dispatch/attempts/replacement.h"
 #include "router_service/dispatch/attempts/retry_pushback.h"
@@ -8,11 +9,14 @@
 namespace penstock::router {
 namespace {
 
-bool FoundDead(const std::vector<AskResult>& asks, absl::string_view address) {
+bool FoundDead(const std::vector<AskResult>& asks, absl::string_view address,
+               absl::string_view model) {
   for (const AskResult& ask : asks) {
     const bool found =
         std::any_of(ask.attempts.begin(), ask.attempts.end(), [&](const AskAttempt& attempt) {
-          return attempt.unreachable && attempt.run.replica() == address;
+          return attempt.run.replica() == address &&
+                 (attempt.away == AskAttempt::Away::kEndpoint ||
+                  (attempt.away == AskAttempt::Away::kModel && ask.model == model));
         });
     if (found) return true;
   }
@@ -30,10 +34,12 @@ bool MayAskInstead(const std::vector<AskResult>& asks, const std::optional<Local
 }
 
 bool HasLivingReplica(const PoolExpert& expert, const std::vector<AskResult>& asks) {
-  return std::any_of(expert.replicas.begin(), expert.replicas.end(),
-                     [&](const std::shared_ptr<Replica>& replica) {
-                       return replica->available() && !FoundDead(asks, replica->target().address());
-                     });
+  const std::string model = expert.ServedModel();
+  return std::any_of(
+      expert.replicas.begin(), expert.replicas.end(),
+      [&](const std::shared_ptr<Replica>& replica) {
+        return replica->available() && !FoundDead(asks, replica->target().address(), model);
+      });
 }
 
 bool HasRetry(const RouteRequest& request, absl::Time now) {

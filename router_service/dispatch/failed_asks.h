@@ -16,7 +16,8 @@ namespace penstock::router {
 // would not have stood for another's.
 bool MayAskInstead(const std::vector<AskResult>& asks, const std::optional<LocalAsk>& beside);
 
-// Whether a replica of the expert can be asked whose endpoint none of these asks has found dead.
+// Whether a replica of the expert can be asked whose endpoint none of these asks has found dead,
+// nor without the expert's model.
 bool HasLivingReplica(const PoolExpert& expert, const std::vector<AskResult>& asks);
 
 // Whether the pool's retries have a token for one more. It may be gone when it is to be taken.

@@ -23,9 +23,10 @@ struct InferParameters {
   bool explain = false;
 };
 
-// Reads the penstock_* parameters and Triton's `timeout` and `sequence_id`. INVALID_ARGUMENT names the
-// parameter, what was wanted and what came; an unknown penstock_ name is an error, because a typo must
-// not lift a budget. `latency_budget` is the least of penstock_latency_budget_ms and `timeout`.
+// Reads the penstock_* parameters and Triton's `timeout` and `sequence_id`. INVALID_ARGUMENT names
+// the parameter, what was wanted and what came; an unknown penstock_ name is an error, because a
+// typo must not lift a budget. `latency_budget` is the least of penstock_latency_budget_ms and
+// `timeout`.
 absl::StatusOr<InferParameters> ParseInferParameters(const std::vector<Parameter>& parameters);
 
 }  // namespace penstock::router

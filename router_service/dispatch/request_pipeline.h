@@ -18,8 +18,8 @@
 
 namespace penstock::router {
 
-// A request's way: read and validate -> features -> quality and cost -> gate -> prices -> selection ->
-// reservation -> dispatch -> combine -> settle -> record. Free of gRPC. Thread-safe.
+// A request's way: read and validate -> features -> quality and cost -> gate -> prices -> selection
+// -> reservation -> dispatch -> combine -> settle -> record. Free of gRPC. Thread-safe.
 //
 // Decisions draw from (seed, sequence): requests sent one at a time with learning off get the same
 // answers wherever the router runs.
@@ -47,8 +47,8 @@ class RequestPipeline final : public InferHandler {
 
   const PoolCatalogue& catalogue_;
   const RouteRooms rooms_;
-  // Of pools that assign together, by their record, which all snapshots of the same experts share: a
-  // request waits with others that have the same choice.
+  // Of pools that assign together, by their record, which all snapshots of the same experts share:
+  // a request waits with others that have the same choice.
   struct Window {
     std::weak_ptr<PoolRecord> record;
     std::shared_ptr<BatchWindow> window;

@@ -42,6 +42,11 @@ void CountRetry(const AskAttempt& attempt, const absl::Status& ask, ResilienceRe
   record.Retried(attempt.answered ? RetryResult::kAnswered : unanswered);
 }
 
+Amounts HeadroomIn(const BudgetView& budgets) {
+  return {budgets.headroom_j, budgets.others.accelerator_seconds.headroom,
+          budgets.others.dollars.headroom};
+}
+
 PlanAnswer Refused(const absl::Status& status) {
   PlanAnswer answer;
   answer.status = status;
@@ -116,10 +121,24 @@ void RequestRun::Run(const absl::Status& decided) {
 std::vector<AskSpec> RequestRun::WithHedges(std::vector<AskSpec> specs) const {
   // What was decided against the request's own limits is not worth more than it takes already.
   if (request_.pool->record->hedging == nullptr || !decision_.degraded().empty()) return specs;
-  const double left = std::max(0.0, headroom_j_ - reservation_.held_j());
+  // A soft window that is spent leaves nothing, be it of requests.
+  if (headroom_.energy_j <= 0) return specs;
+  const double asks = static_cast<double>(specs.size());
+  const Amounts& held = reservation_.held();
+  const bool budgeted =
+      std::isfinite(headroom_.accelerator_seconds) || std::isfinite(headroom_.dollars);
   for (AskSpec& spec : specs) {
     if (spec.reason != "chosen" && spec.reason != "escalation") continue;
-    spec.hedge_joules_left = left / static_cast<double>(specs.size());
+    if (budgeted) {
+      const Amounts again =
+          ExpectedAmounts(request_, spec.expert, spec.rows, spec.work, spec.predicted_joules);
+      const bool covered =
+          std::all_of(kOtherResources.begin(), kOtherResources.end(), [&](Resource resource) {
+            return again[resource] * asks <= headroom_[resource] - held[resource];
+          });
+      if (!covered) continue;
+    }
+    spec.hedge_joules_left = std::max(0.0, headroom_.energy_j - held.energy_j) / asks;
   }
   return specs;
 }
@@ -138,7 +157,7 @@ absl::Status RequestRun::Decide(BatchWindow* window) {
   }
   reservation_ = *std::move(opened);
   const BudgetView budgets = ViewBudgets();
-  headroom_j_ = budgets.headroom_j;
+  headroom_ = HeadroomIn(budgets);
   DescribeRequest(request_, budgets, decision_);
   DescribeTenant(budgets, decision_);
   return request_.pool->by_row() ? DecideRows(budgets) : DecideExperts(budgets, window);
@@ -198,13 +217,13 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
     // Another request took the headroom meanwhile.
     RefundExploration(request_, choice);
     const BudgetView left = ViewBudgets();
-    headroom_j_ = left.headroom_j;
+    headroom_ = HeadroomIn(left);
     choice = ChooseExperts(request_, scored, left, now);
     NoteChoice(choice, left.view);
     status = ChoiceStatus(request_, choice);
-    if (status.ok()) reservation_.Hold(ChosenAmounts(choice));
+    if (status.ok() && !reservation_.Hold(ChosenAmounts(choice))) status = reservation_.refusal();
   } else if (status.ok() && first_or_cheapest()) {
-    reservation_.Hold(ChosenAmounts(choice));
+    if (!reservation_.Hold(ChosenAmounts(choice))) status = reservation_.refusal();
   }
   DescribeChoice(request_, choice, decision_);
   if (!status.ok()) {
@@ -244,7 +263,9 @@ absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
   const bool others = budgets.others.bind();
   if (choice.ok() && !reservation_.TryHold(RowAmounts(request_, *choice, others))) {
     choice = ChooseRows(request_, scored, ViewBudgets(), now);
-    if (choice.ok()) reservation_.Hold(RowAmounts(request_, *choice, others));
+    if (choice.ok() && !reservation_.Hold(RowAmounts(request_, *choice, others))) {
+      return reservation_.refusal();
+    }
   }
   DescribeRows(request_, scored, choice.ok() ? &*choice : nullptr, decision_);
   PENSTOCK_RETURN_IF_ERROR(choice.status());
@@ -305,12 +326,14 @@ void RequestRun::Finish(PlanAnswer answer) {
   decision_.set_energy_j(energy_.joules());
   decision_.set_energy_method(std::string(EnergyMethodName(energy_.method())));
   if (decision_.degraded().empty()) decision_.set_degraded(answer.degraded);
+  // What was given up is said before what may not be kept.
+  if (decision_.degraded().empty() && reservation_.unsure()) decision_.set_degraded("store_down");
 
   InferReply reply;
   reply.status = std::move(answer.status);
   decision_.set_status(absl::StatusCodeToString(reply.status.code()));
   if (reply.status.ok()) {
-    const std::string& version = request_.pool->rooms->answer_version;
+    const std::string& version = request_.pool->answer_version;
     if (!version.empty()) reply.trailers.emplace_back(kAnswerVersionMetadata, version);
     std::vector<OutParameter> parameters;
     if (request_.parameters.explain && !request_.caller.rights.admin) {
@@ -352,6 +375,7 @@ void RequestRun::Finish(PlanAnswer answer) {
   cpu_.Stop();
   event.cpu = cpu_.total();
   event.decision = decision.get();
+  event.taken = taken_;
   event.hedges_refused = hedges_refused_;
   if (request_.pool->record->congestion != nullptr) {
     event.congestion = request_.pool->record->congestion->figures();

@@ -88,7 +88,7 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   std::shared_ptr<DispatchCall> dispatch_;
   EnergyTally energy_;
   Amounts taken_;  // by all asks
-  double headroom_j_ = 0;  // of the budgets, when it was decided
+  Amounts headroom_;  // of the budgets, when it was decided
   uint64_t hedges_refused_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "penstock/v1/routing.pb.h"
+#include "router_service/pacing/resource.h"
 #include "router_service/selection/congestion_price.h"
 
 namespace penstock::router {
@@ -19,6 +20,7 @@ struct RouteEvent {
   absl::Duration cpu;                      // of the routing itself
   const v1::Decision* decision = nullptr;  // null: refused before one was made
   std::optional<CongestionPrice::Figures> congestion;  // of pools whose load has a price
+  Amounts taken;                // by all attempts
   uint64_t hedges_refused = 0;  // second attempts that there had been enough of
 };
 

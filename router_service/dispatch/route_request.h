@@ -47,11 +47,12 @@ struct RouteRequest {
   double TimeLeft(absl::Time now) const;
 };
 
-// Of the time to a deadline, what the router keeps to combine and send the answer: a tenth, 1 ms at most.
+// Of the time to a deadline, what the router keeps to combine and send the answer: a tenth, 1 ms at
+// most.
 absl::Duration AnswerReserve(absl::Duration budget);
 
-// NOT_FOUND, UNAVAILABLE, INVALID_ARGUMENT, PERMISSION_DENIED and DEADLINE_EXCEEDED as the request or the
-// pool's state has it.
+// NOT_FOUND, UNAVAILABLE, INVALID_ARGUMENT, PERMISSION_DENIED and DEADLINE_EXCEEDED as the request
+// or the pool's state has it.
 absl::StatusOr<RouteRequest> ReadRouteRequest(const PoolCatalogue& catalogue, const Bytes& message,
                                               absl::Time deadline, const Metadata& metadata,
                                               const Caller& caller, absl::Time now);

@@ -9,8 +9,9 @@
 
 namespace penstock::router {
 
-// A request of granularity ROW: each expert gets the rows that chose it, and the answer is the weighted sum
-// of theirs. Where an expert fails, its rows keep their other experts, at weights that sum to 1 again.
+// A request of granularity ROW: each expert gets the rows that chose it, and the answer is the
+// weighted sum of theirs. Where an expert fails, its rows keep their other experts, at weights that
+// sum to 1 again.
 class RowPlan final : public DispatchPlan {
  public:
   static absl::StatusOr<std::unique_ptr<RowPlan>> Create(const RouteRequest& request,

@@ -4,12 +4,13 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "common/read_file.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
 #include "common/tensors/tensor.h"
@@ -28,25 +29,12 @@ std::string Within(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
 }
 
-absl::StatusOr<std::string> Contents(const std::string& path, size_t most) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  std::string text, part(size_t{1} << 16, '\0');
-  while (file.read(part.data(), static_cast<std::streamsize>(part.size())), file.gcount() > 0) {
-    text.append(part.data(), static_cast<size_t>(file.gcount()));
-    if (text.size() > most) {
-      return absl::InvalidArgumentError(absl::StrCat(path, " is larger than ", most, " bytes"));
-    }
-  }
-  return text;
-}
-
 absl::Status Bad(const std::string& path, absl::string_view problem) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", problem));
 }
 
 absl::StatusOr<bool> ReadNormalize(const std::string& path) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::string text, Contents(path, kLargestConfig));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestConfig));
   constexpr int kMostNested = 32;
   bool too_deep = false;
   const auto within_depth = [&too_deep](int depth, nlohmann::json::parse_event_t,
@@ -192,7 +180,7 @@ absl::StatusOr<std::string> StaticEmbeddings::Checksum(const std::string& folder
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<const Safetensors> file,
                             Safetensors::Open(Within(folder, "model.safetensors")));
   PENSTOCK_ASSIGN_OR_RETURN(const std::string tokenizer,
-                            Contents(Within(folder, "tokenizer.json"), kLargestTokenizer));
+                            ReadFile(Within(folder, "tokenizer.json"), kLargestTokenizer));
   PENSTOCK_ASSIGN_OR_RETURN(const bool unit_length, ReadNormalize(Within(folder, "config.json")));
   return Sha256Hex(absl::StrCat(ArtifactChecksum(*file), " ", Sha256Hex(tokenizer), " ",
                                 unit_length ? 1 : 0))

@@ -9,7 +9,8 @@
 
 namespace penstock::router {
 
-// The watchers of decisions. A stream ends when its client leaves or the service drains. Thread-safe.
+// The watchers of decisions. A stream ends when its client leaves or the service drains.
+// Thread-safe.
 class DecisionStreams {
  public:
   explicit DecisionStreams(DecisionLog& log) : log_(log) {}

@@ -52,12 +52,15 @@ class FactsCall : public std::enable_shared_from_this<FactsCall> {
     describe.set_model(model);
     rpc_.Call<v1::DescribeResponse>(
         "/penstock.v1.ExpertControl/Describe", describe, options,
-        [self = shared_from_this(), model](absl::StatusOr<v1::DescribeResponse> response) {
+        [self = shared_from_this(), model, version](absl::StatusOr<v1::DescribeResponse> response) {
           self->Answered([&](ReplicaFacts& facts, absl::Status&) {
             if (!response.ok()) return;
             facts.idle_watts = response->idle_watts();
             for (const v1::ModelDescription& described : response->models()) {
-              if (described.name() == model) facts.description = described;
+              // Without a version the largest is served, which comes last.
+              if (described.name() == model && (version.empty() || described.version() == version)) {
+                facts.description = described;
+              }
             }
           });
         });
@@ -124,7 +127,9 @@ class GrpcReplicaConnection final : public ReplicaConnection {
         });
   }
 
-  void WatchLoad(LoadSubscription::Sink sink) override { loads_->Add(std::move(sink)); }
+  void WatchLoad(std::weak_ptr<const void> listener, LoadSubscription::Sink sink) override {
+    loads_->Add(std::move(listener), std::move(sink));
+  }
 
  private:
   const std::shared_ptr<GrpcInferTarget> target_;

@@ -16,8 +16,8 @@ namespace penstock::router {
 // them. Thread-safe.
 class GrpcReplicaConnector final : public ReplicaConnector {
  public:
-  // `in_process_expert` is what the address "inprocess:expert" means; null where no expert service runs in
-  // this process.
+  // `in_process_expert` is what the address "inprocess:expert" means; null where no expert service
+  // runs in this process.
   GrpcReplicaConnector(ClientQueues& queues, uint64_t max_message_bytes,
                        std::shared_ptr<grpc::Channel> in_process_expert);
 

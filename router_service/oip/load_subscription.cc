@@ -12,10 +12,19 @@ constexpr absl::Duration kPauseOfStrangers = absl::Seconds(60);
 
 }  // namespace
 
-void LoadSubscription::Add(Sink sink) {
+bool LoadSubscription::Forget() {
+  listeners_.erase(
+      std::remove_if(listeners_.begin(), listeners_.end(),
+                     [](const Listener& listener) { return listener.alive.expired(); }),
+      listeners_.end());
+  return !listeners_.empty();
+}
+
+void LoadSubscription::Add(std::weak_ptr<const void> listener, Sink sink) {
   {
     MutexLock lock(mutex_);
-    sinks_.push_back(std::move(sink));
+    Forget();
+    listeners_.push_back({std::move(listener), std::make_shared<const Sink>(std::move(sink))});
     if (open_ || stopped_) return;
     open_ = true;
   }
@@ -27,7 +36,7 @@ void LoadSubscription::Stop() {
   {
     MutexLock lock(mutex_);
     stopped_ = true;
-    sinks_.clear();
+    listeners_.clear();
     stream = std::move(stream_);
   }
   if (stream != nullptr) stream->Cancel();
@@ -36,7 +45,7 @@ void LoadSubscription::Stop() {
 void LoadSubscription::Open() {
   {
     MutexLock lock(mutex_);
-    if (sinks_.empty()) {
+    if (!Forget()) {
       open_ = false;
       return;
     }
@@ -63,13 +72,19 @@ void LoadSubscription::Open() {
 void LoadSubscription::OnLoad(const Bytes& message) {
   const absl::StatusOr<v1::Load> load = RpcClient::Parse<v1::Load>(message);
   if (!load.ok()) return;
+  std::vector<std::pair<std::shared_ptr<const void>, std::shared_ptr<const Sink>>> told;
+  {
+    MutexLock lock(mutex_);
+    for (const Listener& listener : listeners_) {
+      if (auto alive = listener.alive.lock()) told.emplace_back(std::move(alive), listener.sink);
+    }
+  }
+  for (const auto& [alive, sink] : told) (*sink)(*load);
+  told.clear();
   std::shared_ptr<OutgoingCall> unwanted;
   {
     MutexLock lock(mutex_);
-    sinks_.erase(std::remove_if(sinks_.begin(), sinks_.end(),
-                                [&](const Sink& sink) { return !sink(*load); }),
-                 sinks_.end());
-    if (sinks_.empty()) unwanted = std::move(stream_);
+    if (!Forget()) unwanted = std::move(stream_);
   }
   if (unwanted != nullptr) unwanted->Cancel();
 }
@@ -77,7 +92,7 @@ void LoadSubscription::OnLoad(const Bytes& message) {
 void LoadSubscription::OnEnd(const absl::Status& status) {
   {
     MutexLock lock(mutex_);
-    if (sinks_.empty()) {
+    if (!Forget()) {
       open_ = false;
       return;
     }

@@ -21,7 +21,7 @@ void DescribePool(const Pool& pool, double price_per_joule, v1::PoolStatus& stat
   status.set_price_per_joule(price_per_joule);
   if (!pool.config.has_cacheable() || pool.rooms == nullptr) return;
   if (absl::StatusOr<v1::CachePolicy> policy = ReadCacheable(pool.config); policy.ok()) {
-    policy->set_version(pool.rooms->answer_version);
+    policy->set_version(pool.answer_version);
     *status.mutable_cache() = *std::move(policy);
   }
 }

@@ -6,8 +6,8 @@
 
 namespace penstock::router {
 
-// What the router says of its pools, as models of the Open Inference Protocol. Trusted callers' rights
-// decide which pools they see.
+// What the router says of its pools, as models of the Open Inference Protocol. Trusted callers'
+// rights decide which pools they see.
 class RouterOipControl final : public OipControl {
  public:
   RouterOipControl(const PoolCatalogue& catalogue, const RouterReadiness& readiness)

@@ -6,8 +6,9 @@
 
 namespace penstock::router {
 
-// Whether the router says that it serves: from the moment when its pools were ready (PoolCatalogue::ready), until
-// the drain. One pool that loses its experts later is that pool's matter. Thread-safe.
+// Whether the router says that it serves: from the moment when its pools were ready
+// (PoolCatalogue::ready), until the drain. One pool that loses its experts later is that pool's
+// matter. Thread-safe.
 class RouterReadiness {
  public:
   // True for the first call.

@@ -18,19 +18,19 @@ namespace penstock::router {
 namespace {
 
 template <class Request>
-constexpr bool kNeedsAdmin = std::is_same_v<Request, v1::SetBudgetRequest> ||
-                             std::is_same_v<Request, v1::GetShadowRequest> ||
+constexpr bool kNeedsAdmin = std::is_same_v<Request, v1::GetShadowRequest> ||
                              std::is_same_v<Request, v1::PromoteRequest>;
 
 }  // namespace
 
 class RoutingService::Handler final : public RpcService {
  public:
-  Handler(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-          DecisionLog& log, ShadowTrials& trials, DecisionStreams& streams)
+  Handler(const PoolCatalogue& catalogue, const RequestPipeline& pipeline,
+          const BudgetCalls& budgets, DecisionLog& log, ShadowTrials& trials,
+          DecisionStreams& streams)
       : catalogue_(catalogue),
         pipeline_(pipeline),
-        pacer_(pacer),
+        budgets_(budgets),
         log_(log),
         trials_(trials),
         streams_(streams) {
@@ -49,12 +49,26 @@ class RoutingService::Handler final : public RpcService {
     PENSTOCK_ROUTING_RPC(ListPools)
     PENSTOCK_ROUTING_RPC(ListExperts)
     PENSTOCK_ROUTING_RPC(GetBudget)
-    PENSTOCK_ROUTING_RPC(SetBudget)
     PENSTOCK_ROUTING_RPC(GetShadow)
     PENSTOCK_ROUTING_RPC(Promote)
     PENSTOCK_ROUTING_RPC(GetPlan)
 
 #undef PENSTOCK_ROUTING_RPC
+    // Those that may wait for the store that routers share.
+    AddAdmin<v1::SetBudgetRequest, v1::SetBudgetResponse>(
+        "/penstock.v1.Routing/SetBudget", "SetBudget", "set budgets",
+        [this](const CallerIdentity& caller, const ControlContext& context,
+               const v1::SetBudgetRequest& request, v1::SetBudgetResponse& response,
+               ControlDone done) {
+          budgets_.Set(caller, request, context.deadline, response, std::move(done));
+        });
+    AddAdmin<v1::GetUsageRequest, v1::GetUsageResponse>(
+        "/penstock.v1.Routing/GetUsage", "GetUsage", "see usage",
+        [this](const CallerIdentity& caller, const ControlContext& context,
+               const v1::GetUsageRequest& request, v1::GetUsageResponse& response,
+               ControlDone done) {
+          budgets_.GetUsage(caller, request, context.deadline, response, std::move(done));
+        });
     AddServerStream<v1::WatchDecisionsRequest>(
         "/penstock.v1.Routing/WatchDecisions",
         [this](std::unique_ptr<RpcArrival> arrival, const v1::WatchDecisionsRequest& request) {
@@ -71,6 +85,22 @@ class RoutingService::Handler final : public RpcService {
   }
 
  private:
+  // A method for administrators, written down once it is done.
+  template <class Request, class Response, class Method>
+  void AddAdmin(const char* path, const char* name, const char* what, Method method) {
+    AddUnary<Request, Response>(
+        path, [this, name, what, method](const ControlContext& context, const Request& request,
+                                         Response& response, ControlDone done) {
+          done = [this, name, &context, &request,
+                  done = std::move(done)](const absl::Status& status) mutable {
+            Audit(context, name, request, status);
+            done(status);
+          };
+          const absl::StatusOr<CallerIdentity> caller = Admin(context, what);
+          if (!caller.ok()) return done(caller.status());
+          method(*caller, context, request, response, std::move(done));
+        });
+  }
 
   absl::Status Explain(const ControlContext& context, const v1::ExplainRequest& request,
       v1::ExplainResponse& response) {
@@ -105,7 +135,7 @@ class RoutingService::Handler final : public RpcService {
     PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
     for (const auto& pool : catalogue_.All()) {
       if (!caller.rights.MayCall(pool->name())) continue;
-      DescribePool(*pool, pacer_.PricePerJoule(pool->name()), *response.add_pools());
+      DescribePool(*pool, budgets_.PricePerJoule(pool->name()), *response.add_pools());
     }
     return absl::OkStatus();
   }
@@ -128,28 +158,7 @@ class RoutingService::Handler final : public RpcService {
   absl::Status GetBudget(const ControlContext& context, const v1::GetBudgetRequest& request,
       v1::GetBudgetResponse& response) {
     PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Trusted(context));
-    if (!request.pool().empty()) {
-      PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
-    }
-    if (!request.tenant().empty() && request.tenant() != caller.tenant &&
-        !caller.rights.admin) {
-      return absl::PermissionDeniedError(absl::StrCat("tenant ", caller.tenant,
-                                                      " may not see budgets of tenant ",
-                                                      request.tenant()));
-    }
-    for (v1::BudgetStatus& budget : pacer_.List(request.pool(), request.tenant())) {
-      *response.add_budgets() = std::move(budget);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status SetBudget(const ControlContext& context, const v1::SetBudgetRequest& request,
-      v1::SetBudgetResponse&) {
-    PENSTOCK_ASSIGN_OR_RETURN(const CallerIdentity caller, Admin(context, "set budgets"));
-    if (!request.pool().empty()) {
-      PENSTOCK_RETURN_IF_ERROR(FindPool(catalogue_, request.pool(), "", caller).status());
-    }
-    return pacer_.SetBudget(request.pool(), request.budget());
+    return budgets_.Get(caller, request, response);
   }
 
   absl::Status GetPlan(const ControlContext& context, const v1::GetPlanRequest& request,
@@ -213,16 +222,17 @@ class RoutingService::Handler final : public RpcService {
 
   const PoolCatalogue& catalogue_;
   const RequestPipeline& pipeline_;
-  BudgetPacer& pacer_;
+  const BudgetCalls& budgets_;
   DecisionLog& log_;
   ShadowTrials& trials_;
   DecisionStreams& streams_;
 };
 
 RoutingService::RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline,
-                               BudgetPacer& pacer, DecisionLog& log, ShadowTrials& trials)
+                               const BudgetCalls& budgets, DecisionLog& log,
+                               ShadowTrials& trials)
     : streams_(log),
-      handler_(std::make_unique<Handler>(catalogue, pipeline, pacer, log, trials, streams_)) {}
+      handler_(std::make_unique<Handler>(catalogue, pipeline, budgets, log, trials, streams_)) {}
 
 RoutingService::~RoutingService() = default;
 

@@ -4,8 +4,8 @@
 
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/dispatch/shadow/shadow_trials.h"
+#include "router_service/oip/budget_calls.h"
 #include "router_service/oip/decision_stream.h"
-#include "router_service/pacing/budget_pacer.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
 
@@ -19,8 +19,8 @@ namespace penstock::router {
 class RoutingService {
  public:
   // All outlive the service.
-  RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline, BudgetPacer& pacer,
-                 DecisionLog& log, ShadowTrials& trials);
+  RoutingService(const PoolCatalogue& catalogue, const RequestPipeline& pipeline,
+                 const BudgetCalls& budgets, DecisionLog& log, ShadowTrials& trials);
   ~RoutingService();
 
   RpcService& service();

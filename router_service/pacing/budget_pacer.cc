@@ -1,6 +1,7 @@
 #include "router_service/pacing/budget_pacer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -8,12 +9,17 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "router_service/pacing/budget_period.h"
+#include "router_service/pacing/window_refusal.h"
 
 namespace penstock::router {
 namespace {
 
 using config::v1::Budget;
+
+// Names become keys of the store, with room for what stands beside them.
+constexpr size_t kMostNameBytes = 256;
 
 constexpr char kRetryAfter[] = "penstock.retry_after_ms";
 
@@ -23,6 +29,24 @@ std::string Describe(absl::string_view pool, const Budget& budget) {
   if (!budget.tenant().empty()) absl::StrAppend(&text, " of tenant ", budget.tenant());
   if (!pool.empty()) absl::StrAppend(&text, " of pool ", pool);
   return text;
+}
+
+// Whether it is counted in windows. What a soft budget takes by the second is the price's matter, and
+// joules are but where nothing may go over.
+bool HasWindows(const Budget& budget) {
+  if (budget.per() == Budget::REQUEST) return false;
+  if (budget.resource() == Budget::REQUESTS || budget.hard()) return true;
+  return budget.resource() != Budget::JOULES && budget.per() != Budget::SECOND;
+}
+
+// No two budgets have the same, whatever their names hold.
+std::string WindowKey(absl::string_view pool, const Budget& budget) {
+  const auto part = [](absl::string_view name) {
+    return absl::StrReplaceAll(name, {{"%", "%25"}, {"/", "%2F"}});
+  };
+  return absl::StrCat(part(pool), "/", part(budget.tenant()), "/",
+                      Budget::Resource_Name(budget.resource()), "/",
+                      Budget::Per_Name(budget.per()));
 }
 
 void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
@@ -74,6 +98,12 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
   if (!Budget::Resource_IsValid(budget.resource()) || !Budget::Per_IsValid(budget.per())) {
     return absl::InvalidArgumentError("budget: unknown resource or period");
   }
+  for (const absl::string_view name : {pool, absl::string_view(budget.tenant())}) {
+    if (name.size() <= kMostNameBytes) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("budget: the name of its ", name == pool ? "pool" : "tenant", " has ",
+                     name.size(), " bytes, wanted at most ", kMostNameBytes));
+  }
   if (!std::isfinite(budget.amount()) || budget.amount() < 0) {
     return absl::InvalidArgumentError(absl::StrCat("budget.amount is ", budget.amount(),
                                                    ", wanted a finite number of at least 0"));
@@ -95,20 +125,22 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
     change.set_pool(std::string(pool));
     *change.mutable_budget() = budget;
   }
+  const std::string window_key = WindowKey(pool, budget);
   MutexLock lock(mutex_);
   if (budget.amount() == 0) {
     entries_.erase(key);
+    ledger_.Forget(window_key);
     Reindex();
     return absl::OkStatus();
   }
   auto [it, added] = entries_.try_emplace(key);
   Entry& entry = it->second;
   entry.budget = budget;
-  if (budget.resource() != Budget::JOULES && budget.per() != Budget::REQUEST) {
-    const std::string name =
-        absl::StrCat(pool, "/", budget.tenant(), "/", Budget::Resource_Name(budget.resource()), "/",
-                     Budget::Per_Name(budget.per()));
-    entry.window = std::make_shared<WindowBudget>(clock_, ledger_, name, budget);
+  if (HasWindows(budget)) {
+    entry.window = std::make_shared<WindowBudget>(clock_, ledger_, window_key, budget);
+  } else if (entry.window != nullptr) {
+    entry.window = nullptr;
+    ledger_.Forget(window_key);
   }
   if (entry.priced != nullptr) {
     entry.priced->Change(budget);
@@ -117,6 +149,9 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
     if (budget.resource() == Budget::JOULES) {
       entry.priced->SetIdleWatts(IdleWatts(std::get<0>(key)));
     }
+  }
+  if (entry.window != nullptr && budget.resource() == Budget::JOULES) {
+    entry.window->SetIdleWatts(IdleWatts(std::get<0>(key)));
   }
   // Prices that are not learnt stay as they are: the same requests get the same decisions.
   if (!budget.bound_tenants() || !options_.learning) {
@@ -216,16 +251,14 @@ absl::StatusOr<Reservation> BudgetPacer::OpenNow(absl::string_view pool, absl::s
     }
   };
   for (size_t i = 0; i < set->windows.size(); ++i) {
-    WindowBudget::Hold hold;
-    if (!set->windows[i]->Take(hold)) {
-      if (set->windows[i]->hard()) {
-        undo();
-        return ExhaustedError(absl::StrCat("budget spent: ", set->window_names[i]),
-                              set->windows[i]->window_left());
-      }
-      reservation.soft_window_spent_ = true;
+    const WindowAnswer answer = set->windows[i]->Take(reservation.windows_.emplace_back());
+    if (answer == WindowAnswer::kUnsure) reservation.unsure_ = true;
+    if (Covers(answer)) continue;
+    if (set->windows[i]->hard()) {
+      undo();
+      return WindowRefusal(answer, set->window_names[i], *set->windows[i]);
     }
-    reservation.windows_.push_back(hold);
+    reservation.soft_window_spent_ = true;
   }
   for (; opened < set->priced.size(); ++opened) {
     if (set->priced[opened]->Open()) continue;
@@ -252,22 +285,28 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
   const std::shared_ptr<const BudgetSet> set = Find(pool, tenant);
   Quote quote;
   quote.headroom_j = quote.largest_j = std::numeric_limits<double>::infinity();
+  std::array<double, kResources> left;  // in windows of hard budgets, by resource
+  left.fill(std::numeric_limits<double>::infinity());
   for (size_t i = 0; i < set->windows.size(); ++i) {
-    if (!set->windows[i]->spent_up()) continue;
-    quote.headroom_j = 0;
-    if (set->windows[i]->hard()) {
-      quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->window_names[i]),
-                                    set->windows[i]->window_left());
+    const WindowBudget& window = *set->windows[i];
+    const WindowAnswer answer = window.Ask();
+    if (!Covers(answer)) {
+      quote.headroom_j = 0;
+      if (window.hard()) quote.status = WindowRefusal(answer, set->window_names[i], window);
+    } else if (window.hard() && !window.counts_requests()) {
+      for (size_t r = 0; r < kResources; ++r) {
+        const auto resource = static_cast<Resource>(r);
+        if (window.resource() == ConfigOf(resource)) left[r] = std::min(left[r], window.Left());
+      }
     }
   }
   const bool window_spent = quote.headroom_j <= 0;
+  quote.headroom_j = std::min(quote.headroom_j, left[static_cast<size_t>(Resource::kJoules)]);
   double shared = 0;
-  double least = quote.headroom_j;
   for (size_t i = 0; i < set->priced.size(); ++i) {
     PricedBudget& budget = *set->priced[i];
     const double price = budget.price();
     const double headroom = budget.HeadroomOfNext();
-    least = std::min(least, headroom);
     if (budget.resource() == Resource::kJoules) {
       PrincipalLedger::Terms own;
       if (i < set->ledgers.size() && set->ledgers[i] != nullptr) {
@@ -280,7 +319,9 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
     } else {
       ResourceTerms& terms = quote.others[budget.resource()];
       terms.price += price;
-      terms.headroom = window_spent ? 0 : std::min(terms.headroom, headroom);
+      terms.headroom = window_spent ? 0
+                                    : std::min({terms.headroom, headroom,
+                                                left[static_cast<size_t>(budget.resource())]});
     }
     if (!budget.CanOpen()) {
       quote.status = ExhaustedError(absl::StrCat("budget spent: ", set->priced_names[i]),
@@ -288,7 +329,6 @@ BudgetPacer::Quote BudgetPacer::Peek(absl::string_view pool, absl::string_view t
     }
   }
   if (shared > 0) quote.price_multiplier = quote.price_per_joule / shared;
-  quote.cheapest_only = least <= 0;
   return quote;
 }
 
@@ -308,8 +348,9 @@ std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
     v1::BudgetStatus& status = list.emplace_back();
     status.set_pool(std::get<0>(key));
     *status.mutable_budget() = entry.budget;
+    status.set_share(entry.priced != nullptr ? entry.priced->share() : 1);
     if (entry.priced != nullptr) status.set_price(entry.priced->price());
-    if (entry.window == nullptr) {
+    if (entry.window == nullptr || entry.window->is_rate()) {
       status.set_spent(entry.priced->spent());
       status.set_remaining(entry.priced->remaining());
       SetDuration(entry.priced->window_left(), status.mutable_window_left());
@@ -352,7 +393,41 @@ void BudgetPacer::SetIdleWatts(absl::string_view pool, double watts) {
   for (const auto& [key, entry] : entries_) {
     if (entry.budget.resource() != Budget::JOULES) continue;
     entry.priced->SetIdleWatts(IdleWatts(std::get<0>(key)));
+    if (entry.window != nullptr) entry.window->SetIdleWatts(IdleWatts(std::get<0>(key)));
   }
+}
+
+std::vector<std::pair<BudgetKey, BudgetDemand>> BudgetPacer::Demands() const {
+  std::vector<std::pair<BudgetKey, BudgetDemand>> demands;
+  MutexLock lock(mutex_);
+  for (const auto& [key, entry] : entries_) {
+    if (entry.priced == nullptr || entry.budget.per() == Budget::REQUEST) continue;
+    demands.emplace_back(BudgetKey{std::get<0>(key), std::get<1>(key), entry.budget.resource(),
+                                   entry.budget.per()},
+                         entry.priced->Demand());
+  }
+  return demands;
+}
+
+void BudgetPacer::SetShare(const BudgetKey& key, const PlatformShare& platform) {
+  PlatformShare told = platform;
+  PacerOperation operation(order_.get());
+  if (operation.event() != nullptr) {
+    v1::BudgetShare& share = *operation.event()->mutable_share();
+    share.set_pool(key.pool);
+    share.set_tenant(key.tenant);
+    share.set_resource(key.resource);
+    share.set_per(key.per);
+    share.set_share(platform.share);
+    share.set_requests_elsewhere(platform.requests_elsewhere);
+    share.set_spent_elsewhere(platform.spent_elsewhere);
+    share.set_credit_correction(platform.credit_correction);
+    share.set_started_ms(absl::ToUnixMillis(platform.started));
+    told.started = absl::FromUnixMillis(share.started_ms());  // as it is written down
+  }
+  MutexLock lock(mutex_);
+  const auto it = entries_.find(Key{key.pool, key.tenant, key.resource, key.per});
+  if (it != entries_.end() && it->second.priced != nullptr) it->second.priced->SetShare(told);
 }
 
 }  // namespace penstock::router

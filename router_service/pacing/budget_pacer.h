@@ -21,18 +21,19 @@
 #include "router_service/pacing/pacer_journal.h"
 #include "router_service/pacing/pacer_order.h"
 #include "router_service/pacing/pacing_options.h"
+#include "router_service/pacing/platform_share.h"
 #include "router_service/pacing/reservation.h"
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
 
-// What do a joule, a dollar and an accelerator second cost now, and may I spend? Budgets of pools, tenants and the platform; several
-// can bind one request, and their prices add up. Thread-safe. The request path takes short locks
-// only.
+// What do a joule, a dollar and an accelerator second cost now, and may I spend? Budgets of pools,
+// tenants and the platform; several can bind one request, and their prices add up. Thread-safe. The
+// request path takes short locks only.
 class BudgetPacer {
  public:
   using Options = PacingOptions;
-  // `windows` counts requests, accelerator seconds and dollars. With a `journal` the pacer does one
+  // `windows` counts what routers may share. With a `journal` the pacer does one
   // thing at a time, and writes down what suffices to do it all again; the journal outlives it.
   BudgetPacer(const Clock& clock, WindowLedger& windows, Options options,
               PacerJournal* journal = nullptr);
@@ -55,7 +56,6 @@ class BudgetPacer {
     double headroom_j = 0;
     double largest_j = 0;
     OtherTerms others;
-    bool cheapest_only = false;
     absl::Status status;  // RESOURCE_EXHAUSTED: Open would refuse
   };
   Quote Peek(absl::string_view pool, absl::string_view tenant) const;
@@ -69,13 +69,20 @@ class BudgetPacer {
   // steers what is left over them.
   void SetIdleWatts(absl::string_view pool, double watts);
 
+  // What routers keep together: budgets with a price, per second, hour or day. Looking changes
+  // nothing.
+  std::vector<std::pair<BudgetKey, BudgetDemand>> Demands() const;
+  // What the others did, and how much of the budget is this router's. Of one that is not there:
+  // nothing.
+  void SetShare(const BudgetKey& key, const PlatformShare& platform);
+
  private:
   using Key = std::tuple<std::string, std::string, int, int>;  // pool, tenant, resource, per
   struct Entry {
     config::v1::Budget budget;
     std::shared_ptr<PricedBudget> priced;     // null: of requests
     std::shared_ptr<PrincipalLedger> ledger;  // beside it; null: tenants are not bounded
-    // Counts what routers share; null: of joules, or a mean per request.
+    // Counts what routers share; null: a mean per request, or soft where the price alone keeps it.
     std::shared_ptr<WindowBudget> window;
   };
   struct PoolSets {

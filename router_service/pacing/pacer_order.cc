@@ -4,24 +4,40 @@
 
 namespace penstock::router {
 
-double PacerOrder::NotedLedger::Add(const std::string& key, const BudgetWindow& window,
-                                    double amount) {
-  const double total = ledger_.Add(key, window, amount);
-  if (event != nullptr) event->add_totals(total);
-  return total;
+void PacerOrder::NotedLedger::Keep(const std::string& key, absl::Duration length, int64_t cap,
+                                   int earlier) {
+  ledger_.Keep(key, length, cap, earlier);
 }
 
-bool PacerOrder::NotedLedger::TryAdd(const std::string& key, const BudgetWindow& window,
-                                     double amount, double limit) {
-  const bool added = ledger_.TryAdd(key, window, amount, limit);
-  if (event != nullptr) event->add_totals(added ? 1 : 0);
-  return added;
+void PacerOrder::NotedLedger::Forget(const std::string& key) { ledger_.Forget(key); }
+
+WindowAnswer PacerOrder::NotedLedger::Reserve(const std::string& key, const BudgetWindow& window,
+                                              int64_t amount, int64_t cap) {
+  const WindowAnswer answer = ledger_.Reserve(key, window, amount, cap);
+  if (event != nullptr) event->add_window_answers(static_cast<int64_t>(answer));
+  return answer;
 }
 
-double PacerOrder::NotedLedger::Total(const std::string& key, const BudgetWindow& window) const {
-  const double total = ledger_.Total(key, window);
-  if (event != nullptr) event->add_totals(total);
-  return total;
+void PacerOrder::NotedLedger::Settle(const std::string& key, const BudgetWindow& window,
+                                     int64_t reserved, int64_t spent) {
+  ledger_.Settle(key, window, reserved, spent);
+}
+
+int64_t PacerOrder::NotedLedger::Left(const std::string& key, const BudgetWindow& window,
+                                      int64_t cap) const {
+  const int64_t left = ledger_.Left(key, window, cap);
+  if (event != nullptr) event->add_window_answers(left);
+  return left;
+}
+
+WindowLedger::Counts PacerOrder::NotedLedger::Count(const std::string& key,
+                                                    const BudgetWindow& window) const {
+  const Counts counts = ledger_.Count(key, window);
+  if (event != nullptr) {
+    event->add_window_answers(counts.settled);
+    event->add_window_answers(counts.reserved);
+  }
+  return counts;
 }
 
 PacerOrder::PacerOrder(const Clock& clock, WindowLedger& windows, PacerJournal& journal)

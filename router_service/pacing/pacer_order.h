@@ -10,7 +10,7 @@
 #include "common/time/clock.h"
 #include "penstock/v1/replay.pb.h"
 #include "router_service/pacing/pacer_journal.h"
-#include "router_service/pacing/window_budget.h"
+#include "router_service/pacing/window_ledger.h"
 
 namespace penstock::router {
 
@@ -40,10 +40,14 @@ class PacerOrder {
   class NotedLedger final : public WindowLedger {
    public:
     explicit NotedLedger(WindowLedger& ledger) : ledger_(ledger) {}
-    double Add(const std::string& key, const BudgetWindow& window, double amount) override;
-    bool TryAdd(const std::string& key, const BudgetWindow& window, double amount,
-                double limit) override;
-    double Total(const std::string& key, const BudgetWindow& window) const override;
+    void Keep(const std::string& key, absl::Duration length, int64_t cap, int earlier) override;
+    void Forget(const std::string& key) override;
+    WindowAnswer Reserve(const std::string& key, const BudgetWindow& window, int64_t amount,
+                         int64_t cap) override;
+    void Settle(const std::string& key, const BudgetWindow& window, int64_t reserved,
+                int64_t spent) override;
+    int64_t Left(const std::string& key, const BudgetWindow& window, int64_t cap) const override;
+    Counts Count(const std::string& key, const BudgetWindow& window) const override;
 
     v1::PacerEvent* event = nullptr;  // of the operation under way
 

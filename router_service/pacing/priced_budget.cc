@@ -84,15 +84,26 @@ PricedBudget::PricedBudget(const Clock& clock, const config::v1::Budget& budget,
 void PricedBudget::Start(const config::v1::Budget& budget) {
   amount_ = budget.amount();
   hard_.store(budget.hard(), std::memory_order_relaxed);
-  started_ = accrued_ = clock_.Now();
+  started_ = platform_started_ = accrued_ = clock_.Now();
   arrivals_ = 0;
   recent_arrivals_ = 0;
   credit_ = 0;
   if (!per_request()) {
-    watts_ = std::max(0.0, amount_ / absl::ToDoubleSeconds(window_length_) - idle_watts_);
+    SetWatts();
     credit_ = watts_;  // of one second: a first request need not wait
+    MovePlatform(platform_watts_ - platform_credit_);
     window_ = BudgetWindow::At(started_, window_length_);
   }
+}
+
+void PricedBudget::SetWatts() {
+  platform_watts_ = std::max(0.0, amount_ / absl::ToDoubleSeconds(window_length_) - idle_watts_);
+  watts_ = share_ * platform_watts_;
+}
+
+void PricedBudget::MovePlatform(double joules) {
+  platform_credit_ += joules;
+  (joules > 0 ? demand_.allowed : demand_.taken) += std::abs(joules);
 }
 
 void PricedBudget::Change(const config::v1::Budget& budget) {
@@ -114,7 +125,35 @@ void PricedBudget::SetIdleWatts(double watts) {
   if (window_length_ != absl::Seconds(1)) return;
   Accrue();
   idle_watts_ = watts;
-  watts_ = std::max(0.0, amount_ - idle_watts_);
+  SetWatts();
+}
+
+void PricedBudget::SetShare(const PlatformShare& platform) {
+  MutexLock lock(mutex_);
+  if (per_request()) return;
+  Accrue();
+  window_spent_ += platform.spent_elsewhere;
+  settled_since_ = 0;
+  MovePlatform(platform.credit_correction - platform.spent_elsewhere);
+  requests_elsewhere_ = platform.requests_elsewhere;
+  platform_started_ = std::min(started_, platform.started);
+  share_ = platform.share;
+  SetWatts();
+  MovePlatform(std::min(0.0, kDepth * platform_watts_ - platform_credit_));
+  credit_ = share_ * platform_credit_;
+  UpdatePrice();
+}
+
+BudgetDemand PricedBudget::Demand() const {
+  MutexLock lock(mutex_);
+  BudgetDemand demand = demand_;
+  demand.started = started_;
+  return demand;
+}
+
+double PricedBudget::share() const {
+  MutexLock lock(mutex_);
+  return share_;
 }
 
 void PricedBudget::RollWindow(absl::Time now) {
@@ -122,6 +161,7 @@ void PricedBudget::RollWindow(absl::Time now) {
   window_ = BudgetWindow::At(now, window_length_);
   // What went over a hard budget's window is taken from the next.
   window_spent_ = hard() ? std::max(0.0, window_spent_ - amount_) : 0;
+  settled_since_ = 0;
 }
 
 void PricedBudget::Accrue() {
@@ -136,11 +176,16 @@ void PricedBudget::Accrue() {
       credit_ = std::min(limit, credit_ + watts_ * seconds);
       Descend(credit_ - before);
     }
+    // What the others spent may be heard of late: the limit is for what is left after it.
+    const double room = share_ < 1 ? kInfinity : kDepth * platform_watts_ - platform_credit_;
+    if (room > 0) MovePlatform(std::min(room, platform_watts_ * seconds));
   }
   if (!per_request()) RollWindow(now);
 }
 
-double PricedBudget::Allowance() const { return per_request() ? amount_ : watts_ / ArrivalRate(); }
+double PricedBudget::Allowance() const {
+  return per_request() ? amount_ : platform_watts_ / (ArrivalRate() + requests_elsewhere_);
+}
 
 double PricedBudget::JoulesPerRequest() {
   MutexLock lock(mutex_);
@@ -156,7 +201,7 @@ double PricedBudget::ArrivalRate() const {
 }
 
 double PricedBudget::Target() const {
-  const double rho = per_request() ? amount_ : watts_ / ArrivalRate();
+  const double rho = Allowance();
   if (!(predicted_sum_ > 0)) return rho;
   const double prior = kBiasPrior * predicted_sum_ / std::max(settled_count_, 1.0);
   const double bias = (settled_sum_ + prior) / (predicted_sum_ + prior);
@@ -167,7 +212,9 @@ double PricedBudget::WindowLeft() const {
   // Seconds are for power: the credit alone limits them, so that a request may take more than one
   // second's joules.
   if (!hard() || window_length_ <= absl::Seconds(1)) return kInfinity;
-  return amount_ - window_spent_ - held_;
+  const double left = amount_ - window_spent_;
+  if (share_ == 1) return left - held_;
+  return share_ * (left + settled_since_) - settled_since_ - held_;
 }
 
 bool PricedBudget::MayOpen() const {
@@ -181,6 +228,7 @@ bool PricedBudget::Open() {
   Accrue();
   ++arrivals_;
   ++recent_arrivals_;
+  ++demand_.arrivals;
   if (per_request() && credit_ < kDepth * amount_) {
     credit_ = std::min(kDepth * amount_, credit_ + amount_);
     Descend(amount_);
@@ -217,7 +265,8 @@ double PricedBudget::Reserve() const {
     return std::min(kReserveRequests, kReserveShare * static_cast<double>(arrivals_));
   }
   if (!hard()) return 0;
-  return std::min(kReserveSeconds, kReserveShare * absl::ToDoubleSeconds(accrued_ - started_));
+  return std::min(kReserveSeconds,
+                  kReserveShare * absl::ToDoubleSeconds(accrued_ - platform_started_));
 }
 
 double PricedBudget::MayOwe() const {
@@ -226,7 +275,7 @@ double PricedBudget::MayOwe() const {
     const double requests = static_cast<double>(arrivals_) - kOwedAfterRequests;
     return amount_ * std::clamp(kOwedPerRequest * requests, 0.0, kOwedRequests);
   }
-  return watts_ * std::min(absl::ToDoubleSeconds(accrued_ - started_), kOwedSeconds);
+  return watts_ * std::min(absl::ToDoubleSeconds(accrued_ - platform_started_), kOwedSeconds);
 }
 
 double PricedBudget::Headroom() {
@@ -273,6 +322,9 @@ void PricedBudget::Settle(double held_j, double energy_j, double predicted_j) {
   credit_ -= energy_j;
   Descend(held_j - energy_j);
   window_spent_ += energy_j;
+  settled_since_ += energy_j;
+  demand_.settled += energy_j;
+  if (!per_request()) MovePlatform(-energy_j);
   predicted_sum_ = kBiasForget * predicted_sum_ + predicted_j;
   settled_sum_ = kBiasForget * settled_sum_ + energy_j;
   settled_count_ = kBiasForget * settled_count_ + 1;
@@ -292,6 +344,8 @@ void PricedBudget::Record(const DecisionTable& table) {
 bool PricedBudget::Note(const DecisionTable& table) {
   MutexLock lock(mutex_);
   level_.Record(table);
+  demand_.wanted += table.EnergyAt(0);
+  if (table.starts_request()) ++demand_.decisions;
   const size_t recorded = level_.recorded();
   const bool due = recorded <= kSolveEvery || recorded - solved_at_ >= kSolveEvery;
   if (!options_.learning || options_.rule != PriceRule::kCredit || !due || solving_) return false;

@@ -10,6 +10,7 @@
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/pacing/mirror_descent.h"
 #include "router_service/pacing/pacing_options.h"
+#include "router_service/pacing/platform_share.h"
 #include "router_service/pacing/price_level.h"
 #include "router_service/pacing/window_budget.h"
 
@@ -42,6 +43,12 @@ namespace penstock::router {
 // little under it, since nobody knows how long a run will be: credit_0 grows with the arrivals to
 // 60 a rho, and for hard watts to 24 s a P. A hard budget never owes; a soft mean may owe half its
 // requests after the first 100, 300 at most, soft watts the time gone so far, 540 s at most.
+// Several routers keep one budget per second, hour or day together. What each reckons with is the
+// platform's: P, the credit C, rho = P / arrivals at all of them; so that prices are the same
+// everywhere, however the requests are spread. Of the credit, of P dt and of what it may owe, a
+// router has its share for itself, until it hears what the others took (SetShare): between two
+// such moments its credit is that part, and what it does not hear of is taken to have been spent
+// by the others as their shares have it.
 // Thread-safe; the level is solved outside the lock.
 class PricedBudget {
  public:
@@ -85,8 +92,14 @@ class PricedBudget {
   void Change(const config::v1::Budget& budget);
   // Only for a budget in joules per second.
   void SetIdleWatts(double watts);
+  // Not for a budget per request: a mean of all requests holds where it holds at each router.
+  void SetShare(const PlatformShare& platform);
+  // For the other routers. Changes nothing, not even the time that credit was reckoned up to.
+  BudgetDemand Demand() const;
+  double share() const;
 
-  // Per request: mean of the last requests. Else: joules settled in the open window.
+  // Per request: mean of the last requests. Else: joules settled in the open window, those of the
+  // other routers that it heard of included.
   double spent();
   // Per request: credit. Else what the open window has left.
   double remaining();
@@ -101,7 +114,7 @@ class PricedBudget {
   // Joules per request that the level aims at.
   double Target() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double Allowance() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Requests per second.
+  // Requests per second at this router.
   double ArrivalRate() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of a hard budget's window; infinite where windows do not limit.
   double WindowLeft() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -113,6 +126,8 @@ class PricedBudget {
   bool MayOpen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdatePrice() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Start(const config::v1::Budget& budget) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetWatts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MovePlatform(double joules) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Mirror descent: joules that were allowed less those that were taken.
   void Descend(double joules) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves the level by `step` of the way, in logarithms.
@@ -128,12 +143,14 @@ class PricedBudget {
 
   mutable Mutex mutex_;
   double amount_ ABSL_GUARDED_BY(mutex_) = 0;
-  double watts_ ABSL_GUARDED_BY(mutex_) = 0;  // P, after idle watts; 0 per request
+  double platform_watts_ ABSL_GUARDED_BY(mutex_) = 0;  // P, after idle watts; 0 per request
+  double watts_ ABSL_GUARDED_BY(mutex_) = 0;           // this router's share of them
   double idle_watts_ ABSL_GUARDED_BY(mutex_) = 0;
   double credit_ ABSL_GUARDED_BY(mutex_) = 0;
   double held_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t arrivals_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time started_ ABSL_GUARDED_BY(mutex_);
+  absl::Time platform_started_ ABSL_GUARDED_BY(mutex_);  // at the first of the routers that live
   absl::Time accrued_ ABSL_GUARDED_BY(mutex_);
   // Arrivals, fading over 300 s, and when they were last faded.
   double recent_arrivals_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -141,6 +158,12 @@ class PricedBudget {
   double predicted_sum_ ABSL_GUARDED_BY(mutex_) = 0;
   double settled_sum_ ABSL_GUARDED_BY(mutex_) = 0;
   double settled_count_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  double share_ ABSL_GUARDED_BY(mutex_) = 1;
+  double requests_elsewhere_ ABSL_GUARDED_BY(mutex_) = 0;  // a second
+  double platform_credit_ ABSL_GUARDED_BY(mutex_) = 0;     // what is known to be spent taken off
+  double settled_since_ ABSL_GUARDED_BY(mutex_) = 0;       // in the window, since SetShare
+  BudgetDemand demand_ ABSL_GUARDED_BY(mutex_);
 
   MirrorDescent descent_ ABSL_GUARDED_BY(mutex_);  // in shares of a request's allowance
   PriceLevel level_ ABSL_GUARDED_BY(mutex_);

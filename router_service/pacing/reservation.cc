@@ -5,8 +5,19 @@
 #include <limits>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
+#include "router_service/pacing/window_refusal.h"
+
 namespace penstock::router {
 namespace {
+
+// What a request is expected to take of what a window counts; requests are counted when they come.
+double AmountFor(const WindowBudget& window, const Amounts& amounts) {
+  for (const Resource resource : {Resource::kJoules, kOtherResources[0], kOtherResources[1]}) {
+    if (window.resource() == ConfigOf(resource)) return amounts[resource];
+  }
+  return 0;
+}
 
 bool None(const Amounts& amounts) {
   return !(amounts.energy_j > 0) && !(amounts.accelerator_seconds > 0) && !(amounts.dollars > 0);
@@ -37,6 +48,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
     first_hold_j_ = other.first_hold_j_;
     metered_j_ = other.metered_j_;
     soft_window_spent_ = other.soft_window_spent_;
+    unsure_ = other.unsure_;
+    refusal_ = std::move(other.refusal_);
   }
   return *this;
 }
@@ -79,6 +92,11 @@ double Reservation::HeadroomOf(Resource resource) const {
   double headroom = std::numeric_limits<double>::infinity();
   for (const auto& budget : budgets_->priced) {
     if (budget->resource() == resource) headroom = std::min(headroom, budget->Headroom());
+  }
+  for (const auto& window : budgets_->windows) {
+    if (window->hard() && window->resource() == ConfigOf(resource)) {
+      headroom = std::min(headroom, window->Left());
+    }
   }
   // Only joules have ledgers.
   if (resource == Resource::kJoules) {
@@ -131,12 +149,6 @@ BudgetTerms Reservation::terms() const {
   return terms;
 }
 
-bool Reservation::cheapest_only() const {
-  const BudgetTerms now = terms();
-  return now.headroom_j <= 0 || now.others.accelerator_seconds.headroom <= 0 ||
-         now.others.dollars.headroom <= 0;
-}
-
 void Reservation::NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused,
                            double largest_j, PacerOperation& operation) const {
   if (operation.event() == nullptr) return;
@@ -149,11 +161,32 @@ void Reservation::NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, boo
   hold.set_refused(refused);
 }
 
-void Reservation::Hold(const Amounts& amounts) {
-  if (budgets_ == nullptr || None(amounts)) return;
+bool Reservation::Hold(const Amounts& amounts) {
+  if (budgets_ == nullptr || None(amounts)) return true;
   PacerOperation operation(order_.get());
-  NoteHold(amounts, v1::JouleHold::ALWAYS, false, 0, operation);
-  HoldNow(amounts);
+  const bool held = ReserveWindows(amounts);
+  NoteHold(amounts, v1::JouleHold::ALWAYS, !held, 0, operation);
+  if (held) HoldNow(amounts);
+  return held;
+}
+
+bool Reservation::ReserveWindows(const Amounts& amounts) {
+  absl::InlinedVector<size_t, 8> parts;  // of each window's hold, before
+  for (size_t i = 0; i < windows_.size(); ++i) {
+    WindowBudget& window = *budgets_->windows[i];
+    parts.push_back(windows_[i].size());
+    const double amount = AmountFor(window, amounts);
+    if (!window.hard() || !(amount > 0)) continue;
+    const WindowAnswer answer = window.Reserve(amount, windows_[i]);
+    unsure_ = unsure_ || answer == WindowAnswer::kUnsure;
+    if (Covers(answer)) continue;
+    refusal_ = WindowRefusal(answer, budgets_->window_names[i], window);
+    for (size_t j = 0; j < parts.size(); ++j) {
+      budgets_->windows[j]->GiveBack(windows_[j], parts[j]);
+    }
+    return false;
+  }
+  return true;
 }
 
 void Reservation::HoldCharges(double energy_j) {
@@ -207,7 +240,9 @@ bool Reservation::TryHoldNow(const Amounts& amounts, double largest_j) {
     return !(amount > 0) || budget.TryHold(amount);
   };
   while (held < priced.size() && covers(*priced[held])) ++held;
-  if (held < priced.size() || !TryHoldCharges(amounts.energy_j, largest_j)) {
+  const bool charged = held == priced.size() && TryHoldCharges(amounts.energy_j, largest_j);
+  if (!charged || !ReserveWindows(amounts)) {
+    if (charged) HoldCharges(-amounts.energy_j);
     while (held-- > 0) {
       const double amount = amounts[priced[held]->resource()];
       if (amount > 0) priced[held]->GiveBack(amount);
@@ -222,12 +257,15 @@ void Reservation::Metered(double energy_j) {
   if (budgets_ == nullptr || !(energy_j > held_.energy_j)) return;
   PacerOperation operation(order_.get());
   NoteHold({energy_j, 0, 0}, v1::JouleHold::METERED, false, 0, operation);
+  // It runs already: a window that does not cover it learns of it when it is settled.
   if (!(first_hold_j_ > 0)) {
+    ReserveWindows({energy_j, 0, 0});
     HoldNow({energy_j, 0, 0});
     return;
   }
   const double step = first_hold_j_ / 2;
   const double steps = std::ceil((energy_j - held_.energy_j) / step);
+  ReserveWindows({steps * step, 0, 0});
   HoldNow({steps * step, 0, 0});
   metered_j_ += steps * step;
 }
@@ -324,17 +362,9 @@ void Reservation::Settle(const Usage& usage) {
   for (size_t i = 0; i < charges_.size(); ++i) {
     if (budgets_->ledgers[i] != nullptr) budgets_->ledgers[i]->Settle(charges_[i], usage.energy_j);
   }
-  for (const auto& budget : budgets_->windows) {
-    switch (budget->resource()) {
-      case config::v1::Budget::ACCELERATOR_SECONDS:
-        budget->Spend(usage.accelerator_seconds);
-        break;
-      case config::v1::Budget::DOLLARS:
-        budget->Spend(usage.dollars);
-        break;
-      default:  // requests were counted when they came
-        break;
-    }
+  for (size_t i = 0; i < windows_.size(); ++i) {
+    WindowBudget& window = *budgets_->windows[i];
+    window.Settle(windows_[i], AmountFor(window, usage));
   }
   settled_ = std::move(budgets_);
 }

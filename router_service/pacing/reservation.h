@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "router_service/guards/principal_ledger.h"
 #include "router_service/pacing/pacer_order.h"
@@ -82,15 +83,19 @@ class Reservation {
   double price_per_joule() const { return terms().price_per_joule; }
   double price_multiplier() const { return terms().price_multiplier; }
   double headroom_j() const { return terms().headroom_j; }
-  // A soft budget is spent: only the cheapest expert may answer, degraded.
-  bool cheapest_only() const;
   double held_j() const { return held_.energy_j; }
+  const Amounts& held() const { return held_; }
 
-  // For the cheapest answer: held whatever the headroom.
-  void Hold(const Amounts& amounts);
-  void Hold(double energy_j) { Hold(Amounts{energy_j, 0, 0}); }
-  // For anything dearer: false, and nothing held, where some budget does not cover it, or its ledger
-  // not `largest_j`, what the answers that it is held for may take at most; 0: not known.
+  // For the cheapest answer: held whatever the headroom. False, and nothing held, only where the
+  // window of a hard budget does not cover it: the request must not run, as `refusal` says.
+  bool Hold(const Amounts& amounts);
+  bool Hold(double energy_j) { return Hold(Amounts{energy_j, 0, 0}); }
+  const absl::Status& refusal() const { return refusal_; }
+  // Something is held, or was, that other routers may have spent too: the store that routers share
+  // does not answer.
+  bool unsure() const { return unsure_; }
+  // For anything dearer: false, and nothing held, where some budget does not cover it, or its
+  // ledger not `largest_j`, what the answers that it is held for may take at most; 0: not known.
   bool TryHold(const Amounts& amounts, double largest_j = 0);
   bool TryHold(double energy_j, double largest_j = 0) {
     return TryHold(Amounts{energy_j, 0, 0}, largest_j);
@@ -123,6 +128,8 @@ class Reservation {
   friend class BudgetPacer;
   void Release();
   void HoldNow(const Amounts& amounts);
+  // In the windows of hard budgets; all of them or none. A refusal is noted.
+  bool ReserveWindows(const Amounts& amounts);
   bool TryHoldNow(const Amounts& amounts, double largest_j);
   bool TryHoldCharges(double energy_j, double largest_j);
   void NoteHold(const Amounts& amounts, v1::JouleHold::Kind kind, bool refused, double largest_j,
@@ -147,6 +154,8 @@ class Reservation {
   double first_hold_j_ = 0;
   double metered_j_ = 0;  // of the joules held, what metering added
   bool soft_window_spent_ = false;
+  bool unsure_ = false;
+  absl::Status refusal_;
 };
 
 }  // namespace penstock::router

@@ -4,8 +4,8 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 #include "router_service/pools/pool_files.h"
-#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 namespace {

@@ -12,6 +12,8 @@ namespace {
 
 constexpr char kScheme[] = "dns:///";
 constexpr int kUnaskedRounds = 3;
+// While a configuration is staged the names of the one that serves are asked for too.
+constexpr size_t kMostKept = 2 * EndpointNames::kMostNames;
 
 // Host and port of a name that passed Check.
 std::pair<std::string, std::string> Parts(absl::string_view name) {
@@ -62,12 +64,20 @@ std::vector<std::string> EndpointNames::AddressesOf(const std::string& name) {
     known->second.unasked = 0;
     return known->second.addresses;
   }
-  if (names_.size() < kMostNames) {
+  if (names_.size() < kMostKept) {
     names_.emplace(name, Name());
     soon_ = true;
     wake_.NotifyAll();
   }
   return {};
+}
+
+std::string EndpointNames::WhyNone(const std::string& name) const {
+  MutexLock lock(mutex_);
+  const auto known = names_.find(name);
+  return absl::StrCat(name, " ",
+                      known == names_.end() ? "waits for others to be forgotten"
+                                            : known->second.trouble);
 }
 
 void EndpointNames::Run(const std::function<void()>& on_round) {
@@ -102,9 +112,17 @@ void EndpointNames::LookUp() {
     absl::StatusOr<std::vector<std::string>> found = resolve_(host, port);
     MutexLock lock(mutex_);
     if (stopping_) return;
-    if (!found.ok() || found->empty()) continue;
-    if (found->size() > kMostAddresses) found->resize(kMostAddresses);
-    if (const auto known = names_.find(name); known != names_.end()) {
+    const auto known = names_.find(name);
+    if (known == names_.end()) continue;
+    if (absl::IsNotFound(found.status())) {
+      known->second.trouble = "is not known";
+    } else if (!found.ok()) {
+      known->second.trouble = absl::StrCat("cannot be looked up: ", found.status().message());
+    } else if (found->empty()) {
+      known->second.trouble = "is known, but has no addresses";
+    } else {
+      if (found->size() > kMostAddresses) found->resize(kMostAddresses);
+      known->second.trouble.clear();
       known->second.addresses = *std::move(found);
     }
   }

@@ -19,11 +19,11 @@ namespace penstock::router {
 // gone. Thread-safe.
 class EndpointNames {
  public:
-  static constexpr size_t kMostNames = 256;
+  static constexpr size_t kMostNames = 256;  // of one configuration
   static constexpr size_t kMostAddresses = 64;  // of one name; of more the first ones count
   static constexpr absl::Duration kEvery = absl::Seconds(5);
 
-  // -> each address as HOST:PORT. May block.
+  // -> each address as HOST:PORT; NOT_FOUND where nobody knows the name. May block.
   using Resolve = std::function<absl::StatusOr<std::vector<std::string>>(const std::string& host,
                                                                          const std::string& port)>;
 
@@ -44,10 +44,13 @@ class EndpointNames {
   // Of a name; empty where it is not known yet: then it is looked up soon. Names that nobody has
   // asked for during three rounds are forgotten.
   std::vector<std::string> AddressesOf(const std::string& name);
+  // Why there are none: nobody knows the name, it has no addresses, or what went wrong.
+  std::string WhyNone(const std::string& name) const;
 
  private:
   struct Name {
     std::vector<std::string> addresses;
+    std::string trouble = "has not been looked up yet";  // with the last look-up; empty: none
     int unasked = 0;  // rounds
   };
 
@@ -56,7 +59,7 @@ class EndpointNames {
 
   const Resolve resolve_;
   const absl::Duration every_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar wake_;
   std::map<std::string, Name> names_ ABSL_GUARDED_BY(mutex_);
   bool soon_ ABSL_GUARDED_BY(mutex_) = false;

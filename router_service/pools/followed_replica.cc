@@ -4,11 +4,8 @@ namespace penstock::router {
 
 std::shared_ptr<Replica> FollowedReplica(ReplicaConnection& connection, const Clock& clock) {
   auto replica = std::make_shared<Replica>(connection.target());
-  connection.WatchLoad([weak = std::weak_ptr<Replica>(replica), &clock](const v1::Load& load) {
-    const std::shared_ptr<Replica> follower = weak.lock();
-    if (follower == nullptr) return false;
-    follower->InFlightReported(static_cast<double>(load.in_flight()), clock.Now());
-    return true;
+  connection.WatchLoad(replica, [to = replica.get(), &clock](const v1::Load& load) {
+    to->LoadStreamed(static_cast<double>(load.in_flight()), clock.Now());
   });
   return replica;
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/tensors/datatype.h"
 #include "router_service/combining/row_scatter.h"
@@ -253,6 +254,17 @@ std::optional<size_t> Pool::FindExpert(absl::string_view expert) const {
     if (expert_names[i] == expert) return i;
   }
   return std::nullopt;
+}
+
+std::string Pool::AnswerVersionNow() const {
+  if (rooms == nullptr || rooms->answer_version.empty()) return "";
+  std::string text = rooms->answer_version;
+  for (const PoolExpert& expert : experts) {
+    std::set<std::string> served;
+    for (const auto& content : expert.contents) served.insert(content->digest());
+    absl::StrAppend(&text, "\n", expert.name, "=", absl::StrJoin(served, ","));
+  }
+  return Sha256Hex(text);
 }
 
 int64_t Pool::max_rows() const {

@@ -44,10 +44,31 @@ absl::Status CheckCounts(const std::string& path, const config::v1::Pool& pool) 
   return ValidateGate(path + ".gate", pool.gate(), names);
 }
 
+// More names than are looked up would stay without addresses.
+absl::Status CheckNames(const config::v1::Router& config) {
+  std::set<std::string> names;
+  for (const config::v1::Pool& pool : config.pools()) {
+    for (const config::v1::PoolExpert& expert : pool.experts()) {
+      for (const config::v1::Endpoint& replica : expert.replicas()) {
+        if (!EndpointNames::IsName(replica.address())) continue;
+        names.insert(replica.address());
+        if (names.size() > EndpointNames::kMostNames) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("pool ", pool.name(), ": expert ", expert.name(), ": replicas: ",
+                           replica.address(), " is one name more than the ",
+                           EndpointNames::kMostNames, " that all pools together may have"));
+        }
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPools(const config::v1::Router& config, bool has_in_process_expert) {
   if (config.pools().empty()) {
     return absl::InvalidArgumentError("pools: wanted at least one, got none");
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckNames(config));
   std::set<std::string> names;
   for (const config::v1::Pool& pool : config.pools()) {
     if (!names.insert(pool.name()).second) {

@@ -72,10 +72,10 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   // Names may have other addresses. Those of staged pools, too, while they are waited for.
   void RefreshNames();
 
-  // Makes the pool's shadow live for every request from here on; those under way keep the snapshot that
-  // they began with. `version`: the shadow's, so that nothing else is promoted; empty: whatever it is.
-  // The version that was live before the last promotion is promoted back. NOT_FOUND;
-  // FAILED_PRECONDITION where there is no such version.
+  // Makes the pool's shadow live for every request from here on; those under way keep the snapshot
+  // that they began with. `version`: the shadow's, so that nothing else is promoted; empty:
+  // whatever it is. The version that was live before the last promotion is promoted back.
+  // NOT_FOUND; FAILED_PRECONDITION where there is no such version.
   absl::StatusOr<Promotion> Promote(absl::string_view name, absl::string_view version,
                                     PromotedBy by);
 
@@ -86,8 +86,8 @@ class PoolCatalogue : public std::enable_shared_from_this<PoolCatalogue> {
   std::shared_ptr<const Pool> Find(absl::string_view name) const;
   // By configuration order.
   std::vector<std::shared_ptr<const Pool>> All() const;
-  // Every pool has a healthy, admitted expert; 10 s after Start, one pool is enough, so that a pool that
-  // is down does not hold up the others.
+  // Every pool has a healthy, admitted expert; 10 s after Start, one pool is enough, so that a pool
+  // that is down does not hold up the others.
   bool ready() const;
 
  private:

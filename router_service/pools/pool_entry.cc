@@ -79,6 +79,7 @@ absl::StatusOr<std::shared_ptr<PoolEntry>> PoolEntry::Create(const config::v1::P
   std::shared_ptr<PoolEntry> entry(new PoolEntry(config, deps));
   PENSTOCK_ASSIGN_OR_RETURN(const std::shared_ptr<Pool> pool, entry->FirstSnapshot());
   PENSTOCK_ASSIGN_OR_RETURN(pool->record, MakePoolRecord(*pool, deps.learning, deps.clock));
+  pool->answer_version = pool->AnswerVersionNow();
   MutexLock lock(entry->mutex_);
   entry->searches_.resize(pool->experts.size());
   entry->pool_ = pool;
@@ -108,6 +109,7 @@ absl::StatusOr<std::shared_ptr<PoolEntry>> PoolEntry::Succeed(const PoolEntry& b
       return absl::InvalidArgumentError(pool->unusable_because);
     }
   }
+  pool->answer_version = pool->AnswerVersionNow();
   MutexLock lock(entry->mutex_);
   entry->searches_.resize(pool->experts.size());
   entry->pool_ = pool;
@@ -140,7 +142,27 @@ absl::StatusOr<std::vector<std::shared_ptr<ReplicaConnection>>> PoolEntry::Conne
   return connections;
 }
 
-absl::StatusOr<std::shared_ptr<Pool>> PoolEntry::FirstSnapshot() const {
+std::shared_ptr<ServedContent> PoolEntry::ContentAt(
+    const PoolExpert& expert, std::shared_ptr<ReplicaConnection> connection) {
+  return ServedContent::Follow(std::move(connection), expert.model, expert.version,
+                               [weak = weak_from_this()] {
+                                 if (auto self = weak.lock()) self->ContentChanged();
+                               });
+}
+
+void PoolEntry::ContentChanged() {
+  MutexLock making(making_);
+  const std::shared_ptr<const Pool> before = pool();
+  if (before == nullptr) return;  // still being made
+  std::string version = before->AnswerVersionNow();
+  if (version == before->answer_version) return;
+  auto next = std::make_shared<Pool>(*before);
+  next->answer_version = std::move(version);
+  MutexLock lock(mutex_);
+  if (!stopped_) pool_ = std::move(next);
+}
+
+absl::StatusOr<std::shared_ptr<Pool>> PoolEntry::FirstSnapshot() {
   const config::v1::Pool& config = configured_;
   auto pool = std::make_shared<Pool>();
   pool->config = config;
@@ -154,6 +176,7 @@ absl::StatusOr<std::shared_ptr<Pool>> PoolEntry::FirstSnapshot() const {
     PENSTOCK_ASSIGN_OR_RETURN(expert.connections, ConnectionsOf(item));
     for (const std::shared_ptr<ReplicaConnection>& connection : expert.connections) {
       expert.replicas.push_back(FollowedReplica(*connection, deps_.clock));
+      if (config.has_cacheable()) expert.contents.push_back(ContentAt(expert, connection));
     }
     pool->expert_names.push_back(expert.name);
     pool->experts.push_back(std::move(expert));
@@ -181,6 +204,7 @@ absl::StatusOr<std::shared_ptr<Pool>> PoolEntry::FirstSnapshot() const {
 }
 
 void PoolEntry::Start() {
+  ContentChanged();  // while the first snapshot was made
   const std::shared_ptr<const Pool> now = pool();
   for (size_t expert = 0; expert < now->experts.size(); ++expert) {
     if (!now->experts[expert].admitted) Ask(expert);
@@ -208,6 +232,7 @@ void PoolEntry::RefreshNames() {
     PoolExpert& is = next->experts[i];
     is.connections = *connections;
     is.replicas.clear();
+    is.contents.clear();
     std::shared_ptr<ReplicaConnection> stays;
     for (const std::shared_ptr<ReplicaConnection>& connection : *connections) {
       const auto known = std::find(was.connections.begin(), was.connections.end(), connection);
@@ -215,6 +240,12 @@ void PoolEntry::RefreshNames() {
           known == was.connections.end()
               ? FollowedReplica(*connection, deps_.clock)
               : was.replicas[static_cast<size_t>(known - was.connections.begin())]);
+      if (configured_.has_cacheable()) {
+        is.contents.push_back(known == was.connections.end()
+                                  ? ContentAt(is, connection)
+                                  : was.contents[static_cast<size_t>(known -
+                                                                     was.connections.begin())]);
+      }
       const bool is_first = stays == nullptr || connection == was.told_by;
       if (known != was.connections.end() && is_first) stays = connection;
     }
@@ -223,6 +254,7 @@ void PoolEntry::RefreshNames() {
     if (is.facts != nullptr) is.told_by = std::move(stays);
   }
   if (next == nullptr) return;
+  next->answer_version = next->AnswerVersionNow();
   MutexLock lock(mutex_);
   if (!stopped_) pool_ = std::move(next);
 }
@@ -230,6 +262,17 @@ void PoolEntry::RefreshNames() {
 std::shared_ptr<const Pool> PoolEntry::pool() const {
   MutexLock lock(mutex_);
   return pool_;
+}
+
+absl::Status PoolEntry::WhyNoReplica(size_t expert) const {
+  const config::v1::PoolExpert& config = configured_.experts(static_cast<int>(expert));
+  // A name's endpoint is connected to only once there are addresses.
+  PENSTOCK_RETURN_IF_ERROR(ConnectionsOf(config).status());
+  std::string why;
+  for (const config::v1::Endpoint& endpoint : config.replicas()) {
+    absl::StrAppend(&why, why.empty() ? "" : "; ", deps_.names->WhyNone(endpoint.address()));
+  }
+  return absl::UnavailableError(why);
 }
 
 void PoolEntry::Ask(size_t expert) {
@@ -249,7 +292,7 @@ void PoolEntry::Ask(size_t expert) {
     version = asked.version;
   }
   if (connection == nullptr) {
-    OnFacts(expert, nullptr, absl::UnavailableError("no address of it is known yet"));
+    OnFacts(expert, nullptr, WhyNoReplica(expert));
     return;
   }
   ReplicaConnection& to = *connection;
@@ -287,6 +330,7 @@ void PoolEntry::OnFacts(size_t expert, std::shared_ptr<ReplicaConnection> told_b
           absl::StrCat("no answer yet: ", facts.status().message());
     }
     admitted = next->experts[expert].admitted;
+    next->answer_version = next->AnswerVersionNow();
     MutexLock lock(mutex_);
     if (stopped_) return;
     pool_ = std::move(next);
@@ -318,12 +362,12 @@ absl::StatusOr<PoolPromotion> PoolEntry::Promote(absl::string_view version, Prom
     next->rooms = shadow;
   } else if (!version.empty() && promotion.previous_version == version) {
     promotion.live_version = promotion.previous_version;
-    promotion.previous_version = retired_ == nullptr ? "" : retired_->rooms->versions.Together();
+    promotion.previous_version = retired_.rooms == nullptr ? "" : retired_.rooms->versions.Together();
     return promotion;
-  } else if (!version.empty() && retired_ != nullptr &&
-             retired_->rooms->versions.Together() == version) {
-    next->config = retired_->config;
-    next->rooms = retired_->rooms;
+  } else if (!version.empty() && retired_.rooms != nullptr &&
+             retired_.rooms->versions.Together() == version) {
+    next->config = retired_.config;
+    next->rooms = retired_.rooms;
   } else {
     return absl::FailedPreconditionError(
         shadow == nullptr ? absl::StrCat("pool ", pool.name(), " has no shadow; live is ",
@@ -331,7 +375,8 @@ absl::StatusOr<PoolPromotion> PoolEntry::Promote(absl::string_view version, Prom
                           : absl::StrCat("version is ", version, ", but the shadow of pool ",
                                          pool.name(), " is ", shadow->versions.Together()));
   }
-  retired_ = pool_;
+  next->answer_version = next->AnswerVersionNow();
+  retired_ = {pool.config, pool.rooms};
   pool_ = std::move(next);
   promotion.live_version = pool_->rooms->versions.Together();
   promotion.changed = true;

@@ -78,7 +78,13 @@ class PoolEntry : public std::enable_shared_from_this<PoolEntry> {
   absl::StatusOr<std::vector<std::shared_ptr<ReplicaConnection>>> ConnectionsOf(
       const config::v1::PoolExpert& expert) const;
   // The first snapshot, which knows nothing of its experts.
-  absl::StatusOr<std::shared_ptr<Pool>> FirstSnapshot() const;
+  absl::StatusOr<std::shared_ptr<Pool>> FirstSnapshot();
+  // Of a cacheable pool: what the expert's replica at `connection` serves.
+  std::shared_ptr<ServedContent> ContentAt(const PoolExpert& expert,
+                                           std::shared_ptr<ReplicaConnection> connection);
+  void ContentChanged();
+  // Of an expert without connections.
+  absl::Status WhyNoReplica(size_t expert) const;
   void Ask(size_t expert);
   void OnFacts(size_t expert, std::shared_ptr<ReplicaConnection> told_by,
                absl::StatusOr<ReplicaFacts> facts);
@@ -92,8 +98,13 @@ class PoolEntry : public std::enable_shared_from_this<PoolEntry> {
   std::shared_ptr<const Pool> pool_ ABSL_GUARDED_BY(mutex_);
   std::vector<Search> searches_ ABSL_GUARDED_BY(mutex_);  // by expert
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  // What the last promotion took out of service; null: nothing yet.
-  std::shared_ptr<const Pool> retired_ ABSL_GUARDED_BY(mutex_);
+  // What the last promotion took out of service, for going back: how it decided, without its
+  // replicas, which may have left since. Null rooms: nothing yet.
+  struct Retired {
+    config::v1::Pool config;
+    std::shared_ptr<const PoolRooms> rooms;
+  };
+  Retired retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::router

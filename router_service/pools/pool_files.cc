@@ -1,15 +1,14 @@
 #include "router_service/pools/pool_files.h"
 
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 #include "common/tensors/safetensors.h"
 #include "router_service/pools/pool.h"
 #include "router_service/quality/artifact_checksum.h"
@@ -118,11 +117,8 @@ std::vector<std::string> PathsOf(const config::v1::Pool& pool) {
 std::string DigestOfFiles(const config::v1::Pool& pool) {
   std::string digests;
   for (const std::string& path : PathsOf(pool)) {
-    std::ifstream file(path, std::ios::binary);
-    std::stringstream content;
-    content << file.rdbuf();
-    absl::StrAppend(&digests, path, "=",
-                    file.is_open() && !file.bad() ? Sha256Hex(content.str()) : "unreadable", "\n");
+    const absl::StatusOr<Sha256Digest> digest = Sha256OfFile(path);
+    absl::StrAppend(&digests, path, "=", digest.ok() ? ToHex(*digest) : "unreadable", "\n");
   }
   return Sha256Hex(digests);
 }

@@ -28,8 +28,8 @@ std::string DigestOfFiles(const config::v1::Pool& pool);
 absl::Status NamingFile(const config::v1::Pool& pool, const absl::Status& status);
 
 // Reads every file of a pool as serving will, so that what is missing, damaged or does not fit is
-// known before anything serves. Where only the experts know the contract, tensors of the length that
-// the features and files tell stand for it; what even that does not tell is left to the start.
+// known before anything serves. Where only the experts know the contract, tensors of the length
+// that the features and files tell stand for it; what even that does not tell is left to the start.
 absl::Status CheckPoolFiles(const config::v1::Pool& pool);
 
 }  // namespace penstock::router

@@ -125,7 +125,11 @@ void KeepReplicas(const Pool& before, const std::vector<std::optional<size_t>>& 
       const auto found =
           std::find(was.connections.begin(), was.connections.end(), is.connections[r]);
       if (found == was.connections.end()) continue;
-      is.replicas[r] = was.replicas[static_cast<size_t>(found - was.connections.begin())];
+      const auto at = static_cast<size_t>(found - was.connections.begin());
+      is.replicas[r] = was.replicas[at];
+      if (!is.contents.empty() && !was.contents.empty()) {
+        is.contents[r]->StartFrom(*was.contents[at]);
+      }
       if (stays == nullptr || is.connections[r] == was.told_by) stays = is.connections[r];
     }
     if (stays == nullptr) continue;

@@ -51,11 +51,36 @@ void Replica::InFlightReported(double in_flight, absl::Time now) {
   started_since_in_flight_ = 0;
 }
 
+void Replica::LoadStreamed(double in_flight, absl::Time now) {
+  InFlightReported(in_flight, now);
+  MutexLock lock(mutex_);
+  streamed_at_ = now;
+}
+
+bool Replica::streams_load(absl::Time now) const {
+  MutexLock lock(mutex_);
+  return now - streamed_at_ <= kReportLife;
+}
+
+void Replica::OthersReported(double in_flight, absl::Time at) {
+  MutexLock lock(mutex_);
+  others_ = in_flight;
+  others_at_ = at;
+}
+
+bool Replica::SaysInFlight(absl::Time now) const {
+  return now - in_flight_reported_at_ <= kReportLife;
+}
+
+double Replica::Others(absl::Time now) const {
+  return now - others_at_ > kReportLife ? 0 : others_;
+}
+
 ReplicaLoad Replica::Load(absl::Time now) const {
   MutexLock lock(mutex_);
   ReplicaLoad load;
   if (now - reported_at_ > kReportLife) {
-    load.in_flight = static_cast<double>(in_flight_);
+    load.in_flight = static_cast<double>(in_flight_) + (SaysInFlight(now) ? 0 : Others(now));
   } else {
     load.queue_depth = reported_queue_;
     load.in_flight = static_cast<double>(std::min(in_flight_, started_since_report_));
@@ -65,7 +90,7 @@ ReplicaLoad Replica::Load(absl::Time now) const {
 
 double Replica::InFlight(absl::Time now) const {
   const auto own = static_cast<double>(in_flight_);
-  if (now - in_flight_reported_at_ > kReportLife) return own;
+  if (!SaysInFlight(now)) return own + Others(now);
   // A report may miss what is on its way there, or held up before it is counted.
   return std::max(own, reported_in_flight_ + static_cast<double>(started_since_in_flight_));
 }

@@ -38,6 +38,12 @@ class Replica {
   void QueueReported(double depth, absl::Time now);
   // A trailer or the stream of its loads told how many requests were there, those that wait too.
   void InFlightReported(double in_flight, absl::Time now);
+  // The stream did, which every router hears.
+  void LoadStreamed(double in_flight, absl::Time now);
+  bool streams_load(absl::Time now) const;
+  // What other routers had in flight here at `at`, as they said. It counts where the replica itself
+  // says nothing: its own word holds their requests too.
+  void OthersReported(double in_flight, absl::Time at);
 
   // What would be ahead of a request that is sent now.
   ReplicaLoad Load(absl::Time now) const;
@@ -52,6 +58,8 @@ class Replica {
 
  private:
   double InFlight(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SaysInFlight(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double Others(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   InferTarget& target_;
   LatencyWindow latencies_;
@@ -69,6 +77,9 @@ class Replica {
   double reported_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time in_flight_reported_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   uint64_t started_since_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time streamed_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  double others_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time others_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace penstock::router

@@ -38,9 +38,10 @@ class ReplicaConnection {
   // Whether the endpoint answers, and the model is ready there. `done` as above.
   virtual void Probe(const std::string& model, const std::string& version, absl::Duration timeout,
                      absl::AnyInvocable<void(absl::Status)> done) = 0;
-  // Tells `sink` what the endpoint says of its load, now and then, until it returns false. An
-  // endpoint that does not say never does. The sink runs on any thread and must not block.
-  virtual void WatchLoad(std::function<bool(const v1::Load&)> sink) = 0;
+  // Tells `sink` what the endpoint says of its load, now and then, while `listener` lives, which
+  // the sink may borrow. It runs on any thread and must not block.
+  virtual void WatchLoad(std::weak_ptr<const void> listener,
+                         std::function<void(const v1::Load&)> sink) = 0;
 };
 
 // Makes connections; the one place where the router's core meets the network.
@@ -50,8 +51,8 @@ class ReplicaConnector {
   // Does not wait for the endpoint. INVALID_ARGUMENT for an endpoint that cannot be.
   virtual absl::StatusOr<std::shared_ptr<ReplicaConnection>> Connect(
       const config::v1::Endpoint& endpoint) = 0;
-  // One of the addresses of an endpoint that is a name, `dns:///NAME:PORT`; the server's certificate is
-  // NAME's.
+  // One of the addresses of an endpoint that is a name, `dns:///NAME:PORT`; the server's
+  // certificate is NAME's.
   virtual absl::StatusOr<std::shared_ptr<ReplicaConnection>> ConnectTo(
       const config::v1::Endpoint& endpoint, const std::string& address) = 0;
 };

@@ -53,8 +53,8 @@ double DoublyRobustGain(const ShadowReport& report);
 
 // INVALID_ARGUMENT for a rule out of range.
 absl::Status ValidatePromotionRule(const config::v1::PromotionRule& rule);
-// Whether the rule makes a shadow with these counts live. Not while the doubly robust estimate of what
-// it chooses lies two standard errors or more below the live choice.
+// Whether the rule makes a shadow with these counts live. Not while the doubly robust estimate of
+// what it chooses lies two standard errors or more below the live choice.
 bool MayPromote(const config::v1::PromotionRule& rule, const ShadowCounts& counts);
 
 enum class PromotedBy { kCommand, kRule };

@@ -1,40 +1,28 @@
 #include "router_service/quality/artifact_checksum.h"
 
-#include <openssl/sha.h>
-
-#include <array>
 #include <map>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/tensors/tensor.h"
 
 namespace penstock::router {
 namespace {
 
-std::string Hash(absl::string_view data) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(), digest.data());
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
-}
-
 // Of a list of lines, one per tensor, so that neither order nor layout of the file counts.
 std::string OfLines(const std::map<std::string, std::string>& lines) {
   std::string text;
   for (const auto& [name, line] : lines) absl::StrAppend(&text, line, "\n");
-  return Hash(text);
+  return Sha256Hex(text);
 }
 
 std::string Line(absl::string_view name, absl::string_view dtype,
                  const std::vector<int64_t>& shape, absl::string_view data) {
-  return absl::StrCat(name, " ", dtype, " ", ShapeString(shape), " ", Hash(data));
+  return absl::StrCat(name, " ", dtype, " ", ShapeString(shape), " ", Sha256Hex(data));
 }
 
 }  // namespace
-
-std::string Sha256Hex(absl::string_view text) { return Hash(text); }
 
 std::string ArtifactChecksum(const std::vector<SafetensorsTensor>& tensors) {
   std::map<std::string, std::string> lines;

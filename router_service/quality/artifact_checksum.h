@@ -11,9 +11,6 @@
 
 namespace penstock::router {
 
-// SHA-256 in hex.
-std::string Sha256Hex(absl::string_view text);
-
 // SHA-256 over the tensors, by name: what a trained file's metadata "checksum" holds.
 std::string ArtifactChecksum(const std::vector<SafetensorsTensor>& tensors);
 // The same of a file, whatever its metadata says.

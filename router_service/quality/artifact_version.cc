@@ -3,6 +3,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/tensors/safetensors.h"
 #include "router_service/quality/artifact_checksum.h"

@@ -25,8 +25,8 @@ class LoadLatency {
  private:
   // The last one: 1024 and more.
   static constexpr size_t kLoads = 12;
-  // Four slow answers turn a median of seven: a change shows within as many, and of answers of which
-  // two in a hundred stall four of seven do so once in two hundred thousand.
+  // Four slow answers turn a median of seven: a change shows within as many, and of answers of
+  // which two in a hundred stall four of seven do so once in two hundred thousand.
   static constexpr size_t kKept = 7;
 
   struct Answer {

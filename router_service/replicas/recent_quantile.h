@@ -10,8 +10,8 @@
 
 namespace penstock::router {
 
-// One quantile of the latest durations, read without a lock: found anew with every sixteenth of them.
-// Allocates when it is made, and not after. Thread-safe.
+// One quantile of the latest durations, read without a lock: found anew with every sixteenth of
+// them. Allocates when it is made, and not after. Thread-safe.
 class RecentQuantile {
  public:
   // In [0.5, 0.999], of twenty times as many as leave one above it, 256 to 2048.

@@ -28,16 +28,17 @@ class ReplicaChoice {
 
   ReplicaChoice(size_t experts, Options options);
 
-  // For a request's first attempt. Where a latency of late is known of some, those of which none is,
-  // and of which nothing is in flight, are heard of first: freely where they were not slow when last
-  // heard of (nor is anything else held against them), else within the share of probes, so that
-  // recovery is found. Else by the rule; UNAVAILABLE where no replica is healthy. Allocates nothing
-  // for up to 16 replicas.
+  // For a request's first attempt. Where a latency of late is known of some, those of which none
+  // is, and of which nothing is in flight, are heard of first: freely where they were not slow when
+  // last heard of (nor is anything else held against them), else within the share of probes, so
+  // that recovery is found. Else by the rule; UNAVAILABLE where no replica is healthy. Allocates
+  // nothing for up to 16 replicas.
   absl::StatusOr<size_t> PickFirst(size_t expert, absl::Span<const ReplicaView> replicas,
                                    CounterRandom& random);
   // For one that comes after those at `excluded`: by the rule alone.
   absl::StatusOr<size_t> PickAnother(absl::Span<const ReplicaView> replicas,
-                                     absl::Span<const size_t> excluded, CounterRandom& random) const;
+                                     absl::Span<const size_t> excluded,
+                                     CounterRandom& random) const;
 
   absl::Duration signal_age() const { return options_.signal_age; }
 

@@ -9,7 +9,9 @@ namespace penstock::router {
 // A replica as those see it that pick one.
 struct ReplicaView {
   bool healthy = true;
-  double in_flight = 0;  // reported, plus this router's own since the report
+  // Reported, plus this router's own since the report; where nothing is, this router's own and what
+  // others told of theirs.
+  double in_flight = 0;
   double rate = 1;  // requests per second that it serves, mu; relative rates do. 0: never picked
   // What answers of late took at a load like the present one; unset: none is of late.
   std::optional<double> latency_s;

@@ -27,7 +27,8 @@ AttemptOutcome JudgeAttempt(const AttemptEnd& end) {
     case absl::StatusCode::kCancelled:  // a server that leaves under load says so too
       return end.cancelled_by_us ? AttemptOutcome::kNothing : AttemptOutcome::kFailure;
     case absl::StatusCode::kDeadlineExceeded:
-      return WasSilentTooLong(end) ? AttemptOutcome::kFailure : AttemptOutcome::kNothing;
+      if (!WasSilentTooLong(end)) return AttemptOutcome::kNothing;
+      return end.answered_another ? AttemptOutcome::kLate : AttemptOutcome::kFailure;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kAlreadyExists:

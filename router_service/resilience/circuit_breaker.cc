@@ -43,6 +43,9 @@ bool CircuitBreaker::Record(AttemptOutcome outcome, absl::Time started, absl::Ti
       failures_in_a_row_ = 0;
       on_probation_ = false;
       return false;
+    case AttemptOutcome::kLate:  // ejection compares it with others; alone it opens nothing
+      window_.AddLate(now);
+      return false;
     case AttemptOutcome::kFailure:
       break;
   }
@@ -52,7 +55,7 @@ bool CircuitBreaker::Record(AttemptOutcome outcome, absl::Time started, absl::Ti
   const OutcomeTotals recent = window_.Totals(now);
   const bool in_a_row = failures_in_a_row_ >= options_.consecutive_failures;
   const bool rate =
-      recent.count() >= options_.min_requests && 1 - recent.success_rate() >= options_.failure_rate;
+      recent.count() >= options_.min_requests && recent.failure_rate() >= options_.failure_rate;
   if (!on_probation_ && !in_a_row && !rate) return false;
   if (now - closed_since_ >= options_.window) reopened_ = 0;
   const absl::Duration time =

@@ -13,6 +13,10 @@ double OutcomeTotals::success_rate() const {
   return count() == 0 ? 1 : static_cast<double>(successes) / static_cast<double>(count());
 }
 
+double OutcomeTotals::failure_rate() const {
+  return count() == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(count());
+}
+
 double OutcomeTotals::latency_s() const {
   return successes == 0 ? 0 : std::exp(log_latency_sum / static_cast<double>(successes));
 }
@@ -36,6 +40,8 @@ void OutcomeWindow::AddSuccess(absl::Duration latency, absl::Time now) {
 
 void OutcomeWindow::AddFailure(absl::Time now) { ++At(now).failures; }
 
+void OutcomeWindow::AddLate(absl::Time now) { ++At(now).late; }
+
 void OutcomeWindow::Clear() { steps_.fill({}); }
 
 OutcomeTotals OutcomeWindow::Totals(absl::Time now) const {
@@ -45,6 +51,7 @@ OutcomeTotals OutcomeWindow::Totals(absl::Time now) const {
     if (step.number < 0 || step.number <= newest - kSteps) continue;
     sum.successes += step.totals.successes;
     sum.failures += step.totals.failures;
+    sum.late += step.totals.late;
     sum.log_latency_sum += step.totals.log_latency_sum;
   }
   return sum;

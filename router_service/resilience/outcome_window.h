@@ -11,11 +11,13 @@ namespace penstock::router {
 struct OutcomeTotals {
   uint64_t successes = 0;
   uint64_t failures = 0;
+  uint64_t late = 0;
   double log_latency_sum = 0;  // of the successes, natural logarithms of seconds
 
-  uint64_t count() const { return successes + failures; }
-  // Of all that say something; 1 where nothing does.
+  uint64_t count() const { return successes + failures + late; }
+  // Of all that say something; 1 and 0 where nothing does.
   double success_rate() const;
+  double failure_rate() const;
   // Geometric mean: one answer that stalls does not move it far. 0: no success.
   double latency_s() const;
 };
@@ -28,6 +30,7 @@ class OutcomeWindow {
 
   void AddSuccess(absl::Duration latency, absl::Time now);
   void AddFailure(absl::Time now);
+  void AddLate(absl::Time now);
   void Clear();
   OutcomeTotals Totals(absl::Time now) const;
 

@@ -17,10 +17,17 @@ bool ReplicaGuard::Configure(const std::shared_ptr<const BreakerOptions>& option
   return first;
 }
 
-bool ReplicaGuard::AttemptEnded(const AttemptEnd& end, absl::Time started, absl::Time now) {
+absl::Time ReplicaGuard::open_until() const {
+  MutexLock lock(mutex_);
+  return breaker_.open_until();
+}
+
+bool ReplicaGuard::AttemptEnded(AttemptEnd end, absl::Time started, absl::Time now) {
+  MutexLock lock(mutex_);
+  end.answered_another = answered_ > started;
   const AttemptOutcome outcome = JudgeAttempt(end);
   if (outcome == AttemptOutcome::kNothing) return false;
-  MutexLock lock(mutex_);
+  if (outcome == AttemptOutcome::kSuccess) answered_ = now;
   const bool opened = breaker_.Record(outcome, started, now);
   state_.store(breaker_.state(), std::memory_order_relaxed);
   return opened;

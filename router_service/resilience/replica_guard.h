@@ -24,10 +24,13 @@ class ReplicaGuard {
   bool has_breaker() const { return has_breaker_.load(std::memory_order_relaxed); }
   BreakerState state() const { return state_.load(std::memory_order_relaxed); }
   bool admits() const { return state() == BreakerState::kClosed; }
+  // Until when an open breaker refuses at least.
+  absl::Time open_until() const;
   EjectionReason ejected() const { return ejected_.load(std::memory_order_relaxed); }
 
-  // An attempt that began at `started` ended. True: the breaker opened.
-  bool AttemptEnded(const AttemptEnd& end, absl::Time started, absl::Time now);
+  // An attempt that began at `started` ended; whether another was answered meanwhile is known here.
+  // True: the breaker opened.
+  bool AttemptEnded(AttemptEnd end, absl::Time started, absl::Time now);
   // As CircuitBreaker has them.
   bool TakeProbe(absl::Time now);
   void ProbeEnded(bool good, absl::Time now);
@@ -44,6 +47,7 @@ class ReplicaGuard {
   std::shared_ptr<const BreakerOptions> options_ ABSL_GUARDED_BY(mutex_);
   CircuitBreaker breaker_ ABSL_GUARDED_BY(mutex_);
   Ejection ejection_ ABSL_GUARDED_BY(mutex_);
+  absl::Time answered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // last
 };
 
 }  // namespace penstock::router

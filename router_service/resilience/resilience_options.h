@@ -2,10 +2,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/retry_budget.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/resilience/circuit_breaker.h"
 #include "router_service/resilience/outlier_ejection.h"
-#include "router_service/resilience/retry_budget.h"
 
 namespace penstock::router {
 

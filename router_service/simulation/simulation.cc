@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/random.h"
 #include "common/status_macros.h"
-#include "router_service/pacing/window_budget.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "router_service/selection/selector.h"
 #include "router_service/simulation/digest.h"
 #include "router_service/simulation/event_queue.h"
@@ -85,7 +85,10 @@ class Simulator {
     Choose(row, *opened, request);
     if (selection_.chosen.empty()) return;
     const uint32_t expert = static_cast<uint32_t>(selection_.chosen.front().expert);
-    opened->Hold(candidates_[expert].energy_j);
+    if (!opened->Hold(candidates_[expert].energy_j)) {
+      digest_.Add(uint64_t{0});
+      return;
+    }
     opened->RecordDecision(0, priced_);
     request.expert = static_cast<int32_t>(expert);
     request.degraded = selection_.degraded == Degraded::kBudget;

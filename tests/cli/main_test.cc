@@ -50,6 +50,7 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
       {"load", {"--target", "--pool", "--input", "--rate", "--concurrency", "--duration_s", "--json"}},
       {"explain", {"--target", "--pool", "--input", "--json"}},
       {"report", {"--target", "--router", "--decision", "--quality", "--file", "--json"}},
+      {"budget", {"get", "set", "watch", "export"}},
       {"status", {"--target", "--router", "--interval_s", "--once", "--json"}},
       {"evaluate",
        {"--target", "--pool", "--inputs", "--labels", "--dimension", "--budgets", "--report",

@@ -63,7 +63,8 @@ class TestControl final : public OipControl {
   // Answers from another thread.
   void ModelMetadata(const ControlContext&, const inference::ModelMetadataRequest& request,
                      inference::ModelMetadataResponse& response, ControlDone done) override {
-    future_ = std::async(std::launch::async, [&request, &response, done = std::move(done)]() mutable {
+    future_ = std::async(std::launch::async, [&request, &response,
+                                              done = std::move(done)]() mutable {
       response.set_name(request.name());
       done(absl::OkStatus());
     });

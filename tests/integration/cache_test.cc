@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "cli/client/metrics_scrape.h"
 #include "common/net/caller_rights.h"
+#include "common/tensors/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "inference/grpc_service.grpc.pb.h"
@@ -19,6 +20,7 @@
 #include "tests/integration/client.h"
 #include "tests/integration/fake_expert.h"
 #include "tests/integration/process.h"
+#include "tests/integration/test_models.h"
 #include "tests/support/temp_dir.h"
 
 namespace penstock {
@@ -292,11 +294,18 @@ TEST_F(CacheTest, GatewaysShareAStoreAndDoWithoutIt) {
     EXPECT_EQ(fake().calls(), before + (hit ? 0 : 1));
     return hit;
   };
+  const auto connected = [&] {
+    const auto text = cli::ScrapeMetrics(one->metrics());
+    return text.ok() ? cli::SumOfMetric(*text, "penstock_store_connected") : -1;
+  };
   EXPECT_TRUE(Eventually(second_hits));
+  EXPECT_TRUE(Eventually([&] { return connected() == 1; }));
   redis.Kill();
   for (int i = 0; i < 20; ++i) EXPECT_FALSE(second_hits());
+  EXPECT_TRUE(Eventually([&] { return connected() == 0; }));
   redis.Start();
   EXPECT_TRUE(Eventually(second_hits));
+  EXPECT_TRUE(Eventually([&] { return connected() == 1; }));
 }
 
 TEST_F(CacheTest, RoutersTellGatewaysTheVersionButNotCallers) {
@@ -305,6 +314,45 @@ TEST_F(CacheTest, RoutersTellGatewaysTheVersionButNotCallers) {
   EXPECT_EQ(FindMetadata(reply.trailers, kAnswerVersionMetadata).size(), 64u);
   const InferReply through = alice().Call(RequestTo("kept", {8, 8, 8, 8}));
   EXPECT_EQ(FindMetadata(through.trailers, kAnswerVersionMetadata), "");
+}
+
+// Nobody reconfigures anything: a file in the expert's repository is replaced.
+TEST_F(CacheTest, OtherWeightsOfAnExpertEndWhatWasKept) {
+  TempDir models;
+  WriteTinyModel(models, "tiny");
+  const auto expert = Process::Start(
+      "penstock-expert", absl::Substitute("server: $0\nmodel_repository: $1\n"
+                                          "execution: {threads: 1, warm_up_runs: 1}\n",
+                                          kServer, models.path()));
+  ASSERT_NE(expert, nullptr);
+  const auto router = Process::Start(
+      "penstock-router",
+      absl::Substitute("server: $0\ntrust_plaintext: true\npools: [{name: kept, cacheable: {ttl: "
+                       "3600s}, experts: [{name: tiny, replicas: [{address: \"$1\"}]}]}]\n",
+                       kServer, expert->grpc()));
+  ASSERT_NE(router, nullptr);
+  ASSERT_TRUE(TestClient(router->grpc()).WaitForExperts());
+  const auto gateway = Process::Start(
+      "penstock-gateway",
+      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\ncatalogue_ttl: 0.05s\n", kServer,
+                       router->grpc()));
+  ASSERT_NE(gateway, nullptr);
+  TestClient client(gateway->grpc());
+  ASSERT_TRUE(KnowsThePolicies(client));
+  const InferRequest request = RequestTo("kept", {1, 2, 3, 4});
+  const auto is_a_hit = [&] { return client.Answered(request).Text("penstock_cache") == "hit"; };
+  ASSERT_TRUE(Eventually(is_a_hit));
+  const std::vector<float> before = Outputs(client.Answered(request));
+
+  const std::vector<float> weights = {1, 0, 0, 0, 0, 1, 0, 0};
+  ASSERT_TRUE(WriteSafetensors(models.File("tiny/1/model.safetensors"),
+                               {{"0.weight", {2, 4}, weights}}, {})
+                  .ok());
+  const std::vector<float> after = {1, 2};
+  EXPECT_NE(before, after);
+  EXPECT_TRUE(Eventually([&] { return Outputs(client.Answered(request)) == after; }));
+  EXPECT_TRUE(Eventually(is_a_hit));
+  EXPECT_EQ(Outputs(client.Answered(request)), after);
 }
 
 // The last one: it leaves the router another configuration.

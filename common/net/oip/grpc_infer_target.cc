@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/net/connection_limits.h"
 #include "common/net/health_watch.h"
 #include "common/net/tls.h"
 #include "common/status_macros.h"
@@ -20,10 +21,10 @@ const std::string& InferMethod() {
   return method;
 }
 
-grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
+grpc::ChannelArguments TargetArguments(const InferTargetOptions& options) {
   grpc::ChannelArguments arguments;
   const int limit = static_cast<int>(
-      std::min<uint64_t>(max_message_bytes, std::numeric_limits<int>::max()));
+      std::min<uint64_t>(options.max_message_bytes, std::numeric_limits<int>::max()));
   arguments.SetMaxReceiveMessageSize(limit);
   arguments.SetMaxSendMessageSize(limit);
   // Retries are ours: they go to another replica, and are charged.
@@ -33,22 +34,19 @@ grpc::ChannelArguments TargetArguments(uint64_t max_message_bytes) {
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);
-  // Servers of other people count pings under five minutes as abuse. With keepalive on, a peer that
-  // acknowledges nothing for the time-out is given up too (TCP_USER_TIMEOUT).
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 310'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // how long a connect may take
   // Who is back serves within two seconds: gRPC adds up to a fifth to a pause, and a probe or two follow.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  if (!options.server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.server_name);
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options.server_name);
+  }
   return arguments;
 }
 
-}  // namespace
-
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::Endpoint& endpoint,
-                                                           uint64_t max_message_bytes,
-                                                           const std::string& server_name) {
+                                                           const InferTargetOptions& options) {
   if (endpoint.address().empty()) return absl::InvalidArgumentError("address is empty");
   if (absl::StartsWith(endpoint.address(), "inprocess:")) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -56,13 +54,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::End
   }
   PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
                             MakeChannelCredentials(endpoint));
-  grpc::ChannelArguments arguments = TargetArguments(max_message_bytes);
-  if (!server_name.empty()) {
-    arguments.SetSslTargetNameOverride(server_name);
-    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, server_name);
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(const ClientKeepalive keepalive,
+                            ClientKeepalive::Read(endpoint, options.pings_permitted));
+  grpc::ChannelArguments arguments = TargetArguments(options);
+  keepalive.Apply(arguments);
   return grpc::CreateCustomChannel(endpoint.address(), credentials, arguments);
 }
+
+}  // namespace
 
 struct GrpcInferTarget::State {
   std::shared_ptr<grpc::Channel> channel;
@@ -74,7 +73,7 @@ struct GrpcInferTarget::State {
 absl::StatusOr<std::shared_ptr<GrpcInferTarget>> GrpcInferTarget::Create(
     const config::v1::Endpoint& endpoint, ClientQueues& queues, InferTargetOptions options) {
   PENSTOCK_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel,
-                            MakeChannel(endpoint, options.max_message_bytes, options.server_name));
+                            MakeChannel(endpoint, options));
   return Over(std::move(channel), endpoint.address(), queues, std::move(options));
 }
 

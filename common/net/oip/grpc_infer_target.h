@@ -19,22 +19,18 @@ class Channel;
 namespace penstock {
 
 constexpr uint64_t kDefaultMaxMessageBytes = 64 << 20;
-// HTTP/2 on both sides of every hop. gRPC's 64 KiB of lookahead makes a tensor of 64 KiB wait for a window
-// update; frames of 16 KiB make four of it.
+// HTTP/2 on both sides of every hop. gRPC's 64 KiB of lookahead makes a tensor of 64 KiB wait for a
+// window update; frames of 16 KiB make four of it.
 constexpr int kStreamLookaheadBytes = 1 << 20;
 constexpr int kMaxFrameBytes = 256 << 10;
-
-// A channel with Penstock's settings: own connection, no retries, no compression, no look-up of a
-// service configuration. Files of certificates are watched. `server_name`: whose certificate the server
-// shows; empty: that of the address. INVALID_ARGUMENT names the field.
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
-    const config::v1::Endpoint& endpoint, uint64_t max_message_bytes = kDefaultMaxMessageBytes,
-    const std::string& server_name = "");
 
 struct InferTargetOptions {
   uint64_t max_message_bytes = kDefaultMaxMessageBytes;
   // Whose certificate the server shows. Empty: that of the address.
   std::string server_name;
+  // The server is one of ours: it bears pings as often as the endpoint says, though no request
+  // comes.
+  bool pings_permitted = false;
   // Runs on a thread of the queues, or of gRPC, whenever healthy() changes. Must not block.
   absl::AnyInvocable<void(bool healthy)> on_health;
 };
@@ -42,8 +38,11 @@ struct InferTargetOptions {
 // ModelInfer over a channel, as raw bytes. Watches grpc.health.v1 of the whole server in the
 // background, reconnecting; a server that has Check only is asked every second, and one without the
 // service is healthy while it answers. Starts unhealthy. Calls may be made whatever the health is.
+// The channel is its own: one connection, no retries, no compression, no look-up of a service
+// configuration; files of certificates are watched.
 class GrpcInferTarget final : public InferTarget {
  public:
+  // INVALID_ARGUMENT names the endpoint's field that is wrong.
   static absl::StatusOr<std::shared_ptr<GrpcInferTarget>> Create(
       const config::v1::Endpoint& endpoint, ClientQueues& queues, InferTargetOptions options = {});
   // Over a channel that exists, for example OipServer::InProcessChannel.

@@ -17,9 +17,9 @@ namespace penstock {
 
 class StreamCall;
 
-// One ModelStreamInfer: every message becomes a call of its own, answered in order of completion. The
-// RPC's own status stays OK; errors of a message travel in its answer. At most one read and one write
-// are outstanding. Lives until gRPC is done with it and every call has let go of it.
+// One ModelStreamInfer: every message becomes a call of its own, answered in order of completion.
+// The RPC's own status stays OK; errors of a message travel in its answer. At most one read and one
+// write are outstanding. Lives until gRPC is done with it and every call has let go of it.
 class InferStream final : public ServerRpc,
                           public std::enable_shared_from_this<InferStream> {
  public:

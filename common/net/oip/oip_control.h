@@ -46,12 +46,14 @@ class OipControl {
  public:
   virtual ~OipControl() = default;
   // Live whenever the process answers at all.
-  virtual void ServerLive(const ControlContext& context, const inference::ServerLiveRequest& request,
+  virtual void ServerLive(const ControlContext& context,
+                          const inference::ServerLiveRequest& request,
                           inference::ServerLiveResponse& response, ControlDone done);
   virtual void ServerReady(const ControlContext& context,
                            const inference::ServerReadyRequest& request,
                            inference::ServerReadyResponse& response, ControlDone done) = 0;
-  virtual void ModelReady(const ControlContext& context, const inference::ModelReadyRequest& request,
+  virtual void ModelReady(const ControlContext& context,
+                          const inference::ModelReadyRequest& request,
                           inference::ModelReadyResponse& response, ControlDone done) = 0;
   virtual void ServerMetadata(const ControlContext& context,
                               const inference::ServerMetadataRequest& request,

@@ -13,8 +13,8 @@ namespace penstock {
 template <typename Response>
 using ControlReply = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
-// What another OIP server says about itself and its models. `done` runs exactly once, on a thread of
-// the queues: it must not block. The client may be destroyed before.
+// What another OIP server says about itself and its models. `done` runs exactly once, on a thread
+// of the queues: it must not block. The client may be destroyed before.
 class OipControlClient {
  public:
   explicit OipControlClient(RpcClient rpc) : rpc_(std::move(rpc)) {}

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/cpu_quota.h"
+#include "common/net/connection_limits.h"
 #include "common/net/health_service.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/infer_stream.h"
@@ -145,6 +146,9 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
       const absl::Duration timeout,
       DurationField("server.drain.timeout", config.drain().has_timeout(), config.drain().timeout(),
                     kDefaultTimeout));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const ConnectionLimits connections,
+      ConnectionLimits::Read(config.connections(), options.max_connection_age));
   const std::string address = config.grpc().empty() ? options.default_address : config.grpc();
   if (!address.empty()) PENSTOCK_RETURN_IF_ERROR(CheckAddress(address));
 
@@ -175,8 +179,7 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
   // A few KiB of gzip inflate to more than any limit: such calls are refused.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  // Callers of ours ping every five minutes; others may as often as once a minute.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 60'000);
+  connections.Apply(builder);
   // Room for a message of the usual size without waiting for the receiver's word.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);

@@ -9,8 +9,8 @@
 
 namespace penstock {
 
-// inference.GRPCInferenceService: ModelInfer waits as UnaryCall asks, ModelStreamInfer is an InferStream,
-// and the rest is the OipControl's.
+// inference.GRPCInferenceService: ModelInfer waits as UnaryCall asks, ModelStreamInfer is an
+// InferStream, and the rest is the OipControl's.
 class OipService final : public RpcService {
  public:
   explicit OipService(OipCore& core);

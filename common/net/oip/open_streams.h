@@ -8,8 +8,8 @@
 
 namespace penstock {
 
-// The streams of a service that are open: a drain ends them, which would otherwise last as their clients
-// wish. Stream::End() must be harmless when called again. Thread-safe.
+// The streams of a service that are open: a drain ends them, which would otherwise last as their
+// clients wish. Stream::End() must be harmless when called again. Thread-safe.
 template <class Stream>
 class OpenStreams {
  public:

@@ -6,12 +6,13 @@ namespace penstock {
 
 class CompletionQueues;
 
-// The completion queues that calls to other services wait on, and the threads that poll them. A call
-// started on one of the threads stays on that thread. Thread-safe. Must outlive the calls' callers;
-// destruction cancels what is under way and runs its callbacks.
+// The completion queues that calls to other services wait on, and the threads that poll them. A
+// call started on one of the threads stays on that thread. Thread-safe. Must outlive the calls'
+// callers; destruction cancels what is under way and runs its callbacks.
 class ClientQueues {
  public:
-  // `threads` queues with a thread each: for programs without an OipServer (the command line, tests).
+  // `threads` queues with a thread each: for programs without an OipServer (the command line,
+  // tests).
   explicit ClientQueues(int threads);
   // Shares the threads of a server: a request and what is forwarded for it meet on one thread.
   explicit ClientQueues(std::shared_ptr<CompletionQueues> queues);

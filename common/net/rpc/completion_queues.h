@@ -55,7 +55,8 @@ class CompletionQueues {
   // The lane whose thread asks, else the next in turn.
   size_t Pick();
 
-  // Held while an operation is started on a lane: gRPC aborts when that happens after the queue's shutdown.
+  // Held while an operation is started on a lane: gRPC aborts when that happens after the queue's
+  // shutdown.
   class Start {
    public:
     Start(CompletionQueues& queues, size_t lane);

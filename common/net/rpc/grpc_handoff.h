@@ -6,9 +6,10 @@
 
 namespace penstock {
 
-// The system's build of gRPC is not instrumented, so ThreadSanitizer does not see that what a thread wrote
-// before it handed an object to gRPC comes before what another does when gRPC gives it back. These say so;
-// in every other build they do nothing. Only the address counts: the object may be gone.
+// The system's build of gRPC is not instrumented, so ThreadSanitizer does not see that what a
+// thread wrote before it handed an object to gRPC comes before what another does when gRPC gives it
+// back. These say so; in every other build they do nothing. Only the address counts: the object may
+// be gone.
 
 inline void HandToGrpc([[maybe_unused]] void* object) {
 #ifdef PENSTOCK_TSAN

@@ -63,6 +63,8 @@ class UnaryClientCall final : public OutgoingCall, public PendingCall, public Qu
     if (status_.ok()) reply.body = FromByteBuffer(response_);
     response_.Clear();
     reply.trailers = FromGrpcMetadata(context_.GetServerTrailingMetadata());
+    reply.connection_lost = !status_.ok() && reply.trailers.empty() &&
+                            EndedByConnection(status_, context_.debug_error_string());
     // What the callback holds goes when it has run, even if the caller keeps the OutgoingCall.
     absl::AnyInvocable<void(InferReply)> done = std::move(done_);
     done(std::move(reply));

@@ -38,15 +38,15 @@ class RpcClient {
                                              absl::AnyInvocable<void(Bytes)> on_message,
                                              absl::AnyInvocable<void(absl::Status)> done) const;
 
-  // Runs `due` on one of the threads when the delay has passed; not when it is cancelled, or the queues
-  // shut down, before.
+  // Runs `due` on one of the threads when the delay has passed; not when it is cancelled, or the
+  // queues shut down, before.
   std::shared_ptr<OutgoingCall> After(absl::Duration delay, absl::AnyInvocable<void()> due) const;
 
   // A unary call with messages of protobuf.
   template <class Response, class Request>
-  std::shared_ptr<OutgoingCall> Call(const std::string& method, const Request& request,
-                                     const CallOptions& options,
-                                     absl::AnyInvocable<void(absl::StatusOr<Response>)> done) const {
+  std::shared_ptr<OutgoingCall> Call(
+      const std::string& method, const Request& request, const CallOptions& options,
+      absl::AnyInvocable<void(absl::StatusOr<Response>)> done) const {
     return Unary(method, Bytes(request.SerializeAsString()), options,
                  [done = std::move(done)](InferReply reply) mutable {
                    done(reply.status.ok() ? Parse<Response>(reply.body) : reply.status);

@@ -16,9 +16,10 @@
 
 namespace penstock {
 
-// A service whose RPCs run on an OipServer's completion queues, those of its calls' data path. gRPC's
-// callback API has threads of its own, which poll the same sockets and wake the queues' threads for
-// every message: a third of a forwarded request's cost. Methods not added answer UNIMPLEMENTED.
+// A service whose RPCs run on an OipServer's completion queues, those of its calls' data path.
+// gRPC's callback API has threads of its own, which poll the same sockets and wake the queues'
+// threads for every message: a third of a forwarded request's cost. Methods not added answer
+// UNIMPLEMENTED.
 class RpcService : public grpc::Service {
  public:
   // Waits for calls of every method on every queue. After the server has started.

@@ -18,8 +18,8 @@ namespace penstock {
 
 class ServerRpc;
 
-// gRPC's side of one RPC of a server: it waits on a completion queue before anyone serves it, and ends
-// with the ServerRpc that does.
+// gRPC's side of one RPC of a server: it waits on a completion queue before anyone serves it, and
+// ends with the ServerRpc that does.
 class RpcArrival {
  public:
   RpcArrival(CompletionQueues& queues, size_t lane, const CallerPolicy& callers);
@@ -64,10 +64,10 @@ class RpcArrival {
   Event finished_;
 };
 
-// One RPC that a server serves, of any kind, as bytes. Subclasses start operations from any thread, one
-// of a kind at a time; reactions run one after another on the thread of one completion queue. An
-// operation that the queue takes no more, since the server has shut down, fails before it returns: start
-// none with a lock held that a reaction takes.
+// One RPC that a server serves, of any kind, as bytes. Subclasses start operations from any thread,
+// one of a kind at a time; reactions run one after another on the thread of one completion queue.
+// An operation that the queue takes no more, since the server has shut down, fails before it
+// returns: start none with a lock held that a reaction takes.
 class ServerRpc {
  public:
   explicit ServerRpc(std::unique_ptr<RpcArrival> arrival);

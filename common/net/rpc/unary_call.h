@@ -15,8 +15,8 @@
 
 namespace penstock {
 
-// One ModelInfer on a completion queue, from waiting for a client to the answer's last byte. Counts its
-// references: gRPC's events and the handler.
+// One ModelInfer on a completion queue, from waiting for a client to the answer's last byte. Counts
+// its references: gRPC's events and the handler.
 class UnaryCall final : public IncomingCall {
  public:
   // Waits for one call on the lane; when it comes, the next UnaryCall takes its place.

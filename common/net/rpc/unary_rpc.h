@@ -21,8 +21,8 @@ template <class Request, class Response>
 using UnaryMethod =
     std::function<void(const ControlContext&, const Request&, Response&, ControlDone)>;
 
-// One unary RPC with messages of protobuf. Has its own request and response, so that a client that goes
-// away ends the RPC at once whatever the method does later.
+// One unary RPC with messages of protobuf. Has its own request and response, so that a client that
+// goes away ends the RPC at once whatever the method does later.
 template <class Request, class Response>
 class UnaryRpc final : public ServerRpc {
  public:

@@ -43,16 +43,17 @@ struct Escalation {
   double gain = 0;
   // The largest of the options that time and joules allow, taken or not.
   double best_gain = -std::numeric_limits<double>::infinity();
-  // An option with a gain was passed over: for `penstock_degraded`. What the request's own cap forbids
-  // was not asked for.
+  // An option with a gain was passed over: for `penstock_degraded`. What the request's own cap
+  // forbids was not asked for.
   bool stopped_by_budget = false;  // headroom, or the largest answer
   bool stopped_by_deadline = false;
 };
 
-// A p_stay that is not a number counts as 0: an answer that nobody can be sure of is not kept for it.
-// Escalates iff value (p_big - p_stay) > price * joules (and other resources likewise) for some option that time and joules allow;
-// the one with the largest gain, ties by fewest joules, then first. The joules are paid whether or
-// not the dearer answer helps, so the gain is not divided by the chance that it does.
+// A p_stay that is not a number counts as 0: an answer that nobody can be sure of is not kept for
+// it. Escalates iff value (p_big - p_stay) > price * joules (and other resources likewise) for some
+// option that time and joules allow; the one with the largest gain, ties by fewest joules, then
+// first. The joules are paid whether or not the dearer answer helps, so the gain is not divided by
+// the chance that it does.
 Escalation DecideEscalation(double p_stay, absl::Span<const EscalationOption> options,
                             const EscalationLimits& limits);
 

@@ -7,8 +7,7 @@ namespace penstock::router {
 RetryVerdict DecideRetry(const RetryQuestion& question) {
   if (question.cause == RetryQuestion::Cause::kAnswered) {
     const bool unavailable = absl::IsUnavailable(question.status);
-    const bool cancelled = absl::IsCancelled(question.status) && !question.cancelled_by_us;
-    if (!unavailable && !cancelled) return RetryVerdict::kNotRetryable;
+    if (!unavailable && !absl::IsCancelled(question.status)) return RetryVerdict::kNotRetryable;
     if (question.pushback == absl::InfiniteDuration()) return RetryVerdict::kPushedBack;
   }
   if (question.attempts != 1) return RetryVerdict::kAlreadyTried;
@@ -18,10 +17,11 @@ RetryVerdict DecideRetry(const RetryQuestion& question) {
   return RetryVerdict::kRetry;
 }
 
-absl::Duration SilenceLimit(double p99_latency_s) {
-  // Where nothing is known an attempt may take as long as its deadline.
-  if (!(p99_latency_s > 0)) return absl::InfiniteDuration();
-  return absl::Seconds(4 * p99_latency_s);
+absl::Duration SilenceLimit(double p99_latency_s, absl::Duration time_left) {
+  const absl::Duration half = time_left / 2;
+  if (!(p99_latency_s > 0)) return half;
+  const absl::Duration p99 = absl::Seconds(p99_latency_s);
+  return half >= p99 ? std::min(4 * p99, half) : 4 * p99;
 }
 
 }  // namespace penstock::router

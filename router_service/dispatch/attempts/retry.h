@@ -15,8 +15,7 @@ struct RetryQuestion {
     kLost,      // SilenceLimit has passed without an answer
   };
   Cause cause = Cause::kAnswered;
-  absl::Status status;
-  bool cancelled_by_us = false;  // we asked for the CANCELLED
+  absl::Status status;  // a CANCELLED is not of our asking
   // The server's wish: not before so long; absl::InfiniteDuration(): not at all.
   absl::Duration pushback;
   size_t attempts = 1;           // made so far
@@ -28,7 +27,7 @@ struct RetryQuestion {
 
 enum class RetryVerdict {
   kRetry,
-  kNotRetryable,  // an answer, an error that another replica would give too, or our own cancel
+  kNotRetryable,  // an answer, or an error that another replica would give too
   kPushedBack,    // the replica asked for that
   kAlreadyTried,  // one retry is all
   kNoReplica,
@@ -41,7 +40,9 @@ enum class RetryVerdict {
 // that failed does not ask for the contrary. Never after what the caller has done.
 RetryVerdict DecideRetry(const RetryQuestion& question);
 
-// How long an attempt may stay silent: four times its predicted 0.99 quantile.
-absl::Duration SilenceLimit(double p99_latency_s);
+// How long an attempt may stay silent: four times its predicted 0.99 quantile, but half of the time
+// until the deadline at most where that is time enough for an answer, so that another replica has as
+// much. Where no quantile is known: half.
+absl::Duration SilenceLimit(double p99_latency_s, absl::Duration time_left);
 
 }  // namespace penstock::router

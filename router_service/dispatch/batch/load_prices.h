@@ -24,8 +24,8 @@ std::shared_ptr<const LoadPrices> PriceLoad(const RouteRequest& request, absl::T
 void ApplyLoadPrices(const LoadPrices& prices, double value, CandidateColumns& candidates);
 
 // So that the price finds its level: what each expert was worth to a decision, `candidates` being
-// those whose scores the prices were taken off, `other_prices` what resources beside joules cost with
-// each, in quality units; empty: nothing.
+// those whose scores the prices were taken off, `other_prices` what resources beside joules cost
+// with each, in quality units; empty: nothing.
 void RecordLoad(const RouteRequest& request, const LoadPrices& prices,
                 const CandidateColumns& candidates, absl::Span<const double> other_prices,
                 const SelectionLimits& limits);

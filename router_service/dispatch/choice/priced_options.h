@@ -7,8 +7,9 @@
 
 namespace penstock::router {
 
-// Worth and joules of what could have been chosen at some price; of many, those that a DecisionTable
-// keeps: for one expert at most the upper concave hull, for more the best by worth and the cheapest.
+// Worth and joules of what could have been chosen at some price; of many, those that a
+// DecisionTable keeps: for one expert at most the upper concave hull, for more the best by worth
+// and the cheapest.
 std::vector<PricedOption> PricedOptions(const ExpertChoice& choice);
 
 }  // namespace penstock::router

@@ -44,8 +44,9 @@ struct RowChoice {
 absl::StatusOr<ScoredRows> ScoreRows(const RouteRequest& request, CounterRandom& random,
                                      absl::Time now);
 
-// Drops (row, expert) pairs that budgets do not cover and groups the rest by expert. FAILED_PRECONDITION,
-// DEADLINE_EXCEEDED where even each row's best alone cannot meet the request's own limits.
+// Drops (row, expert) pairs that budgets do not cover and groups the rest by expert.
+// FAILED_PRECONDITION, DEADLINE_EXCEEDED where even each row's best alone cannot meet the request's
+// own limits.
 absl::StatusOr<RowChoice> ChooseRows(const RouteRequest& request, const ScoredRows& scored,
                                      const BudgetView& budgets, absl::Time now);
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/read_file.h"
 #include "common/status_macros.h"
 #include "router_service/features/tokens/tokenizer.h"
 
@@ -412,16 +412,7 @@ absl::StatusOr<TokenizerSettings> ParseTokenizer(absl::string_view json) {
 }
 
 absl::StatusOr<TokenizerSettings> ReadTokenizerFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  std::string text, part(size_t{1} << 20, '\0');
-  while (file.read(part.data(), static_cast<std::streamsize>(part.size())), file.gcount() > 0) {
-    text.append(part.data(), static_cast<size_t>(file.gcount()));
-    if (text.size() > kLargestFile) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, " is larger than ", kLargestFile >> 20, " MiB"));
-    }
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestFile));
   absl::StatusOr<TokenizerSettings> settings = ParseTokenizer(text);
   if (settings.ok()) return settings;
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", settings.status().message()));

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "router_service/features/text_features.h"
-#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 namespace {

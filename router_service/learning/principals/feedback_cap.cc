@@ -1,10 +1,10 @@
 #include "router_service/learning/principals/feedback_cap.h"
+#include "common/sha256.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
-#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 

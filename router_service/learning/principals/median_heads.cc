@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 #include "router_service/learning/linear/linear_design.h"
 #include "router_service/learning/linear/logistic_heads.h"
-#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 

@@ -10,11 +10,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/random.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "router_service/features/text_features.h"
 #include "router_service/learning/text/line_reader.h"
-#include "router_service/quality/artifact_checksum.h"
 
 namespace penstock::router {
 namespace {

@@ -24,7 +24,7 @@ namespace penstock::router {
 
 // What holds at present, as far as planning is concerned.
 struct PlanningView {
-  std::vector<uint8_t> available;  // [experts]: admitted and healthy
+  std::vector<uint8_t> available;  // [experts]: admitted, healthy, breaker closed
   uint64_t rooms_version = 0;      // changes with the pool's gate or quality model
 };
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/read_file.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "router_service/features/text_features.h"
@@ -90,16 +90,7 @@ std::vector<std::string> ExpertCard::Texts() const {
 }
 
 absl::StatusOr<std::vector<ExpertCard>> ReadExpertCards(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  std::string text;
-  std::string part(1 << 16, '\0');
-  while (file.read(part.data(), static_cast<std::streamsize>(part.size())), file.gcount() > 0) {
-    text.append(part.data(), static_cast<size_t>(file.gcount()));
-    if (text.size() > kLargestFile) {
-      return absl::InvalidArgumentError(absl::StrCat(path, " is larger than 64 MiB"));
-    }
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestFile));
   std::vector<ExpertCard> cards;
   size_t number = 0;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {

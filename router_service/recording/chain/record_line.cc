@@ -86,10 +86,6 @@ absl::StatusOr<Record> ParseRecord(absl::string_view text) {
   return record;
 }
 
-size_t RecordLineOverhead() {
-  return kPrevious.size() + kHash.size() + kRecord.size() + kEnd.size() + 2 * kHexDigits + 1;
-}
-
 void AppendRecordLine(const RecordHash& previous, const RecordHash& hash, absl::string_view record,
                       std::string& to) {
   absl::StrAppend(&to, kPrevious, HashToHex(previous), kHash, HashToHex(hash), kRecord);

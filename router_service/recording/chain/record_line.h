@@ -43,8 +43,6 @@ struct RecordLine {
   absl::string_view record;
 };
 
-// Bytes of a line beside its record.
-size_t RecordLineOverhead();
 // With the newline.
 void AppendRecordLine(const RecordHash& previous, const RecordHash& hash, absl::string_view record,
                       std::string& to);

@@ -1,5 +1,6 @@
 #include "router_service/recording/chain/verify_log.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -58,12 +59,14 @@ std::string Tell(const Record& record, LogReport& report) {
 // not one line alone.
 absl::StatusOr<std::optional<uint64_t>> Unpromised(const std::string& folder,
                                                    const LogReader& reader, const LogReport& report,
-                                                   const std::optional<LogHead>& own) {
+                                                   const std::optional<LogHead>& own,
+                                                   absl::Span<const LogHead> kept) {
   const ChainFollower& chain = reader.chain();
   const auto behind = [&](const std::optional<LogHead>& head) {
     return head.has_value() && head->log == chain.log() && head->sequence <= chain.sequence();
   };
-  if (!behind(report.head) || !behind(own) || chain.segment_records() == 0 || chain.closed()) {
+  if (!behind(report.head) || !behind(own) || !std::all_of(kept.begin(), kept.end(), behind) ||
+      chain.segment_records() == 0 || chain.closed()) {
     return std::nullopt;
   }
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SegmentFile> segments, ListSegments(folder));
@@ -77,7 +80,8 @@ absl::StatusOr<std::optional<uint64_t>> Unpromised(const std::string& folder,
 // Reads on to the first break; false where there is one. `own`: the folder's head. `told`: the
 // first break that a restart found.
 absl::StatusOr<bool> ReadAll(const std::string& folder, const std::optional<LogHead>& own,
-                             LogReader& reader, LogReport& report, std::optional<LogBreak>& told) {
+                             absl::Span<const LogHead> kept, LogReader& reader, LogReport& report,
+                             std::optional<LogBreak>& told) {
   const ChainFollower& chain = reader.chain();
   Record record;
   for (;;) {
@@ -85,7 +89,7 @@ absl::StatusOr<bool> ReadAll(const std::string& folder, const std::optional<LogH
     report.segments = reader.segments();
     if (absl::IsDataLoss(more.status())) {
       PENSTOCK_ASSIGN_OR_RETURN(const std::optional<uint64_t> unpromised,
-                                Unpromised(folder, reader, report, own));
+                                Unpromised(folder, reader, report, own, kept));
       if (unpromised.has_value()) {
         report.unfinished_bytes = *unpromised;
         return true;
@@ -111,12 +115,20 @@ absl::StatusOr<bool> ReadAll(const std::string& folder, const std::optional<LogH
                       .sequence = record.sequence - 1,
                       .what = absl::StrCat("a restart found this: ", broken)};
     }
-    if (report.head.has_value() && record.sequence == report.head->sequence &&
-        chain.hash() != report.head->hash) {
-      report.broken = LogBreak{.file = reader.file(),
-                               .line = reader.line_number(),
-                               .sequence = record.sequence,
-                               .what = "is not the record that the head has the hash of"};
+    const auto is_another = [&](const LogHead& head) {
+      return head.sequence == record.sequence && head.hash != chain.hash();
+    };
+    const bool by_head = report.head.has_value() && is_another(*report.head);
+    const bool by_kept = std::any_of(kept.begin(), kept.end(), [&](const LogHead& head) {
+      return head.log == chain.log() && is_another(head);
+    });
+    if (by_head || by_kept) {
+      report.broken = LogBreak{
+          .file = reader.file(),
+          .line = reader.line_number(),
+          .sequence = record.sequence,
+          .what = by_head ? "is not the record that the head has the hash of"
+                          : "is not the record that a head kept elsewhere has the hash of"};
       return false;
     }
   }
@@ -157,9 +169,44 @@ std::optional<LogBreak> CheckEnds(const LogReader& reader, const LogReport& repo
   return std::nullopt;
 }
 
+// Of the heads that are kept elsewhere, what only the whole log shows.
+std::optional<LogBreak> CheckKept(const LogReader& reader, absl::Span<const LogHead> kept,
+                                  LogReport& report) {
+  const ChainFollower& chain = reader.chain();
+  for (const LogHead& head : kept) {
+    if (head.log != chain.log()) {
+      return LogBreak{.file = "",
+                      .sequence = chain.sequence(),
+                      .what = absl::StrCat("is log ", chain.log(), ", the heads are of log ",
+                                           head.log)};
+    }
+    if (head.sequence < chain.first_sequence()) {
+      ++report.kept_before;
+      continue;
+    }
+    ++report.kept_heads;
+    report.last_kept = std::max(report.last_kept, head.sequence);
+  }
+  if (report.last_kept <= chain.sequence()) return std::nullopt;
+  return LogBreak{.file = reader.file(),
+                  .sequence = chain.sequence(),
+                  .what = absl::StrCat("was cut after record ", chain.sequence(),
+                                       ": by a head that is kept elsewhere record ",
+                                       report.last_kept, " was on the disk")};
+}
+
 }  // namespace
 
-absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::optional<LogHead>& head) {
+absl::StatusOr<std::string> ReadLogId(const std::string& folder) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<LogReader> reader, LogReader::Open(folder));
+  Record record;
+  PENSTOCK_RETURN_IF_ERROR(reader->Next(record).status());
+  if (!reader->chain().log().empty()) return reader->chain().log();
+  return absl::DataLossError(absl::StrCat(folder, ": holds no record"));
+}
+
+absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::optional<LogHead>& head,
+                                    absl::Span<const LogHead> kept) {
   LogReport report;
   report.head = head;
   // Read before the segments: a router that writes meanwhile only gets further.
@@ -178,7 +225,7 @@ absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::option
   PENSTOCK_RETURN_IF_ERROR(reader.status());
   const ChainFollower& chain = (*reader)->chain();
   std::optional<LogBreak> told;
-  PENSTOCK_ASSIGN_OR_RETURN(const bool whole, ReadAll(folder, own, **reader, report, told));
+  PENSTOCK_ASSIGN_OR_RETURN(const bool whole, ReadAll(folder, own, kept, **reader, report, told));
   report.log = chain.log();
   report.first_sequence = chain.first_sequence();
   report.last_sequence = chain.sequence();
@@ -193,6 +240,8 @@ absl::StatusOr<LogReport> VerifyLog(const std::string& folder, const std::option
     return report;
   }
   report.broken = CheckEnds(**reader, report);
+  std::optional<LogBreak> by_kept = CheckKept(**reader, kept, report);
+  if (!report.broken.has_value()) report.broken = std::move(by_kept);
   // What the files still show is the plainer word. Elsewhere a restart went on after the break, so
   // that only its record shows it.
   if (!report.broken.has_value()) report.broken = std::move(told);

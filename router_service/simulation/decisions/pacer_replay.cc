@@ -21,23 +21,29 @@ Amounts WithOthers(double energy_j,
 
 }  // namespace
 
-double PacerReplay::LoggedLedger::Total(const std::string&, const BudgetWindow&) const {
+int64_t PacerReplay::LoggedLedger::Next() const {
   if (answers.empty()) {
     asked_too_often = true;
     return 0;
   }
-  const double answer = answers.front();
+  const int64_t answer = answers.front();
   answers.pop_front();
   return answer;
 }
 
-double PacerReplay::LoggedLedger::Add(const std::string& key, const BudgetWindow& window, double) {
-  return Total(key, window);
+WindowAnswer PacerReplay::LoggedLedger::Reserve(const std::string&, const BudgetWindow&, int64_t,
+                                                int64_t) {
+  return static_cast<WindowAnswer>(Next());
 }
 
-bool PacerReplay::LoggedLedger::TryAdd(const std::string& key, const BudgetWindow& window, double,
-                                       double) {
-  return Total(key, window) != 0;
+int64_t PacerReplay::LoggedLedger::Left(const std::string&, const BudgetWindow&, int64_t) const {
+  return Next();
+}
+
+WindowLedger::Counts PacerReplay::LoggedLedger::Count(const std::string&,
+                                                      const BudgetWindow&) const {
+  const int64_t settled = Next();
+  return {settled, Next()};
 }
 
 void PacerReplay::Apply(const v1::PacerEvent& event) {
@@ -68,10 +74,10 @@ void PacerReplay::Apply(const v1::PacerEvent& event) {
   }
   if (pacer_ == nullptr) return;
   clock_.now = absl::FromUnixNanos(event.time_ns());
-  ledger_.answers.assign(event.totals().begin(), event.totals().end());
+  ledger_.answers.assign(event.window_answers().begin(), event.window_answers().end());
   ledger_.asked_too_often = false;
   Do(event);
-  mismatches_.Same(where_, "totals asked for", true,
+  mismatches_.Same(where_, "window answers asked for", true,
                    !ledger_.asked_too_often && ledger_.answers.empty());
 }
 
@@ -81,6 +87,8 @@ void PacerReplay::Do(const v1::PacerEvent& event) {
       return SetBudget(event.set_budget());
     case v1::PacerEvent::kIdlePower:
       return pacer_->SetIdleWatts(event.idle_power().pool(), event.idle_power().watts());
+    case v1::PacerEvent::kShare:
+      return SetShare(event.share());
     case v1::PacerEvent::kOpen:
       return Open(event);
     case v1::PacerEvent::kView:
@@ -135,6 +143,16 @@ void PacerReplay::Start(const v1::PacerStart& start) {
 void PacerReplay::SetBudget(const v1::BudgetChange& change) {
   const absl::Status set = pacer_->SetBudget(change.pool(), change.budget());
   mismatches_.Same(where_, "set_budget", "", set.message());
+}
+
+void PacerReplay::SetShare(const v1::BudgetShare& share) {
+  PlatformShare platform;
+  platform.share = share.share();
+  platform.requests_elsewhere = share.requests_elsewhere();
+  platform.spent_elsewhere = share.spent_elsewhere();
+  platform.credit_correction = share.credit_correction();
+  platform.started = absl::FromUnixMillis(share.started_ms());
+  pacer_->SetShare({share.pool(), share.tenant(), share.resource(), share.per()}, platform);
 }
 
 void PacerReplay::Open(const v1::PacerEvent& event) {
@@ -194,7 +212,7 @@ void PacerReplay::Hold(const v1::JouleHold& hold) {
       request->reservation.Metered(hold.energy_j());
       break;
     default:
-      request->reservation.Hold(amounts);
+      held = request->reservation.Hold(amounts);
       break;
   }
   Check(mismatches_.Same(where_, "hold.refused", hold.refused(), !held), request);

@@ -65,18 +65,25 @@ class PacerReplay {
   // Answers what the log has.
   class LoggedLedger final : public WindowLedger {
    public:
-    double Add(const std::string& key, const BudgetWindow& window, double amount) override;
-    bool TryAdd(const std::string& key, const BudgetWindow& window, double amount,
-                double limit) override;
-    double Total(const std::string& key, const BudgetWindow& window) const override;
+    void Keep(const std::string&, absl::Duration, int64_t, int) override {}
+    void Forget(const std::string&) override {}
+    WindowAnswer Reserve(const std::string& key, const BudgetWindow& window, int64_t amount,
+                         int64_t cap) override;
+    void Settle(const std::string&, const BudgetWindow&, int64_t, int64_t) override {}
+    int64_t Left(const std::string& key, const BudgetWindow& window, int64_t cap) const override;
+    Counts Count(const std::string& key, const BudgetWindow& window) const override;
 
-    mutable std::deque<double> answers;
+    mutable std::deque<int64_t> answers;
     mutable bool asked_too_often = false;
+
+   private:
+    int64_t Next() const;
   };
 
   void Do(const v1::PacerEvent& event);
   void Start(const v1::PacerStart& start);
   void SetBudget(const v1::BudgetChange& change);
+  void SetShare(const v1::BudgetShare& share);
   void Open(const v1::PacerEvent& event);
   void View(const v1::PacerEvent& event);
   void Hold(const v1::JouleHold& hold);

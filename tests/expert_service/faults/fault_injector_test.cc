@@ -76,6 +76,48 @@ TEST_F(FaultInjectorTest, EveryRequestIsHeldFirst) {
   EXPECT_THAT(call->WaitForReply().status, IsOk());
 }
 
+TEST_F(FaultInjectorTest, BeyondItsSlotsRequestsWaitInOrderOfArrival) {
+  Inject("{hold: 0.010s, slots: 2}");
+  std::vector<std::shared_ptr<FakeIncomingCall>> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(Send());
+  const auto finished = [&calls] {
+    std::string which;
+    for (const auto& call : calls) which += call->finished() ? 'x' : '.';
+    return which;
+  };
+  timers_.AdvanceAndRun(absl::Milliseconds(10));
+  EXPECT_EQ(finished(), "xx...");
+  calls[2]->Cancel();  // held: its slot is free at once
+  timers_.AdvanceAndRun(absl::Milliseconds(9.9));
+  EXPECT_EQ(finished(), "xxx..");
+  timers_.AdvanceAndRun(absl::Milliseconds(0.1));
+  EXPECT_EQ(finished(), "xxxxx");
+}
+
+TEST_F(FaultInjectorTest, AClientThatGoesWhileItWaitsLeavesTheSlotsAsTheyAre) {
+  Inject("{hold: 0.010s, slots: 1}");
+  const auto first = Send();
+  const auto second = Send();
+  const auto third = Send();
+  second->Cancel();
+  timers_.AdvanceAndRun(absl::Milliseconds(9.9));
+  EXPECT_FALSE(first->finished());
+  timers_.AdvanceAndRun(absl::Milliseconds(0.1));
+  EXPECT_TRUE(first->finished());
+  EXPECT_FALSE(third->finished());
+  timers_.AdvanceAndRun(absl::Milliseconds(10));
+  EXPECT_TRUE(third->finished());
+}
+
+TEST_F(FaultInjectorTest, StoppingAnswersWhoWaitsForASlot) {
+  Inject("{hold: 0.010s, slots: 1}");
+  const auto held = Send();
+  const auto waiting = Send();
+  injector_->Stop();
+  EXPECT_THAT(held->WaitForReply().status, StatusIs(StatusCode::kUnavailable));
+  EXPECT_THAT(waiting->WaitForReply().status, StatusIs(StatusCode::kUnavailable));
+}
+
 TEST_F(FaultInjectorTest, AShareStallsForItsFactorTimesTheMedian) {
   Inject("{hold: 0.005s, stall_share: 0.02, stall_factor: 20, seed: 7}");
   constexpr int kRequests = 20'000;
@@ -239,6 +281,9 @@ TEST(FaultOptionsTest, NamesTheFieldThatIsOutOfRange) {
   EXPECT_THAT(Check("{stall_share: 0.02, stall_factor: 20, fail_share: 0.98}"), IsOk());
   EXPECT_THAT(Check("{stall_share: 0.8, stall_factor: 2, fail_share: 0.2}"), IsOk());
   EXPECT_THAT(Check("hold: 61s"), StatusIs(StatusCode::kInvalidArgument, HasSubstr("fault.hold")));
+  EXPECT_THAT(Check("{hold: 1s, slots: 4097}"),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("fault.slots")));
+  EXPECT_THAT(Check("slots: 2"), StatusIs(StatusCode::kInvalidArgument, HasSubstr("fault.slots")));
   EXPECT_THAT(
       Check("stall_share: 1.5"),
       StatusIs(StatusCode::kInvalidArgument, HasSubstr("fault.stall_share is 1.5, wanted [0, 1]")));

@@ -141,6 +141,71 @@ TEST_F(SharedCacheTest, WaitsNoLongerThanItMay) {
   EXPECT_EQ(store_.deadlines.at(1), clock_.Now() + absl::Milliseconds(5));
 }
 
+class SharedCacheSilenceTest : public SharedCacheTest {
+ protected:
+  // A request of its own, which the store leaves without an answer for as long as a read may take.
+  void AskInVain(float x) {
+    Ask(RequestOf({x}));
+    clock_.Advance(absl::Milliseconds(20));
+    store_.Fail(absl::DeadlineExceededError("slow"));
+  }
+  void Silence() {
+    store_.slow = true;
+    for (int i = 0; i < StorePatience::kSilentReads; ++i) AskInVain(static_cast<float>(i));
+    ASSERT_EQ(runs(), 3u);
+    ASSERT_EQ(store_.deadlines.size(), 3u);
+  }
+};
+
+TEST_F(SharedCacheSilenceTest, NobodyWaitsForAStoreThatDoesNotAnswer) {
+  Silence();
+  Ask(RequestOf({10}));
+  EXPECT_EQ(runs(), 4u) << "at once";
+  EXPECT_EQ(store_.deadlines.size(), 3u);
+  EXPECT_EQ(events_.stores[StoreResult::kReadSkipped], 1);
+}
+
+TEST_F(SharedCacheSilenceTest, AReadNowAndThenFindsOutWhetherItAnswersAgain) {
+  Silence();
+  clock_.Advance(StorePatience::kProbePause);
+  Ask(RequestOf({10}));
+  Ask(RequestOf({11}));
+  EXPECT_EQ(runs(), 5u) << "neither waits";
+  EXPECT_EQ(store_.deadlines.size(), 4u);
+  clock_.Advance(absl::Milliseconds(20));
+  store_.Fail(absl::DeadlineExceededError("slow"));
+  Ask(RequestOf({12}));
+  EXPECT_EQ(store_.deadlines.size(), 4u);
+  // It is back.
+  clock_.Advance(StorePatience::kProbePause);
+  store_.slow = false;
+  Ask(RequestOf({13}));
+  store_.slow = true;
+  Ask(RequestOf({14}));
+  EXPECT_EQ(runs(), 7u) << "the last one waits for the store";
+  store_.Fail(absl::UnavailableError("no connection"));
+  EXPECT_EQ(runs(), 8u);
+}
+
+TEST_F(SharedCacheSilenceTest, AReadThatEndsBeforeItsTimeSaysNothingOfTheStore) {
+  store_.slow = true;
+  for (int i = 0; i < 10; ++i) {
+    Ask(RequestOf({static_cast<float>(i)}), {.deadline = clock_.Now() + absl::Milliseconds(5)});
+    clock_.Advance(absl::Milliseconds(5));
+    store_.Fail(absl::DeadlineExceededError("the request's own"));
+  }
+  EXPECT_EQ(store_.deadlines.size(), 10u);
+}
+
+TEST_F(SharedCacheSilenceTest, FailuresAreAnswers) {
+  store_.slow = true;
+  for (int i = 0; i < 10; ++i) {
+    Ask(RequestOf({static_cast<float>(i)}));
+    store_.Fail(absl::UnavailableError("no connection"));
+  }
+  EXPECT_EQ(store_.deadlines.size(), 10u);
+}
+
 TEST_F(SharedCacheTest, AFailureIsAMiss) {
   store_.slow = store_.refuses = true;
   const auto asked = Ask(RequestOf({1}));

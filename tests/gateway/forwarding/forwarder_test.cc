@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -36,25 +37,45 @@ class ForwarderTest : public ::testing::Test {
       for (const auto& call : target->calls()) call->Reply(absl::CancelledError("test ended"));
     }
   }
-  std::shared_ptr<OutgoingCall> Forward() {
+  std::shared_ptr<OutgoingCall> Forward(absl::Duration time = absl::InfiniteDuration()) {
     auto answered = std::make_shared<bool>(false);
-    return forwarder_.Forward("pool", Bytes(std::string("request")), {},
+    CallOptions options;
+    options.deadline = clock_.Now() + time;
+    return forwarder_.Forward("pool", Bytes(std::string("request")), std::move(options),
                               [this, answered](InferReply reply) {
                                 EXPECT_FALSE(*answered) << "answered twice";
                                 *answered = true;
                                 reply_ = std::move(reply);
                               });
   }
-  // Enough quick answers for the pool to have a 0.99 quantile.
-  void LearnLatency() {
-    a_.AnswerWith(Ok("quick"));
-    b_.AnswerWith(Ok("quick"));
+  // Enough answers for the pool to have a 0.99 quantile.
+  void LearnLatency(absl::Duration latency = absl::ZeroDuration()) {
+    AnswerAfter(latency);
     for (int i = 0; i < 100; ++i) {
       Forward();
       reply_.reset();
     }
     a_.AnswerWith(nullptr);
     b_.AnswerWith(nullptr);
+  }
+  void AnswerAfter(absl::Duration latency) {
+    for (FakeInferTarget* target : {&a_, &b_}) {
+      target->AnswerWith([this, latency](const Bytes&, const CallOptions&) {
+        clock_.Advance(latency);
+        return Ok("answer");
+      });
+    }
+  }
+  // `a` says nothing to as many requests as make it the last choice; `b` answers.
+  void SilenceA() {
+    LearnLatency();
+    b_.AnswerWith(Ok("b"));
+    for (int i = 0; i < Forwarder::kSilencesToAvoid; ++i) {
+      Forward();
+      timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+      EXPECT_TRUE(a_.calls().back()->cancelled());
+    }
+    retries_.reasons.clear();
   }
 
   FakeClock clock_;
@@ -162,6 +183,101 @@ TEST_F(ForwarderTest, WaitsOnForASilentRouterWhenThereIsNoOther) {
   a_.calls().back()->Reply(Ok("late"));
   ASSERT_TRUE(reply_.has_value());
   EXPECT_TRUE(reply_->status.ok());
+}
+
+TEST_F(ForwarderTest, ASecondRouterThatComesBackMeanwhileIsAsked) {
+  LearnLatency();
+  b_.SetHealthy(false);
+  Forward(absl::Seconds(2));
+  timers_.AdvanceAndRun(absl::Milliseconds(500));
+  EXPECT_THAT(retries_.reasons, IsEmpty());
+  b_.SetHealthy(true);
+  b_.AnswerWith(Ok("b"));
+  timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+  ASSERT_TRUE(reply_.has_value());
+  EXPECT_EQ(reply_->body.ToString(), "b");
+}
+
+TEST_F(ForwarderTest, WithoutAQuantileHalfOfTheTimeIsLeftToAnotherRouter) {
+  Forward(absl::Seconds(2));
+  timers_.AdvanceAndRun(absl::Milliseconds(999));
+  EXPECT_THAT(b_.calls(), IsEmpty());
+  timers_.AdvanceAndRun(absl::Milliseconds(1));
+  EXPECT_EQ(b_.calls().size(), 1u);
+}
+
+TEST_F(ForwarderTest, WithoutAQuantileAndADeadlineItWaits) {
+  Forward();
+  timers_.AdvanceAndRun(absl::Hours(1));
+  EXPECT_THAT(b_.calls(), IsEmpty());
+}
+
+TEST_F(ForwarderTest, HalfOfTheTimeIsLeftWhereAnAnswerTakesLess) {
+  LearnLatency(absl::Milliseconds(600));  // four times that would be beyond the deadline
+  const size_t before = b_.calls().size();
+  Forward(absl::Seconds(2));
+  timers_.AdvanceAndRun(absl::Milliseconds(999));
+  EXPECT_EQ(b_.calls().size(), before);
+  timers_.AdvanceAndRun(absl::Milliseconds(1));
+  EXPECT_EQ(b_.calls().size(), before + 1);
+}
+
+TEST_F(ForwarderTest, NobodyIsAskedTwiceWhereHalfOfTheTimeIsTooShortForAnAnswer) {
+  LearnLatency(absl::Milliseconds(1200));
+  const size_t before = b_.calls().size();
+  Forward(absl::Seconds(2));
+  timers_.AdvanceAndRun(absl::Seconds(2));
+  EXPECT_EQ(b_.calls().size(), before);
+}
+
+TEST_F(ForwarderTest, ARouterThatStaysSilentIsTheLastChoice) {
+  SilenceA();
+  const size_t before = a_.calls().size();
+  b_.AnswerWith(nullptr);
+  for (int i = 0; i < 5; ++i) Forward();
+  EXPECT_EQ(a_.calls().size(), before) << "though it has fewer in flight";
+  b_.SetHealthy(false);
+  Forward();
+  EXPECT_EQ(a_.calls().size(), before + 1) << "but rather it than nobody";
+}
+
+TEST_F(ForwarderTest, ASilentRouterIsAskedNowAndThenAndTrustedOnceItAnswers) {
+  SilenceA();
+  size_t before = a_.calls().size();
+  const auto probes = [&](absl::Duration later) {
+    timers_.AdvanceAndRun(later);
+    for (int i = 0; i < 3; ++i) Forward();
+    timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+    return a_.calls().size() - std::exchange(before, a_.calls().size());
+  };
+  EXPECT_EQ(probes(Forwarder::kFirstProbe), 1u);
+  EXPECT_EQ(probes(Forwarder::kFirstProbe / 2), 0u);
+  EXPECT_EQ(probes(2 * Forwarder::kFirstProbe), 1u);
+  EXPECT_TRUE(reply_->status.ok()) << "who probes is answered by the other";
+  a_.AnswerWith(Ok("a"));
+  EXPECT_EQ(probes(Forwarder::kLastProbe), 3u) << "the first is a probe, and then it is one of two";
+}
+
+TEST_F(ForwarderTest, WhoIsSilentUntilTheDeadlineIsSilentToo) {
+  LearnLatency(absl::Seconds(1));
+  for (int i = 0; i < Forwarder::kSilencesToAvoid; ++i) {
+    Forward(absl::Seconds(1));
+    clock_.Advance(absl::Seconds(1));
+    a_.calls().back()->Reply(absl::DeadlineExceededError("Deadline Exceeded"));
+  }
+  const size_t before = b_.calls().size();
+  Forward(absl::Seconds(1));
+  EXPECT_EQ(b_.calls().size(), before + 1);
+}
+
+TEST_F(ForwarderTest, SecondAttemptsAfterASilenceHaveABudget) {
+  LearnLatency();
+  constexpr int kRequests = 200;
+  for (int i = 0; i < kRequests; ++i) Forward();
+  timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+  // A hundred to begin with, and a tenth of the three hundred requests so far, which fade.
+  EXPECT_GE(retries_.reasons.size(), 125u);
+  EXPECT_LE(retries_.reasons.size(), 130u);
 }
 
 TEST_F(ForwarderTest, CountsInFlightDownAfterEveryEnd) {

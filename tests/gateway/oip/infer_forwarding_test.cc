@@ -20,8 +20,12 @@ struct Events final : InferForwarding::Observer, Forwarder::Observer {
     answered.push_back(std::string(pool) + ":" + std::string(absl::StatusCodeToString(code)));
   }
   void Waiting(uint32_t, uint32_t) override {}
+  void Waited(absl::Duration) override {}
+  void Shed(ShedReason reason) override { sheds.push_back(reason); }
+  void LimitChanged(absl::string_view, uint32_t) override {}
   void Retried(absl::string_view) override {}
   std::vector<std::string> answered;
+  std::vector<ShedReason> sheds;
 };
 
 Bytes RequestFor(const std::string& pool) {
@@ -49,7 +53,7 @@ class InferForwardingTest : public ::testing::Test {
     admission.set_max_in_flight(max_in_flight);
     admission.set_max_queue(max_queue);
     handler_.reset();
-    admission_ = *Admission::Create(admission, timers_);
+    admission_ = *Admission::Create(admission, clock_, timers_, events_);
     quotas_ = *TenantQuotas::Create({}, clock_);
     handler_ = std::make_unique<InferForwarding>(InferForwarding::Deps{
         *authenticator_, *admission_, *quotas_, forwarder_, events_, clock_, "instance"});
@@ -122,7 +126,20 @@ TEST_F(InferForwardingTest, SaysWhenToComeBackIfTheQueueIsFull) {
   const InferReply reply = refused->WaitForReply();
   EXPECT_TRUE(absl::IsResourceExhausted(reply.status));
   EXPECT_NE(FindMetadata(reply.trailers, "retry-after-ms"), "");
+  EXPECT_EQ(FindMetadata(reply.trailers, "grpc-retry-pushback-ms"),
+            FindMetadata(reply.trailers, "retry-after-ms"));
+  EXPECT_THAT(events_.sheds, ::testing::ElementsAre(ShedReason::kQueueFull));
   router_.calls()[0]->Reply(absl::OkStatus());
+}
+
+TEST_F(InferForwardingTest, SaysToGrpcsClientsWhatTheRouterSaysToOips) {
+  const auto call = Call(RequestFor("digits"));
+  router_.calls()[0]->Reply({.status = absl::ResourceExhaustedError("budget"),
+                             .body = {},
+                             .trailers = {{"retry-after-ms", "700"}}});
+  const Metadata trailers = call->WaitForReply().trailers;
+  EXPECT_EQ(FindMetadata(trailers, "grpc-retry-pushback-ms"), "700");
+  EXPECT_EQ(trailers.size(), 2u);
 }
 
 TEST_F(InferForwardingTest, CancelsTheRouterWhenTheClientGoesAway) {

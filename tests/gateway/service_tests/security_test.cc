@@ -123,6 +123,7 @@ TEST_F(EveryRpcTest, NothingIsServedWithoutCredentialsOrWithWrongOnes) {
                     "/penstock.v1.Routing/Explain", "/penstock.v1.Routing/Report",
                     "/penstock.v1.Routing/ListPools", "/penstock.v1.Routing/ListExperts",
                     "/penstock.v1.Routing/GetBudget", "/penstock.v1.Routing/SetBudget",
+                    "/penstock.v1.Routing/GetUsage",
                     "/penstock.v1.Routing/GetPlan", "/penstock.v1.Routing/GetShadow",
                     "/penstock.v1.Routing/Promote", "/penstock.v1.Routing/WatchDecisions"}));
 }

@@ -88,7 +88,7 @@ TEST(WeightedSum, NamesTheExpertOfAnotherType) {
 TEST(WeightedSum, NamesTheExpertWhoseValuesAreNotFinite) {
   const Outputs a = Answer({1}, {"x"}), b = Answer({std::nanf("")}, {"y"});
   const auto sum = Combine(config::v1::WEIGHTED_SUM, {{0, "a", 1, &a}, {1, "b", 1, &b}});
-  EXPECT_EQ(sum.status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(sum.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(sum.status().message()), HasSubstr("expert \"b\""));
 }
 

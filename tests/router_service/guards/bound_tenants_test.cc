@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "router_service/pacing/budget_pacer.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -59,18 +60,19 @@ class Endpoint final : public v1::ExpertControl::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
-// Wants so many loads and no more.
+// Listens until it has heard so many loads.
 class Listener {
  public:
   explicit Listener(size_t wants) : wants_(wants) {}
 
-  LoadSubscription::Sink Sink() {
-    return [this](const v1::Load& load) {
+  void ListenTo(LoadSubscription& subscription) {
+    subscription.Add(std::weak_ptr<const void>(alive_), [this](const v1::Load& load) {
       MutexLock lock(mutex_);
       heard_.push_back(load.in_flight());
-      if (heard_.size() == wants_) satisfied.Notify();
-      return heard_.size() < wants_;
-    };
+      if (heard_.size() < wants_) return;
+      alive_ = nullptr;
+      satisfied.Notify();
+    });
   }
   std::vector<uint64_t> heard() const {
     MutexLock lock(mutex_);
@@ -81,6 +83,7 @@ class Listener {
 
  private:
   const size_t wants_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
   mutable Mutex mutex_;
   std::vector<uint64_t> heard_ ABSL_GUARDED_BY(mutex_);
 };
@@ -93,8 +96,8 @@ TEST(LoadSubscriptionTest, AllHearOfTheLoadOverOneStream) {
   const auto subscription =
       std::make_shared<LoadSubscription>(RpcClient(endpoint.Channel(), queues));
   Listener one(1000), other(1000);
-  subscription->Add(one.Sink());
-  subscription->Add(other.Sink());
+  one.ListenTo(*subscription);
+  other.ListenTo(*subscription);
   EXPECT_TRUE(one.satisfied.WaitWithTimeout(kPatience));
   EXPECT_TRUE(other.satisfied.WaitWithTimeout(kPatience));
   EXPECT_EQ(one.heard()[0], 1u);
@@ -109,7 +112,7 @@ TEST(LoadSubscriptionTest, TheStreamEndsWithTheLastWhoListens) {
   const auto subscription =
       std::make_shared<LoadSubscription>(RpcClient(endpoint.Channel(), queues));
   Listener one(2);
-  subscription->Add(one.Sink());
+  one.ListenTo(*subscription);
   EXPECT_TRUE(one.satisfied.WaitWithTimeout(kPatience));
   EXPECT_TRUE(endpoint.left.WaitWithTimeout(kPatience));
   EXPECT_EQ(one.heard(), (std::vector<uint64_t>{1, 2}));
@@ -121,13 +124,12 @@ TEST(LoadSubscriptionTest, StoppingEndsTheStream) {
   ClientQueues queues(1);
   const auto subscription =
       std::make_shared<LoadSubscription>(RpcClient(endpoint.Channel(), queues));
-  Listener one(1);
-  const LoadSubscription::Sink sink = one.Sink();
-  subscription->Add([&](const v1::Load& load) {
-    sink(load);
-    return true;
+  const auto listener = std::make_shared<int>();
+  Notification heard;
+  subscription->Add(listener, [&](const v1::Load&) {
+    if (!heard.HasBeenNotified()) heard.Notify();
   });
-  EXPECT_TRUE(one.satisfied.WaitWithTimeout(kPatience));
+  EXPECT_TRUE(heard.WaitWithTimeout(kPatience));
   subscription->Stop();
   EXPECT_TRUE(endpoint.left.WaitWithTimeout(kPatience));
 }
@@ -138,11 +140,35 @@ TEST(LoadSubscriptionTest, AStreamThatEndsIsOpenedAgain) {
   const auto subscription =
       std::make_shared<LoadSubscription>(RpcClient(endpoint.Channel(), queues));
   Listener one(4);
-  subscription->Add(one.Sink());
+  one.ListenTo(*subscription);
   EXPECT_TRUE(one.satisfied.WaitWithTimeout(kPatience));
   EXPECT_TRUE(endpoint.reopened.WaitWithTimeout(kPatience));
   EXPECT_EQ(one.heard(), (std::vector<uint64_t>{1, 2, 3, 1}));
   subscription->Stop();
+}
+
+// What a listener's sink holds, so that it can be seen whether the subscription keeps it.
+TEST(LoadSubscriptionTest, AnEndpointThatSaysNothingKeepsNoneWhoAreGone) {
+  grpc::ServerBuilder builder;
+  v1::ExpertControl::Service stranger;  // every method is unimplemented
+  builder.RegisterService(&stranger);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ClientQueues queues(1);
+  const auto subscription = std::make_shared<LoadSubscription>(
+      RpcClient(server->InProcessChannel(grpc::ChannelArguments()), queues));
+  std::vector<std::weak_ptr<int>> held;
+  // As at reloads: each makes a replica that follows, and lets go of it.
+  for (int reload = 0; reload < 100; ++reload) {
+    const auto listener = std::make_shared<int>();
+    const auto sink_holds = std::make_shared<int>();
+    held.push_back(sink_holds);
+    subscription->Add(listener, [sink_holds](const v1::Load&) {});
+  }
+  const auto still = std::count_if(held.begin(), held.end(),
+                                   [](const auto& each) { return !each.expired(); });
+  EXPECT_EQ(still, 1);  // until the next comes
+  subscription->Stop();
+  server->Shutdown();
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "router_service/dispatch/attempts/cascade.h"
 #include "router_service/pacing/budget_pacer.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "tests/support/fake_clock.h"
 
 namespace penstock::router {

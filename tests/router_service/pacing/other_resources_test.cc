@@ -5,6 +5,7 @@
 #include "common/random.h"
 #include "gtest/gtest.h"
 #include "router_service/pacing/budget_pacer.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "tests/support/fake_clock.h"
 
 namespace penstock::router {

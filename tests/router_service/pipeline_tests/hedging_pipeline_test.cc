@@ -179,6 +179,60 @@ TEST_F(HedgingPipeline, WithinWhatBudgetsLeave) {
   EXPECT_THAT(call->WaitForReply().status, IsOk());
 }
 
+// A hedge runs the request again: it takes dollars and seconds again, and a spent window of requests
+// leaves nothing of anything.
+struct OtherBudget {
+  const char* name;
+  const char* tight;  // covers the request, and no second run beside it
+  const char* ample;
+};
+
+class HedgingWithin : public HedgingPipeline, public ::testing::WithParamInterface<OtherBudget> {
+ protected:
+  // Calls for a request that is slow.
+  size_t CallsOfASlowRequest(const std::string& budget) {
+    Build(absl::StrCat(R"(
+pools:
+- name: pool
+  experts:
+  - name: small
+    quality: 0.8
+    dollars: {per_request: 0.01}
+    replicas: [{address: "small:1"}, {address: "small:2"}]
+)",
+                       kEager, "  budgets: [", budget, "]\n"));
+    WarmUp();
+    const size_t before = Calls();
+    const auto call = Send(MakeRequest());
+    timers_.AdvanceAndRun(kUsual + absl::Microseconds(1));
+    const size_t made = Calls() - before;
+    for (const char* address : {"small:1", "small:2"}) {
+      const auto calls = Target(address).calls();
+      if (!calls.empty()) calls.back()->Reply(MakeReply(1, 0.9f, 0.1));
+    }
+    EXPECT_THAT(call->WaitForReply().status, IsOk());
+    return made;
+  }
+};
+
+TEST_P(HedgingWithin, NotBeyondWhatIsLeft) {
+  EXPECT_EQ(CallsOfASlowRequest(GetParam().tight), 1u);
+}
+
+TEST_P(HedgingWithin, WhereItIsLeft) { EXPECT_EQ(CallsOfASlowRequest(GetParam().ample), 2u); }
+
+INSTANTIATE_TEST_SUITE_P(
+    Budgets, HedgingWithin,
+    ::testing::Values(
+        OtherBudget{"Dollars", "{resource: DOLLARS, amount: 0.01, per: REQUEST}",
+                    "{resource: DOLLARS, amount: 0.1, per: REQUEST}"},
+        OtherBudget{"AcceleratorSeconds",
+                    "{resource: ACCELERATOR_SECONDS, amount: 0.001, per: REQUEST}",
+                    "{resource: ACCELERATOR_SECONDS, amount: 1, per: REQUEST}"},
+        OtherBudget{"Requests", "{resource: REQUESTS, amount: 3, per: HOUR}",
+                    "{resource: REQUESTS, amount: 100, per: HOUR}"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
 TEST_F(HedgingPipeline, NotWithoutTimeForIt) {
   Build(absl::StrCat(kReplicas, kEager));
   WarmUp();
@@ -221,8 +275,8 @@ TEST_F(HedgingPipeline, TheReplicaThatSaysItHasLessToDoIsAsked) {
     ASSERT_EQ(Replica(address).load_sinks.size(), 1u);
     clock_.Advance(absl::Milliseconds(1));
     v1::Load idle;
-    ASSERT_TRUE(Replica(address).load_sinks[0](busy));
-    ASSERT_TRUE(Replica(address == "small:1" ? "small:2" : "small:1").load_sinks[0](idle));
+    Replica(address).load_sinks[0](busy);
+    Replica(address == "small:1" ? "small:2" : "small:1").load_sinks[0](idle);
     const auto call = Send(MakeRequest());
     EXPECT_NE(OpenAt(), address);
     timers_.AdvanceAndRun(kUsual);

@@ -168,6 +168,33 @@ TEST_F(Resilience, LostAttemptsOpenItThoughOthersAnswerForIt) {
   EXPECT_EQ(Calls("small:1"), 5u);
 }
 
+TEST_F(Resilience, ASilentReplicaLeavesAnotherHalfOfAShortDeadline) {
+  BuildGuarded(kTwoReplicas);
+  Target("small:2").AnswerWith(MakeReply(1, 0.9f, 0.1));  // small:1 is silent
+  // Less than the four quantiles after which an attempt is lost otherwise.
+  constexpr absl::Duration kDeadline = absl::Milliseconds(150);
+  for (int i = 0; i < 200 && Breaker(0, 0) == BreakerState::kClosed; ++i) {
+    auto call = Send(MakeRequest(), kDeadline);
+    timers_.AdvanceAndRun(kDeadline / 2);
+    EXPECT_THAT(call->WaitForReply().status, IsOk());
+  }
+  EXPECT_GE(Calls("small:1"), 5u);
+}
+
+TEST_F(Resilience, AReplicaThatComesBackMeanwhileIsAskedForWhatIsLost) {
+  BuildGuarded(kTwoReplicas);
+  Target("small:2").SetHealthy(false);
+  auto call = Send(MakeRequest(), absl::Seconds(2));  // small:1 is silent
+  timers_.AdvanceAndRun(absl::Milliseconds(500));
+  EXPECT_EQ(Calls("small:1"), 1u);
+  EXPECT_EQ(Calls("small:2"), 0u);
+  EXPECT_EQ(Retries(RetryResult::kNoReplica), 1u) << "told once";
+  Target("small:2").AnswerWith(MakeReply(1, 0.9f, 0.1));
+  Target("small:2").SetHealthy(true);
+  timers_.AdvanceAndRun(absl::Milliseconds(200));
+  EXPECT_THAT(call->WaitForReply().status, IsOk());
+}
+
 TEST_F(Resilience, WithNobodyLeftRequestsAreUnavailableAndAreToldWhy) {
   BuildGuarded(kTwoExperts);
   for (const char* replica : {"small:1", "big:1"}) {
@@ -206,7 +233,9 @@ pools:
   - {name: alias, quality: 0.8, replicas: [{address: "big:1"}]}
   - {name: small, quality: 0.1, replicas: [{address: "small:1"}]}
 )");
-  Target("big:1").AnswerWith(Failed(absl::UnavailableError("gone")));
+  InferReply gone = Failed(absl::UnavailableError("gone"));
+  gone.connection_lost = true;
+  Target("big:1").AnswerWith(gone);
   Target("small:1").AnswerWith(MakeReply(1, 0.9f, 0.1));
   const InferReply reply = Ask(MakeRequest());
   EXPECT_THAT(reply.status, IsOk());

@@ -19,6 +19,7 @@
 #include "common/tensors/safetensors.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/dispatch/request_pipeline.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/recording/decision_log.h"
 #include "tests/support/fake_clock.h"
@@ -46,7 +47,7 @@ class FakeReplica final : public ReplicaConnection {
     ++probes;
     done(probed);
   }
-  void WatchLoad(std::function<bool(const v1::Load&)> sink) override {
+  void WatchLoad(std::weak_ptr<const void>, std::function<void(const v1::Load&)> sink) override {
     load_sinks.push_back(std::move(sink));
   }
 
@@ -54,7 +55,7 @@ class FakeReplica final : public ReplicaConnection {
   std::vector<std::string> asked_models;
   absl::Status probed;
   int probes = 0;
-  std::vector<std::function<bool(const v1::Load&)>> load_sinks;
+  std::vector<std::function<void(const v1::Load&)>> load_sinks;
 
  private:
   FakeInferTarget target_;
@@ -158,8 +159,8 @@ inline InferReply MakeReply(int64_t rows, float first, std::optional<double> jou
   return reply;
 }
 
-// A router without sockets: two experts, `small` (0.1 J, 1 ms a row) and `big` (1 J, 10 ms a row), at
-// "small:1" and "big:1", unless the test says otherwise.
+// A router without sockets: two experts, `small` (0.1 J, 1 ms a row) and `big` (1 J, 10 ms a row),
+// at "small:1" and "big:1", unless the test says otherwise.
 class RouterFixture : public ::testing::Test {
  protected:
   static constexpr char kTwoExperts[] = R"(
@@ -190,7 +191,7 @@ pools:
     auto log = DecisionLog::Create(config_.decision_log(), 0xabcd1234, clock_);
     ASSERT_THAT(log.status(), IsOk());
     log_ = *std::move(log);
-    pacer_ = std::make_unique<BudgetPacer>(clock_, ledger_, options, log_->journal());
+    pacer_ = std::make_unique<BudgetPacer>(clock_, *windows_, options, log_->journal());
     for (const config::v1::Pool& pool : config_.pools()) {
       for (const config::v1::Budget& budget : pool.budgets()) {
         ASSERT_THAT(pacer_->SetBudget(pool.name(), budget), IsOk());
@@ -277,6 +278,7 @@ pools:
   FakeConnector connector_;
   config::v1::Router config_;
   MemoryWindowLedger ledger_;
+  WindowLedger* windows_ = &ledger_;  // of the budgets
   RequestPipeline::MakeBatchWorker make_batch_worker_ = [] {
     return std::make_unique<InlineBatchWorker>();
   };

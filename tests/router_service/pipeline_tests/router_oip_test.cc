@@ -18,6 +18,7 @@
 namespace penstock::router {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
@@ -432,7 +433,7 @@ TEST(RouterServiceConfig, WithoutAnExpertInTheProcessReplicasAreNeeded) {
   EXPECT_THAT(RouterService::Validate(config, true), IsOk());
 }
 
-TEST(RouterServiceTest, ValidateKnowsOnlyTheStoreOfThisProcess) {
+TEST(RouterServiceTest, ValidateTakesEveryStoreAndNoAddressThatIsNone) {
   config::v1::Router config;
   ASSERT_THAT(ReadYaml(R"(
 store: "memory://"
@@ -441,11 +442,37 @@ pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}]}]
                        config),
               IsOk());
   EXPECT_THAT(RouterService::Validate(config), IsOk());
-  // An address may hold a password: the refusal names no more than its scheme.
-  config.set_store("redis://:secret@localhost");
+  for (const char* store : {"redis://:secret@localhost", "redis+unix:///run/redis?prefix=p:",
+                            "rediss://me:secret@host:1/2", "redis+sentinel://host/main"}) {
+    config.set_store(store);
+    EXPECT_THAT(RouterService::Validate(config), IsOk());
+  }
+  // An address may hold a password: the refusal does not show it.
+  config.set_store("redis://:secret@localhost?nonsense=1");
   const absl::Status refused = RouterService::Validate(config);
-  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("redis://")));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("store: ")));
   EXPECT_THAT(std::string(refused.message()), Not(HasSubstr("secret")));
+}
+
+TEST(RouterServiceTest, ValidateNamesAGraceThatIsNone) {
+  config::v1::Router config;
+  ASSERT_THAT(ReadYaml(R"(
+store: "redis://localhost"
+store_grace: 25h
+on_store_down: DENY
+pools: [{name: pool, experts: [{name: a, replicas: [{address: "x:1"}]}]}]
+)",
+                       config),
+              IsOk());
+  EXPECT_THAT(RouterService::Validate(config),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("store_grace"), HasSubstr("25h"), HasSubstr("24h"))));
+  config.mutable_store_grace()->set_seconds(24 * 3600);
+  EXPECT_THAT(RouterService::Validate(config), IsOk());
+  config.mutable_store_grace()->set_seconds(-1);
+  EXPECT_THAT(RouterService::Validate(config), StatusIs(absl::StatusCode::kInvalidArgument));
+  config.mutable_store_grace()->set_seconds(0);
+  EXPECT_THAT(RouterService::Validate(config), IsOk());
 }
 
 }  // namespace

@@ -24,8 +24,10 @@ class RouterReloadTest : public RouterFixture {
     metrics_ = std::make_unique<RouterMetrics>(*registry_, std::vector<std::string>{"pool"}, 10);
     guards_ = std::make_unique<GuardMetrics>(*registry_, config_, *metrics_);
     plans_ = std::make_unique<PlanLoop>(*catalogue_, [](const Pool&, const AdmissionPlan&) {});
+    settings_ = std::make_unique<BudgetSettings>(*pacer_, clock_, 1);
+    ASSERT_THAT(settings_->ConfigureAll(config_), IsOk());
     reload_ = std::make_unique<RouterReload>(
-        config_, RouterReload::Deps{*catalogue_, *pacer_, *plans_, registry_, metrics_.get(),
+        config_, RouterReload::Deps{*catalogue_, *settings_, *plans_, registry_, metrics_.get(),
                                     guards_.get()});
   }
   absl::StatusOr<PreparedReload> Prepare(const std::string& yaml) {
@@ -50,6 +52,7 @@ class RouterReloadTest : public RouterFixture {
   std::unique_ptr<RouterMetrics> metrics_;
   std::unique_ptr<GuardMetrics> guards_;
   std::unique_ptr<PlanLoop> plans_;
+  std::unique_ptr<BudgetSettings> settings_;
   std::unique_ptr<RouterReload> reload_;
 };
 
@@ -88,7 +91,7 @@ TEST_F(RouterReloadTest, ABudgetSetByCallStaysUntilItsEntryChanges) {
   Begin(WithBudget(5));
   config::v1::Budget budget = config_.pools(0).budgets(0);
   budget.set_amount(9);
-  ASSERT_THAT(pacer_->SetBudget("pool", budget), IsOk());
+  ASSERT_THAT(settings_->Set("pool", budget), IsOk());
   Reload(WithBudget(5) + "  max_in_flight: 7\n");
   EXPECT_EQ(pacer_->List("pool", "")[0].budget().amount(), 9);
   Reload(WithBudget(6));

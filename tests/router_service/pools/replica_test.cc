@@ -41,6 +41,45 @@ TEST_F(ReplicaTest, AReportIsForgottenAfterASecond) {
   EXPECT_EQ(View().in_flight, 0);
 }
 
+TEST_F(ReplicaTest, OthersCountWhereItReportsNothing) {
+  replica_.AttemptStarted(now_);
+  replica_.OthersReported(5, now_);
+  EXPECT_EQ(View().in_flight, 6);
+  EXPECT_EQ(replica_.Load(now_).in_flight, 6);
+  EXPECT_EQ(replica_.AttemptStarted(now_), 6);
+  EXPECT_EQ(replica_.in_flight(), 2u);  // this router's
+  now_ += absl::Milliseconds(1001);
+  EXPECT_EQ(View().in_flight, 2);
+  EXPECT_EQ(replica_.Load(now_).in_flight, 2);
+}
+
+TEST_F(ReplicaTest, OthersAreNotCountedTwice) {
+  replica_.OthersReported(5, now_);
+  replica_.InFlightReported(4, now_);
+  EXPECT_EQ(View().in_flight, 4);
+  EXPECT_EQ(replica_.Load(now_).in_flight, 0);
+  // The queue alone says what waits there, whosever it is.
+  replica_.QueueReported(2, now_);
+  EXPECT_EQ(replica_.Load(now_).queue_depth, 2);
+  EXPECT_EQ(replica_.Load(now_).in_flight, 0);
+  now_ += absl::Milliseconds(500);
+  replica_.OthersReported(5, now_);
+  now_ += absl::Milliseconds(501);
+  EXPECT_EQ(View().in_flight, 5);  // the report is too old, what others told is not
+}
+
+TEST_F(ReplicaTest, AStreamOfLoadsIsKnownForASecond) {
+  EXPECT_FALSE(replica_.streams_load(now_));
+  replica_.InFlightReported(4, now_);
+  EXPECT_FALSE(replica_.streams_load(now_));
+  replica_.LoadStreamed(3, now_);
+  EXPECT_EQ(View().in_flight, 3);
+  now_ += absl::Seconds(1);
+  EXPECT_TRUE(replica_.streams_load(now_));
+  now_ += absl::Milliseconds(1);
+  EXPECT_FALSE(replica_.streams_load(now_));
+}
+
 TEST_F(ReplicaTest, ALatencyIsOfLateForItsAge) {
   EXPECT_EQ(View().latency_s, std::nullopt);
   EXPECT_EQ(View().last_latency_s, std::nullopt);

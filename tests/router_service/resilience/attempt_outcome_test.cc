@@ -60,6 +60,18 @@ TEST(AttemptOutcomeTest, SilencePastADeadlineThatCouldBeMetIsAFailure) {
   EXPECT_EQ(JudgeAttempt(end), AttemptOutcome::kNothing);
 }
 
+TEST(AttemptOutcomeTest, WhoAnswersOthersMeanwhileIsLate) {
+  AttemptEnd end = End(StatusCode::kDeadlineExceeded);
+  end.lasted = end.granted;
+  end.answered_another = true;
+  EXPECT_EQ(JudgeAttempt(end), AttemptOutcome::kLate);
+  end.expected = end.granted + absl::Milliseconds(1);
+  EXPECT_EQ(JudgeAttempt(end), AttemptOutcome::kNothing);
+  end = End(StatusCode::kUnavailable);
+  end.answered_another = true;
+  EXPECT_EQ(JudgeAttempt(end), AttemptOutcome::kFailure);
+}
+
 TEST(AttemptOutcomeTest, AHopelessDeadlineSaysNothing) {
   AttemptEnd end = End(StatusCode::kDeadlineExceeded);
   end.granted = end.lasted = absl::Milliseconds(99);  // 100 were expected

@@ -51,6 +51,15 @@ TEST_F(CircuitBreakerTest, OpensAfterFailuresInARow) {
   EXPECT_EQ(breaker_.state(), BreakerState::kOpen);
 }
 
+TEST_F(CircuitBreakerTest, LatenessOpensNothingAndCountsAmongAnswers) {
+  for (int i = 0; i < 100; ++i) ASSERT_FALSE(End(AttemptOutcome::kLate));
+  EXPECT_TRUE(breaker_.admits());
+  EXPECT_EQ(breaker_.Recent(now_).late, 100u);
+  EXPECT_EQ(breaker_.Recent(now_).success_rate(), 0.0);
+  EXPECT_EQ(breaker_.Recent(now_).failure_rate(), 0.0);
+  EXPECT_EQ(breaker_.Recent(now_).count(), 100u);
+}
+
 TEST_F(CircuitBreakerTest, ASuccessBreaksTheRow) {
   Fail(2);
   End(AttemptOutcome::kSuccess);
@@ -232,6 +241,7 @@ TEST(CircuitBreakerPropertyTest, HoldsItsPromisesOnRandomHistories) {
           const absl::Time started = running[which];
           running.erase(running.begin() + static_cast<ptrdiff_t>(which));
           const AttemptOutcome outcome = random.Below(4) == 0         ? AttemptOutcome::kNothing
+                                         : random.Below(8) == 0       ? AttemptOutcome::kLate
                                          : random.Uniform() < failing ? AttemptOutcome::kFailure
                                                                       : AttemptOutcome::kSuccess;
           const bool opened = breaker.Record(outcome, started, now);

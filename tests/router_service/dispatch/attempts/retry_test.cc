@@ -20,11 +20,8 @@ TEST(RetryTest, UnavailableIsAskedElsewhere) {
   EXPECT_EQ(DecideRetry(After(absl::UnavailableError("gone"))), RetryVerdict::kRetry);
 }
 
-TEST(RetryTest, ACancelIsAskedElsewhereUnlessItWasOurs) {
-  RetryQuestion question = After(absl::CancelledError());
-  EXPECT_EQ(DecideRetry(question), RetryVerdict::kRetry);
-  question.cancelled_by_us = true;
-  EXPECT_EQ(DecideRetry(question), RetryVerdict::kNotRetryable);
+TEST(RetryTest, ACancelThatNobodyAskedForIsAskedElsewhere) {
+  EXPECT_EQ(DecideRetry(After(absl::CancelledError())), RetryVerdict::kRetry);
 }
 
 TEST(RetryTest, SilenceIsAskedElsewhere) {
@@ -62,8 +59,19 @@ TEST(RetryTest, NeedsAnotherReplicaTimeAndJoules) {
 }
 
 TEST(RetryTest, SilenceIsFourTimesTheNinetyNinthPercentile) {
-  EXPECT_EQ(SilenceLimit(0.05), absl::Milliseconds(200));
-  EXPECT_EQ(SilenceLimit(0), absl::InfiniteDuration());
+  EXPECT_EQ(SilenceLimit(0.05, absl::InfiniteDuration()), absl::Milliseconds(200));
+  EXPECT_EQ(SilenceLimit(0.05, absl::Seconds(2)), absl::Milliseconds(200));
+}
+
+TEST(RetryTest, SilenceIsHalfOfTheTimeLeftWhereThatIsEnoughForAnAnswer) {
+  EXPECT_EQ(SilenceLimit(0.5, absl::Seconds(2)), absl::Seconds(1));
+  EXPECT_EQ(SilenceLimit(1, absl::Seconds(2)), absl::Seconds(1));
+  EXPECT_EQ(SilenceLimit(1.25, absl::Seconds(2)), absl::Seconds(5));
+}
+
+TEST(RetryTest, WithoutAPercentileSilenceIsHalfOfTheTimeLeft) {
+  EXPECT_EQ(SilenceLimit(0, absl::Seconds(2)), absl::Seconds(1));
+  EXPECT_EQ(SilenceLimit(0, absl::InfiniteDuration()), absl::InfiniteDuration());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "common/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "router_service/pacing/memory_window_ledger.h"
 #include "tests/support/fake_clock.h"
 
 namespace penstock::router {
@@ -71,7 +72,7 @@ class PacerReplayTest : public testing::Test {
     const bool dearer = zeta || gain > terms.price_per_joule * more + others;
     double joules = options[dearer ? 1 : 0].energy_j;
     if (!dearer || !opened->TryHold(options[1].amounts(), 40)) {
-      opened->Hold(options[0].amounts());
+      if (!opened->Hold(options[0].amounts())) return;
       joules = options[0].energy_j;
     }
     opened->RecordDecision(0, options);
@@ -85,6 +86,20 @@ class PacerReplayTest : public testing::Test {
       oldest.reservation.Settle({taken, 0.01, 0.001});
     }
     running.pop_front();
+  }
+
+  // What other routers of these budgets did.
+  void Share(BudgetPacer& pacer, CounterRandom& random, FakeClock& clock) {
+    PlatformShare platform;
+    platform.share = 0.2 + 0.6 * random.Uniform();
+    platform.requests_elsewhere = 20 * random.Uniform();
+    platform.spent_elsewhere = 4 * random.Uniform();
+    platform.credit_correction = random.Uniform() - 0.5;
+    platform.started = clock.Now() - absl::Nanoseconds(1'234'567'891);
+    pacer.SetShare({"", "", Budget::JOULES, Budget::SECOND}, platform);
+    pacer.SetShare({"pool", "zeta", Budget::JOULES, Budget::HOUR}, platform);
+    pacer.SetShare({"pool", "", Budget::ACCELERATOR_SECONDS, Budget::HOUR}, platform);
+    pacer.SetShare({"gone", "", Budget::JOULES, Budget::HOUR}, platform);
   }
 
   void SetBudgets(BudgetPacer& pacer) {
@@ -117,7 +132,8 @@ class PacerReplayTest : public testing::Test {
   }
 
   // What one thread does to a pacer.
-  std::vector<v1::PacerEvent> OneThread(int requests, PriceRule rule = PriceRule::kCredit) {
+  std::vector<v1::PacerEvent> OneThread(int requests, PriceRule rule = PriceRule::kCredit,
+                                        bool shared = false) {
     KeptJournal journal;
     FakeClock clock;
     MemoryWindowLedger windows;
@@ -128,7 +144,10 @@ class PacerReplayTest : public testing::Test {
     SetBudgets(pacer);
     CounterRandom random(5, 1);
     InFlight running;
-    for (int i = 0; i < requests; ++i) Request(pacer, random, clock, running);
+    for (int i = 0; i < requests; ++i) {
+      Request(pacer, random, clock, running);
+      if (shared && i % 5 == 0) Share(pacer, random, clock);
+    }
     running.clear();
     return journal.events();
   }
@@ -142,6 +161,90 @@ TEST_F(PacerReplayTest, SaysWhatThePacerSaid) {
     ASSERT_GT(events.size(), 2000u);
     const Mismatches mismatches = Replay(events);
     EXPECT_EQ(mismatches.count(), 0u) << First(mismatches);
+  }
+}
+
+TEST_F(PacerReplayTest, WhatOtherRoutersDidIsReplayedToo) {
+  for (const PriceRule rule : {PriceRule::kCredit, PriceRule::kMirrorDescent}) {
+    const std::vector<v1::PacerEvent> events = OneThread(600, rule, true);
+    const Mismatches mismatches = Replay(events);
+    EXPECT_EQ(mismatches.count(), 0u) << First(mismatches);
+  }
+}
+
+// Says whatever a ledger that others share may say.
+class DrawnLedger final : public WindowLedger {
+ public:
+  void Keep(const std::string&, absl::Duration, int64_t, int) override {}
+  void Forget(const std::string&) override {}
+  WindowAnswer Reserve(const std::string&, const BudgetWindow&, int64_t, int64_t) override {
+    const uint64_t drawn = random_.Below(40);
+    return drawn > 4 ? WindowAnswer::kCovered : static_cast<WindowAnswer>(drawn);
+  }
+  void Settle(const std::string&, const BudgetWindow&, int64_t, int64_t) override {}
+  int64_t Left(const std::string&, const BudgetWindow&, int64_t) const override {
+    return Draw(6'000'000);
+  }
+  Counts Count(const std::string&, const BudgetWindow&) const override {
+    return {Draw(4'000'000), Draw(1'000'000)};
+  }
+
+ private:
+  int64_t Draw(uint64_t below) const { return static_cast<int64_t>(random_.Below(below)); }
+  mutable CounterRandom random_{7, 7};
+};
+
+TEST_F(PacerReplayTest, WhatSharedWindowsAnsweredIsReplayed) {
+  KeptJournal journal;
+  FakeClock clock;
+  DrawnLedger windows;
+  {
+    BudgetPacer pacer(clock, windows, {}, &journal);
+    SetBudgets(pacer);
+    Budget hard = Of(50, Budget::DAY, Budget::DOLLARS);
+    hard.set_hard(true);
+    ASSERT_TRUE(pacer.SetBudget("pool", hard).ok());
+    hard = Of(1000, Budget::HOUR);
+    hard.set_hard(true);
+    ASSERT_TRUE(pacer.SetBudget("pool", hard).ok());
+    CounterRandom random(5, 1);
+    InFlight running;
+    for (int i = 0; i < 600; ++i) {
+      Request(pacer, random, clock, running);
+      if (i % 7 == 0) pacer.Peek("pool", "acme");
+      if (i % 11 == 0) pacer.List("pool", "");
+    }
+  }
+  const std::vector<v1::PacerEvent> events = journal.events();
+  size_t refused_opens = 0, refused_holds = 0;
+  for (const v1::PacerEvent& event : events) {
+    refused_opens += event.has_open() && event.open().refused() ? 1 : 0;
+    refused_holds += event.has_hold() && event.hold().refused() &&
+                     event.hold().kind() == v1::JouleHold::ALWAYS;
+  }
+  EXPECT_GT(refused_opens, 20u);
+  EXPECT_GT(refused_holds, 5u);
+  const Mismatches mismatches = Replay(events);
+  EXPECT_EQ(mismatches.count(), 0u) << First(mismatches);
+}
+
+TEST_F(PacerReplayTest, AnotherShareIsFound) {
+  const std::vector<v1::PacerEvent> events = OneThread(300, PriceRule::kCredit, true);
+  void (*const flips[])(v1::BudgetShare&) = {
+      [](v1::BudgetShare& share) { share.set_share(share.share() * (1 + 1e-9)); },
+      [](v1::BudgetShare& share) { share.set_spent_elsewhere(share.spent_elsewhere() + 1e-6); },
+      [](v1::BudgetShare& share) { share.set_credit_correction(share.credit_correction() + 1e-6); },
+      [](v1::BudgetShare& share) { share.set_tenant("nobody"); },
+  };
+  for (const auto flip : flips) {
+    std::vector<v1::PacerEvent> changed = events;
+    const auto at = std::find_if(changed.begin() + changed.size() / 2, changed.end(),
+                                 [](const v1::PacerEvent& event) {
+                                   return event.has_share() && event.share().pool().empty();
+                                 });
+    ASSERT_NE(at, changed.end());
+    flip(*at->mutable_share());
+    EXPECT_GT(Replay(changed).count(), 0u);
   }
 }
 
@@ -179,6 +282,7 @@ TEST_F(PacerReplayTest, ThreadsAreReplayedInTheOrderInWhichTheyCame) {
           Request(pacer, random, clock, running);
           if (i % 50 == 0) pacer.List("pool", "");
           if (i % 60 == 0) pacer.Peek("pool", "zeta");
+          if (i % 20 == 0) Share(pacer, random, clock);
           if (t == 0 && i == 100) {
             EXPECT_TRUE(pacer.SetBudget("pool", Of(2, Budget::REQUEST)).ok());
           }

@@ -1,0 +1,123 @@
+#include "router_service/balance_metrics.h"
+
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/mutex.h"
+
+namespace penstock::router {
+namespace {
+
+using Family = prometheus::Family<prometheus::Gauge>;
+using PoolExperts = BalanceExchange::PoolExperts;
+
+Family& MakeGauges(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
+
+}  // namespace
+
+class BalanceMetrics::Gauges {
+ public:
+  explicit Gauges(prometheus::Registry& registry)
+      : losses_(MakeGauges(registry, "penstock_router_balance_loss",
+                           "n sum f_i p_i over all routers' choices of the last ten seconds, by "
+                           "pool: 1 where they are even, n where one of n experts has them all.")),
+        choices_(MakeGauges(registry, "penstock_router_expert_choice_share",
+                            "Share of all routers' choices of the last ten seconds, by pool and "
+                            "expert.")),
+        gates_(MakeGauges(registry, "penstock_router_expert_gate_share",
+                          "Mean gate probability over all routers' requests of the last ten "
+                          "seconds, by pool and expert.")) {}
+
+  // Those that are gone leave no gauge behind.
+  void KeepOnly(const std::vector<PoolExperts>& present) {
+    MutexLock lock(mutex_);
+    for (auto it = told_.begin(); it != told_.end();) {
+      const auto found = std::find_if(present.begin(), present.end(), [&](const PoolExperts& pool) {
+        return pool.pool == it->first.first;
+      });
+      if (found != present.end() && Has(*found, it->first.second)) {
+        ++it;
+        continue;
+      }
+      const OfExpert& gone = it->second;
+      if (gone.loss != nullptr) losses_.Remove(gone.loss);
+      if (gone.choices != nullptr) choices_.Remove(gone.choices);
+      if (gone.gates != nullptr) gates_.Remove(gone.gates);
+      it = told_.erase(it);
+    }
+  }
+
+  void Tell(const PoolExperts& pool, const std::optional<Balance>& balance) {
+    constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+    MutexLock lock(mutex_);
+    OfExpert& all = told_[{pool.pool, ""}];
+    if (all.loss == nullptr) all.loss = &losses_.Add({{"pool", pool.pool}});
+    all.loss->Set(balance.has_value() ? balance->loss : kUnknown);
+    for (size_t i = 0; i < pool.experts.size(); ++i) {
+      OfExpert& expert = told_[{pool.pool, pool.experts[i]}];
+      if (expert.choices == nullptr) {
+        const prometheus::Labels labels = {{"pool", pool.pool}, {"expert", pool.experts[i]}};
+        expert.choices = &choices_.Add(labels);
+        expert.gates = &gates_.Add(labels);
+      }
+      expert.choices->Set(balance.has_value() ? balance->chosen[i] : kUnknown);
+      expert.gates->Set(balance.has_value() ? balance->gate[i] : kUnknown);
+    }
+  }
+
+ private:
+  struct OfExpert {
+    prometheus::Gauge* loss = nullptr;  // of the pool, under the expert ""
+    prometheus::Gauge* choices = nullptr;
+    prometheus::Gauge* gates = nullptr;
+  };
+
+  static bool Has(const PoolExperts& pool, const std::string& expert) {
+    return expert.empty() ||
+           std::find(pool.experts.begin(), pool.experts.end(), expert) != pool.experts.end();
+  }
+
+  Family& losses_;
+  Family& choices_;
+  Family& gates_;
+  Mutex mutex_;
+  std::map<std::pair<std::string, std::string>, OfExpert> told_ ABSL_GUARDED_BY(mutex_);
+};
+
+BalanceMetrics::BalanceMetrics(const Deps& deps)
+    : next_(deps.next),
+      gauges_(std::make_shared<Gauges>(deps.registry)),
+      exchange_(std::make_shared<BalanceExchange>(BalanceExchange::Deps{
+          deps.store, deps.clock, deps.timers,
+          [&catalogue = deps.catalogue, gauges = gauges_] {
+            std::vector<PoolExperts> pools;
+            for (const std::shared_ptr<const Pool>& pool : catalogue.All()) {
+              pools.push_back({pool->name(), pool->expert_names});
+            }
+            gauges->KeepOnly(pools);
+            return pools;
+          },
+          [gauges = gauges_](const PoolExperts& pool, const std::optional<Balance>& balance) {
+            gauges->Tell(pool, balance);
+          }})) {}
+
+BalanceMetrics::~BalanceMetrics() = default;
+
+void BalanceMetrics::RequestFinished(const RouteEvent& event) {
+  if (event.decision != nullptr && !event.pool.empty()) {
+    exchange_->Add(event.pool, *event.decision);
+  }
+  next_.RequestFinished(event);
+}
+
+}  // namespace penstock::router

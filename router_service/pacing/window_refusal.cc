@@ -1,0 +1,39 @@
+#include "router_service/pacing/window_refusal.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "router_service/pacing/budget_pacer.h"
+
+namespace penstock::router {
+namespace {
+
+// What routers hold moves to those who want it within some of these.
+constexpr absl::Duration kOnItsWay = absl::Milliseconds(50);
+// A rate's window is long, and what is taken of it goes on being given back; so is a store that is
+// away.
+constexpr absl::Duration kAWhile = absl::Seconds(1);
+
+}  // namespace
+
+absl::Status WindowRefusal(WindowAnswer answer, absl::string_view name,
+                           const WindowBudget& budget) {
+  switch (answer) {
+    case WindowAnswer::kElsewhere:
+      return ExhaustedError(
+          absl::StrCat("budget held by other routers: what is left of ", name, " is theirs"),
+          kOnItsWay);
+    case WindowAnswer::kStoreDown:
+      return ExhaustedError(
+          absl::StrCat("store down: no more may be spent of ", name, " until it answers"), kAWhile);
+    case WindowAnswer::kSpent:
+    case WindowAnswer::kCovered:
+    case WindowAnswer::kUnsure:
+      break;
+  }
+  const absl::Duration left = budget.window_left();
+  return ExhaustedError(absl::StrCat("budget spent: ", name),
+                        budget.is_rate() ? std::min(left, kAWhile) : left);
+}
+
+}  // namespace penstock::router
