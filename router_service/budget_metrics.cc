@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_split.h"
+#include "router_service/pacing/budget_pacer.h"
 
 namespace penstock::router {
 namespace {
@@ -24,9 +24,8 @@ constexpr size_t kMostBudgets = 256;
 constexpr std::array<const char*, 5> kParts = {"granted", "returned", "settled", "reserved",
                                                "others"};
 
-// Of a key as BudgetPacer makes it: pool/tenant/RESOURCE/PER.
 prometheus::Labels LabelsOf(const std::string& key) {
-  const std::vector<std::string> parts = absl::StrSplit(key, '/');
+  const std::vector<std::string> parts = WindowKeyParts(key);
   prometheus::Labels labels;
   constexpr std::array<const char*, 4> kNames = {"pool", "tenant", "resource", "per"};
   for (size_t i = 0; i < kNames.size() && i < parts.size(); ++i) {

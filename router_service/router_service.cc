@@ -174,10 +174,11 @@ struct RouterService::Parts {
     ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
   }
 
-  // What other routers spent is read before requests count on more; a store that is not there is not
-  // waited for.
+  // What other routers spent, and which budgets were set by call, is read before requests count on
+  // more; a store that is not there is not waited for.
   bool BudgetsReady() const {
-    return shared_ledger == nullptr || (shared_ledger->ready() && demand->heard()) ||
+    return shared_ledger == nullptr ||
+           (shared_ledger->ready() && demand->heard() && shared_settings->heard()) ||
            clock.Now() >= started + kReadyWithoutStore;
   }
 

@@ -267,8 +267,8 @@ void AddExport(CLI::App& budget, Run& run) {
   CLI::App& command = AddCommand(
       budget, "export",
       "What tenants used, in whole hours, over all routers that share a store (admin right). Kept\n"
-      "for 35 days; without a store, of one router, since it started. The open hour still "
-      "grows.\n\n"
+      "for 35 days, from an earlier hour is an error; without a store, of one router, since it\n"
+      "started. The open hour still grows.\n\n"
       "  penstock budget export --from 2026-11-01 --to 2026-12-01 --per total > november.csv\n\n"
       "CSV: start,end,tenant,pool,others,requests,metered_joules,modelled_joules,\n"
       "accelerator_seconds,dollars; amounts with six digits after the point, exact. JSON has the\n"

@@ -77,14 +77,18 @@ void HealthWatch::Watch() { Open(/*wait_for_ready=*/true); }
 void HealthWatch::WatchAgain() {
   const uint64_t turn = Open(/*wait_for_ready=*/false);
   rpc_.After(kDoubt, [weak = weak_from_this(), turn] {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    {
-      MutexLock lock(self->mutex_);
-      if (self->turn_ != turn || self->heard_) return;
-    }
-    self->Set(false);
+    if (const auto self = weak.lock()) self->Doubt(turn);
   });
+}
+
+void HealthWatch::Doubt(uint64_t turn) {
+  MutexLock notify(notify_mutex_);
+  if (heard_ == turn) return;
+  {
+    MutexLock lock(mutex_);
+    if (turn_ != turn) return;
+  }
+  Tell(false);
 }
 
 uint64_t HealthWatch::Open(bool wait_for_ready) {
@@ -93,7 +97,6 @@ uint64_t HealthWatch::Open(bool wait_for_ready) {
   {
     MutexLock lock(mutex_);
     opened_ = absl::Now();
-    heard_ = false;
   }
   CallOptions options;
   options.wait_for_ready = wait_for_ready;
@@ -108,11 +111,9 @@ uint64_t HealthWatch::Open(bool wait_for_ready) {
 }
 
 void HealthWatch::Heard(uint64_t turn, const Bytes& answer) {
-  {
-    MutexLock lock(mutex_);
-    if (turn == turn_) heard_ = true;
-  }
-  Set(Serves(answer));
+  MutexLock lock(notify_mutex_);
+  heard_ = turn;
+  Tell(Serves(answer));
 }
 
 void HealthWatch::Check() {
@@ -134,6 +135,10 @@ void HealthWatch::After(absl::Duration delay, void (HealthWatch::*next)()) {
 
 void HealthWatch::Set(bool healthy) {
   MutexLock lock(notify_mutex_);
+  Tell(healthy);
+}
+
+void HealthWatch::Tell(bool healthy) {
   if (healthy_.exchange(healthy, std::memory_order_relaxed) == healthy) return;
   if (on_health_) on_health_(healthy);
 }
@@ -146,8 +151,9 @@ void HealthWatch::WatchEnded(uint64_t turn, const absl::Status& status) {
   bool again = false;
   absl::Duration backoff;
   {
+    MutexLock notify(notify_mutex_);
     MutexLock lock(mutex_);
-    const bool heard = turn == turn_ && heard_;
+    const bool heard = heard_ == turn;
     again = heard && healthy() && absl::Now() - opened_ >= kLeastWatch;
     backoff = heard ? kFirstBackoff : backoff_;
     backoff_ = std::min(backoff * 2, kLastBackoff);

@@ -30,10 +30,13 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
   void WatchAgain();
   // -> its turn.
   uint64_t Open(bool wait_for_ready);
+  // The Watch of that turn has been silent for long.
+  void Doubt(uint64_t turn);
   void Heard(uint64_t turn, const Bytes& answer);
   void Check();
   void After(absl::Duration delay, void (HealthWatch::*next)());
   void Set(bool healthy);
+  void Tell(bool healthy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(notify_mutex_);
   void WatchEnded(uint64_t turn, const absl::Status& status);
   void CheckEnded(const InferReply& reply);
   // False: stopped.
@@ -44,14 +47,17 @@ class HealthWatch final : public std::enable_shared_from_this<HealthWatch> {
   const RpcClient rpc_;
   std::atomic<bool> healthy_{false};
 
-  Mutex notify_mutex_;  // held while the callback runs
+  // Held while the callback runs. Where both are taken, this one comes first.
+  Mutex notify_mutex_;
   absl::AnyInvocable<void(bool)> on_health_ ABSL_GUARDED_BY(notify_mutex_);
+  // The turn whose Watch spoke last. Under this mutex, so that a doubt and the word that ends it
+  // are told in the order in which they are known.
+  uint64_t heard_ ABSL_GUARDED_BY(notify_mutex_) = 0;
 
   Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t turn_ ABSL_GUARDED_BY(mutex_) = 0;  // of the call or the pause under way
-  absl::Time opened_ ABSL_GUARDED_BY(mutex_);                   // the Watch of this turn
-  bool heard_ ABSL_GUARDED_BY(mutex_) = false;                  // it has said something
+  absl::Time opened_ ABSL_GUARDED_BY(mutex_);  // the Watch of this turn
   std::shared_ptr<OutgoingCall> call_ ABSL_GUARDED_BY(mutex_);  // the latest
   absl::Duration backoff_ ABSL_GUARDED_BY(mutex_);
 };

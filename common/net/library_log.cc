@@ -36,10 +36,12 @@ void LogLastWords(const char* library, absl::string_view text) {
 }
 
 void LogFromGrpc(gpr_log_func_args* args) {
-  if (absl::StrContains(args->message, "assertion failed")) {
+  const bool error = args->severity == GPR_LOG_SEVERITY_ERROR;
+  // At the beginning only: what strangers sent stands further on.
+  if (error && absl::StartsWith(args->message, "assertion failed")) {
     return LogLastWords("grpc", args->message);
   }
-  Log("grpc", args->severity == GPR_LOG_SEVERITY_ERROR, args->message);
+  Log("grpc", error, args->message);
 }
 
 void LogFromProtobuf(google::protobuf::LogLevel level, const char* /*file*/, int /*line*/,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/forwarding/deadline_rounding.h"
 
 namespace penstock::gateway {
 namespace {
@@ -47,6 +48,7 @@ struct Admission::Pool {
 void Admission::Ticket::Answered(const absl::Status& status) {
   if (status.ok()) end_ = End::kAnswered;
   if (absl::IsDeadlineExceeded(status)) end_ = End::kLate;
+  if (absl::IsCancelled(status)) end_ = End::kCancelled;
 }
 
 Admission::Options Admission::Read(const config::v1::Admission& config) {
@@ -150,6 +152,7 @@ Admission::WaiterId Admission::Enter(const Request& request, Admitted admitted) 
         }
       }
     }
+    TellLoad();
   }
   if (pushed_out.has_value()) Tell(*std::move(pushed_out));
   if (verdict.has_value()) {
@@ -171,6 +174,7 @@ void Admission::Cancel(WaiterId id) {
                             absl::CancelledError("the caller went away"), absl::ZeroDuration(),
                             waiter.timer});
     Forget(*waiter.pool);
+    TellLoad();
   }
   Tell(*std::move(verdict));
 }
@@ -183,6 +187,7 @@ void Admission::GiveUp(WaiterId id) {
     Waiter waiter = Take(id);
     waiter.timer = 0;  // it is this
     verdict.emplace(Refuse(std::move(waiter), ShedReason::kOutOfTime, clock_.Now()));
+    TellLoad();
   }
   Tell(*std::move(verdict));
 }
@@ -196,13 +201,19 @@ void Admission::Leave(const Ticket& ticket) {
     const absl::Duration took = now - ticket.admitted_;
     pool.holds = std::min(pool.holds + 1, kHolds);
     pool.hold += (took - pool.hold) / pool.holds;
-    // One that was refused at once, for the little time that its caller left, says nothing of the
-    // pace.
-    const bool late = ticket.end_ == Ticket::End::kLate && took > pool.limit.least_latency();
+    // Most that are late are reset by their callers before the gateway's timer runs.
+    const bool waited_in_vain = ticket.end_ == Ticket::End::kCancelled &&
+                                now >= ticket.deadline_ - DeadlineRounding(ticket.allowed_);
+    const bool late = (ticket.end_ == Ticket::End::kLate || waited_in_vain) &&
+                      pool.limit.TellsOfThePace(took, ticket.allowed_);
     if (ticket.end_ == Ticket::End::kAnswered || late) {
       pool.answers |= !late;
       pool.latencies.Add(took);
-      pool.limit.Answered(took, ticket.allowed_, pool.in_flight, now);
+      if (late) {
+        pool.limit.Late(took, ticket.allowed_, pool.in_flight, now);
+      } else {
+        pool.limit.Answered(took, ticket.allowed_, pool.in_flight, now);
+      }
     } else {
       pool.limit.Ended();
     }
@@ -210,6 +221,7 @@ void Admission::Leave(const Ticket& ticket) {
     --in_flight_;
     TellLimit(pool);
     Forget(pool);
+    TellLoad();
     anybody_waits = queue_.size() > 0;
   }
   if (anybody_waits) AdmitWaiters();
@@ -235,8 +247,10 @@ std::optional<Admission::Verdict> Admission::NextVerdict() {
   const absl::Time now = clock_.Now();
   Waiter waiter = Take(id);
   // Its timer is late.
-  if (now >= waiter.give_up) return Refuse(std::move(waiter), ShedReason::kOutOfTime, now);
-  return Admit(std::move(waiter), now);
+  Verdict verdict = now >= waiter.give_up ? Refuse(std::move(waiter), ShedReason::kOutOfTime, now)
+                                          : Admit(std::move(waiter), now);
+  TellLoad();
+  return verdict;
 }
 
 void Admission::Tell(Verdict verdict) {
@@ -275,6 +289,8 @@ absl::Duration Admission::WaitFor(const Pool& pool, size_t ahead) const {
   return pool.hold * (static_cast<double>(ahead + beyond + 1) / pool.in_flight);
 }
 
+void Admission::TellLoad() { observer_.Waiting(static_cast<uint32_t>(queue_.size()), in_flight_); }
+
 void Admission::TellLimit(Pool& pool) {
   const uint32_t limit = pool.limit.limit();
   if (!pool.answers || limit == pool.told) return;
@@ -287,8 +303,8 @@ Admission::Verdict Admission::Admit(Waiter waiter, absl::Time now) {
   ++waiter.pool->in_flight;
   observer_.Waited(now - waiter.arrived);
   return {std::move(waiter.admitted),
-          Ticket(*this, *waiter.pool, now, waiter.deadline - waiter.arrived), absl::ZeroDuration(),
-          waiter.timer};
+          Ticket(*this, *waiter.pool, now, waiter.deadline - waiter.arrived, waiter.deadline),
+          absl::ZeroDuration(), waiter.timer};
 }
 
 Admission::Verdict Admission::Refuse(Waiter waiter, ShedReason reason, absl::Time now) {

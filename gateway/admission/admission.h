@@ -47,22 +47,30 @@ class Admission {
           pool_(other.pool_),
           admitted_(other.admitted_),
           allowed_(other.allowed_),
+          deadline_(other.deadline_),
           end_(other.end_) {}
     Ticket& operator=(Ticket&&) = delete;
 
-    // The platform answered with this. Where nobody says so, it was not asked.
+    // The platform answered with this; CANCELLED: its caller went away. Where nobody says so, it
+    // was not asked.
     void Answered(const absl::Status& status);
 
    private:
     friend class Admission;
-    enum class End { kUntold, kAnswered, kLate };
-    Ticket(Admission& admission, Pool& pool, absl::Time admitted, absl::Duration allowed)
-        : admission_(&admission), pool_(&pool), admitted_(admitted), allowed_(allowed) {}
+    enum class End { kUntold, kAnswered, kLate, kCancelled };
+    Ticket(Admission& admission, Pool& pool, absl::Time admitted, absl::Duration allowed,
+           absl::Time deadline)
+        : admission_(&admission),
+          pool_(&pool),
+          admitted_(admitted),
+          allowed_(allowed),
+          deadline_(deadline) {}
 
     Admission* admission_;
     Pool* pool_;
     absl::Time admitted_;
     absl::Duration allowed_;  // from its arrival to its deadline
+    absl::Time deadline_;
     End end_ = End::kUntold;
   };
 
@@ -135,6 +143,7 @@ class Admission {
   // Until it is the turn of one that has so many ahead of it; 0 where that is not known.
   absl::Duration WaitFor(const Pool& pool, size_t ahead) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellLoad() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellLimit(Pool& pool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict Admit(Waiter waiter, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict Refuse(Waiter waiter, ShedReason reason, absl::Time now)

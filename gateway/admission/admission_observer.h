@@ -26,6 +26,8 @@ class AdmissionObserver {
   virtual void Shed(ShedReason reason) = 0;
   // Of a pool that has answered.
   virtual void LimitChanged(absl::string_view pool, uint32_t limit) = 0;
+  // After each change, in order.
+  virtual void Waiting(uint32_t queued, uint32_t in_flight) = 0;
 };
 
 }  // namespace penstock::gateway

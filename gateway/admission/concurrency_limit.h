@@ -20,9 +20,14 @@ namespace penstock::gateway {
 // half of that no limit falls, and without deadlines there is nothing to miss. Means are of
 // logarithms: a pool's latencies span decades, and a few long answers say little of the others.
 //
-// A limit that lowers throughput more than latency was not what made answers slow. It goes back to
-// where it was, and the least latency counts as twice what it was taken for. Nor is anything judged
+// A limit that lowers throughput, of answers in time, more than latency was not what made answers
+// slow. It goes back to where it was, and the least latency counts as twice what it was taken for
+// once that has happened twice with no window on target in between: means are noisy. Nor is anything judged
 // before as many requests have ended as were in flight when a limit fell.
+//
+// Where deadlines are stated of which the least latency would miss all but a few, nothing can be
+// told, and no limit rises. While the least latency is not known, late requests count against half
+// of what they were allowed: a flood may be all that a pool has seen.
 //
 // Not thread-safe.
 class ConcurrencyLimit {
@@ -47,19 +52,31 @@ class ConcurrencyLimit {
   // Somebody had to wait because of the limit.
   void Bound() { bound_ = true; }
 
-  // A request that was one of `in_flight` was answered after `took`, or was late then. `allowed`:
-  // infinite without a deadline.
-  void Answered(absl::Duration took, absl::Duration allowed, uint32_t in_flight, absl::Time now);
+  // A request that was one of `in_flight` was answered after `took`. `allowed`: infinite without a
+  // deadline.
+  void Answered(absl::Duration took, absl::Duration allowed, uint32_t in_flight, absl::Time now) {
+    Count(took, allowed, in_flight, now, /*late=*/false);
+  }
+  // It had no answer when it was too late, and TellsOfThePace.
+  void Late(absl::Duration took, absl::Duration allowed, uint32_t in_flight, absl::Time now) {
+    Count(took, allowed, in_flight, now, /*late=*/true);
+  }
+  // Not so one that was refused at once, for the little time that its caller left.
+  bool TellsOfThePace(absl::Duration late_after, absl::Duration allowed) const;
   // One ended in a way that tells nothing of the platform's pace: it failed, or never got there.
   void Ended();
 
  private:
   struct Window {
     absl::Time opened = absl::InfiniteFuture();
-    uint32_t answers = 0;
+    uint32_t answers = 0;  // and those that were late
     double log_seconds = 0;
     double in_flight = 0;
-    // Of those whose deadlines can be kept at the least latency.
+    uint32_t late = 0;
+    double log_late_seconds = 0;
+    uint32_t stated = 0;  // with a deadline
+    // Of those whose deadlines can be kept at the least latency; while that is not known, of all
+    // with a deadline.
     uint32_t promised = 0;
     double log_promised_seconds = 0;
     double log_target_seconds = 0;
@@ -68,12 +85,16 @@ class ConcurrencyLimit {
   struct Fall {
     double limit = 0;  // 0: there is nothing to judge
     double in_flight = 0;
-    double rate = 0;  // answers a second
+    double goodput = 0;  // answers a second, without those that were late
   };
 
+  void Count(absl::Duration took, absl::Duration allowed, uint32_t in_flight, absl::Time now,
+             bool late);
   void Close(uint32_t in_flight_now, absl::Time now);
   // True where the last fall did not help, and was undone.
-  bool Undone(double seconds, double in_flight, double rate);
+  bool Undone(double seconds, double in_flight, double goodput);
+  // From the answers of a window, where it has enough of them.
+  void LearnLeast(const Window& window, double target);
 
   Options options_;
   double limit_;
@@ -82,6 +103,7 @@ class ConcurrencyLimit {
   uint32_t settling_ = 0;  // ends that are waited for before a window opens
   Window window_;
   Fall fall_;
+  uint32_t undone_ = 0;  // falls since a window was on target
 };
 
 }  // namespace penstock::gateway

@@ -90,7 +90,7 @@ std::shared_ptr<OutgoingCall> CachingForwarder::Infer(absl::string_view pool, co
   if (wishes.explain) return Refresh(std::move(key), std::move(request), std::move(done));
   if (const auto kept = deps_.answers.Find(key); kept != nullptr) {
     deps_.observer.Answered(pool, CacheObserver::Source::kLocal);
-    done({.status = absl::OkStatus(), .body = AnswerFromCache(*kept, request.id), .trailers = {}});
+    done(KeptReply(*kept, request.id));
     return nullptr;
   }
   request.due = std::min(request.options.deadline, deps_.clock.Now() + wishes.budget);

@@ -129,8 +129,7 @@ std::shared_ptr<OutgoingCall> Flights::Join(CacheKey key, Request request, Done 
     // One that landed since the cache was looked at has left its answer there before it went.
     if (const auto kept = deps_.answers.Find(*own); kept != nullptr) {
       deps_.observer.Answered(request.pool, CacheObserver::Source::kLocal);
-      waiter.done(
-          {.status = absl::OkStatus(), .body = AnswerFromCache(*kept, waiter.id), .trailers = {}});
+      waiter.done(KeptReply(*kept, waiter.id));
       return std::make_shared<Seat>(*this, std::weak_ptr<Flight>(), 0);
     }
     removed_before_look = removed;
@@ -220,9 +219,8 @@ void Flights::OnShared(const std::shared_ptr<Flight>& flight,
   deps_.observer.FlightsOpen(open);
   for (auto& [seat, waiter] : waiters) {
     deps_.observer.Answered(flight->pool, CacheObserver::Source::kShared);
-    Bytes body = AnswerFromCache(*kept, waiter.id);
-    Finish(std::move(waiter),
-           {.status = absl::OkStatus(), .body = std::move(body), .trailers = {}});
+    InferReply reply = KeptReply(*kept, waiter.id);
+    Finish(std::move(waiter), std::move(reply));
   }
 }
 

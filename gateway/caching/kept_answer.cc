@@ -90,4 +90,14 @@ Bytes AnswerFromCache(const KeptAnswer& kept, absl::string_view id) {
   return answer;
 }
 
+InferReply KeptReply(const KeptAnswer& kept, absl::string_view id) {
+  return {.status = absl::OkStatus(),
+          .body = AnswerFromCache(kept, id),
+          .trailers = {{kKeptAnswerTrailer, "1"}}};
+}
+
+bool IsKeptReply(const InferReply& reply) {
+  return !FindMetadata(reply.trailers, kKeptAnswerTrailer).empty();
+}
+
 }  // namespace penstock::gateway

@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/bytes.h"
+#include "common/net/infer_call.h"
 
 namespace penstock::gateway {
 
@@ -31,5 +32,10 @@ Bytes MarkedAnswer(const Bytes& body, absl::string_view cache);
 Bytes AnswerOfRun(const Bytes& body, absl::string_view id, absl::string_view cache);
 // To a caller for whom nothing ran.
 Bytes AnswerFromCache(const KeptAnswer& kept, absl::string_view id);
+
+// Says of a reply that it was given without waiting for any run. Goes no further than admission.
+inline constexpr char kKeptAnswerTrailer[] = "penstock-kept-answer";
+InferReply KeptReply(const KeptAnswer& kept, absl::string_view id);
+bool IsKeptReply(const InferReply& reply);
 
 }  // namespace penstock::gateway

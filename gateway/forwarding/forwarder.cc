@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/forwarding/deadline_rounding.h"
+
 namespace penstock::gateway {
 namespace {
 
@@ -20,29 +22,33 @@ class ForwardedCall final : public OutgoingCall,
   ForwardedCall(Forwarder& forwarder, absl::string_view pool, Bytes request, CallOptions options,
                 absl::AnyInvocable<void(InferReply)> done)
       : forwarder_(forwarder),
+        gate_(forwarder.gate_),
         pool_(pool),
         request_(std::move(request)),
         options_(std::move(options)),
+        too_late_(options_.deadline - DeadlineRounding(options_.deadline - forwarder.clock_.Now())),
         done_(std::move(done)) {}
 
   enum class Next { kStarted, kNobodyElse, kSuperseded };
 
-  // Starts the attempt after `attempt`, at a router that was not tried. The check and the claim are
-  // one step: a late answer and a silence may both want to follow the same attempt.
-  Next StartAfter(int attempt) {
+  // Starts the attempt after `attempt`, at a router that was not tried; where that takes a token of
+  // `budget` and there is none, there is nobody else. The check and the claim are one step: a late
+  // answer and a silence may both want to follow the same attempt.
+  Next StartAfter(int attempt, RetryBudget* budget = nullptr) {
     std::shared_ptr<Forwarder::Counted> router;
     {
       MutexLock lock(mutex_);
       if (finished_ || current_ != attempt) return Next::kSuperseded;
       router = forwarder_.Pick(tried_);
       if (router == nullptr) return Next::kNobodyElse;
+      if (budget != nullptr && !budget->TryTake(forwarder_.clock_.Now())) return Next::kNobodyElse;
       tried_.push_back(router);
       attempt = ++current_;
       current_call_ = nullptr;
       started_ = forwarder_.clock_.Now();
     }
     Launch(attempt, std::move(router));
-    ArmSilenceTimer(attempt);
+    ArmSilenceTimer(attempt, absl::ZeroDuration());
     return Next::kStarted;
   }
 
@@ -78,7 +84,9 @@ class ForwardedCall final : public OutgoingCall,
     auto call = router->target->ModelInfer(
         request_, options_, [self, attempt, router](InferReply reply) {
           router->in_flight.fetch_sub(1, std::memory_order_relaxed);
-          self->Judge(*router, reply.status);
+          const CallbackGate::Pass pass(*self->gate_);
+          if (!pass) return;
+          self->Judge(attempt, *router, reply.status);
           self->OnReply(attempt, std::move(reply));
         });
     bool cancel = false;
@@ -93,25 +101,47 @@ class ForwardedCall final : public OutgoingCall,
   }
 
   // Whether the end of an attempt is a word of the router's.
-  void Judge(Forwarder::Counted& router, const absl::Status& status) {
-    if (absl::IsCancelled(status)) return;  // most often this process's own
-    if (absl::IsDeadlineExceeded(status) && forwarder_.clock_.Now() >= options_.deadline) {
-      forwarder_.WasSilent(router);
+  void Judge(int attempt, Forwarder::Counted& router, const absl::Status& status) {
+    const absl::Time now = forwarder_.clock_.Now();
+    if (absl::IsCancelled(status)) {
+      // Most often this process's own, of an attempt that was given up or for a caller that left.
+      // A caller leaves at its deadline too.
+      if (now >= too_late_ && IsCurrentOfOneCancelled(attempt)) SayOnceSilent(attempt, router);
+    } else if (absl::IsDeadlineExceeded(status) && now >= options_.deadline) {
+      SayOnceSilent(attempt, router);
     } else {
       router.silences.store(0, std::memory_order_relaxed);
     }
   }
 
-  void ArmSilenceTimer(int attempt) {
+  bool IsCurrentOfOneCancelled(int attempt) {
+    MutexLock lock(mutex_);
+    return cancelled_ && attempt == current_;
+  }
+
+  // An attempt's silence counts once, however often it is noticed.
+  void SayOnceSilent(int attempt, Forwarder::Counted& router) {
+    {
+      MutexLock lock(mutex_);
+      if (silent_ >= attempt) return;
+      silent_ = attempt;
+    }
+    forwarder_.WasSilent(router);
+  }
+
+  void ArmSilenceTimer(int attempt, absl::Duration shortest) {
     if (attempt >= kMaxAttempts || forwarder_.Current()->size() < 2) return;
     const absl::Time now = forwarder_.clock_.Now();
-    const absl::Duration limit = forwarder_.SilenceLimit(pool_, options_.deadline - now);
+    const absl::Duration limit =
+        std::max(shortest, forwarder_.SilenceLimit(pool_, options_.deadline - now));
     if (limit == absl::InfiniteDuration() || now + limit >= options_.deadline) return;
     auto self = shared_from_this();
     MutexLock lock(mutex_);
     if (finished_ || current_ != attempt) return;
-    timer_ = forwarder_.timers_.Schedule(now + limit,
-                                         [self, attempt] { self->OnSilence(attempt); });
+    timer_ = forwarder_.timers_.Schedule(now + limit, [self, attempt] {
+      const CallbackGate::Pass pass(*self->gate_);
+      if (pass) self->OnSilence(attempt);
+    });
   }
 
   void OnReply(int attempt, InferReply reply) {
@@ -151,11 +181,10 @@ class ForwardedCall final : public OutgoingCall,
       silent = current_call_;
       router = tried_.back();
     }
-    forwarder_.WasSilent(*router);
-    const bool may = forwarder_.silence_budget_.TryTake(forwarder_.clock_.Now());
-    const Next next = may ? StartAfter(attempt) : Next::kNobodyElse;
+    SayOnceSilent(attempt, *router);
+    const Next next = StartAfter(attempt, &forwarder_.silence_budget_);
     if (next == Next::kNobodyElse) {
-      ArmSilenceTimer(attempt);  // who is away may be back by then
+      ArmSilenceTimer(attempt, Forwarder::kShortestSilence);  // who is away may be back by then
       return;
     }
     if (next == Next::kSuperseded) return;
@@ -164,13 +193,16 @@ class ForwardedCall final : public OutgoingCall,
   }
 
   Forwarder& forwarder_;
+  const std::shared_ptr<CallbackGate> gate_;  // the forwarder's, whom attempts may outlive
   const std::string pool_;
   const Bytes request_;
   const CallOptions options_;
+  const absl::Time too_late_;  // when a caller that stated this deadline goes away
   Mutex mutex_;
   Forwarder::Targets tried_ ABSL_GUARDED_BY(mutex_);
   absl::AnyInvocable<void(InferReply)> done_ ABSL_GUARDED_BY(mutex_);
   int current_ ABSL_GUARDED_BY(mutex_) = 0;
+  int silent_ ABSL_GUARDED_BY(mutex_) = 0;  // the last attempt that was found to be silent
   std::shared_ptr<OutgoingCall> current_call_ ABSL_GUARDED_BY(mutex_);
   absl::Time started_ ABSL_GUARDED_BY(mutex_);
   Timers::Id timer_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/callback_gate.h"
 #include "common/mutex.h"
 #include "common/net/infer_call.h"
 #include "common/retry_budget.h"
@@ -52,6 +53,10 @@ class Forwarder {
   Forwarder(const std::vector<InferTarget*>& routers, const Clock& clock, Timers& timers,
             Observer& observer);
 
+  // Waits for callbacks that run. What routers and timers say afterwards is dropped: requests under
+  // way at the end are not answered.
+  ~Forwarder() { gate_->Close(); }
+
   // Requests under way end where they are; what is in flight at routers that stay counts on.
   void SetRouters(const Routers& routers);
 
@@ -88,6 +93,7 @@ class Forwarder {
   absl::Duration SilenceLimit(absl::string_view pool, absl::Duration left) const;
   void RecordLatency(absl::string_view pool, absl::Duration latency);
 
+  const std::shared_ptr<CallbackGate> gate_ = std::make_shared<CallbackGate>();
   const Clock& clock_;
   Timers& timers_;
   Observer& observer_;

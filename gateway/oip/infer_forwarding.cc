@@ -1,7 +1,5 @@
 #include "gateway/oip/infer_forwarding.h"
 
-#include <atomic>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -9,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
 #include "common/tensors/infer_message.h"
+#include "gateway/caching/kept_answer.h"
 
 namespace penstock::gateway {
 namespace {
@@ -86,7 +85,6 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
 
  private:
   void OnAdmitted(absl::StatusOr<Admission::Ticket> ticket, absl::Duration retry_after) {
-    deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
     if (!ticket.ok()) return Refuse(ticket.status(), retry_after);
     CallOptions options;
     options.deadline = call_->deadline();
@@ -94,11 +92,10 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     auto self = shared_from_this();
     auto answer = [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](
                       InferReply reply) {
-      // What is answered here at once, from the cache, says nothing of the platform.
-      if (self->asking_.load() != std::this_thread::get_id()) ticket->Answered(reply.status);
+      // A kept answer says nothing of the platform.
+      if (!IsKeptReply(reply)) ticket->Answered(reply.status);
       self->Answer(std::move(reply));
     };
-    asking_.store(std::this_thread::get_id());
     // Null where it was answered from the cache.
     auto forwarded =
         deps_.cache == nullptr
@@ -106,7 +103,6 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
             : deps_.cache->Infer(pool_, call_->request(), call_->streamed(),
                                  {principal_.tenant, principal_.rights.forced_experts},
                                  std::move(options), std::move(answer));
-    asking_.store(std::thread::id());
     bool cancel = false;
     {
       MutexLock lock(mutex_);
@@ -149,9 +145,9 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     place_ = TenantQuotas::Place();
     SayPushback(reply);
     // Said to the gateway alone.
-    std::erase_if(reply.trailers,
-                  [](const auto& entry) { return entry.first == kAnswerVersionMetadata; });
-    deps_.observer.Waiting(deps_.admission.queued(), deps_.admission.in_flight());
+    std::erase_if(reply.trailers, [](const auto& entry) {
+      return entry.first == kAnswerVersionMetadata || entry.first == kKeptAnswerTrailer;
+    });
     deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
     call_->Finish(std::move(reply));
   }
@@ -172,7 +168,6 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
   std::string pool_;
   Principal principal_;
   TenantQuotas::Place place_;  // written before the request is admitted and when it is answered
-  std::atomic<std::thread::id> asking_{};  // which thread is in the forwarder or the cache
   Mutex mutex_;
   Admission::WaiterId waiter_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<OutgoingCall> forwarded_ ABSL_GUARDED_BY(mutex_);

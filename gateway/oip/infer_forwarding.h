@@ -27,7 +27,6 @@ class InferForwarding final : public InferHandler {
     // `pool` is empty where the request did not say.
     virtual void RequestAnswered(absl::string_view pool, absl::StatusCode code,
                                  absl::Duration latency) = 0;
-    virtual void Waiting(uint32_t queued, uint32_t in_flight) = 0;
   };
 
   struct Deps {

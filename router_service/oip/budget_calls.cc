@@ -14,6 +14,13 @@ namespace {
 // A caller is not kept for longer where the store does not answer.
 constexpr absl::Duration kStorePatience = absl::Seconds(2);
 
+// What is of all pools is not for who administers some of them. `pool` empty: of all.
+absl::Status CheckAdministers(const CallerIdentity& caller, const std::string& pool) {
+  if (!pool.empty() || caller.rights.pools.empty()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("tenant ", caller.tenant, " administers some pools: name one"));
+}
+
 }  // namespace
 
 void BudgetCalls::List(const std::string& pool, const std::string& tenant,
@@ -52,6 +59,9 @@ absl::Status BudgetCalls::Get(const CallerIdentity& caller, const v1::GetBudgetR
 void BudgetCalls::Set(const CallerIdentity& caller, const v1::SetBudgetRequest& request,
                       absl::Time deadline, v1::SetBudgetResponse& response,
                       ControlDone done) const {
+  if (const absl::Status may = CheckAdministers(caller, request.pool()); !may.ok()) {
+    return done(may);
+  }
   if (!request.pool().empty()) {
     const absl::Status found = FindPool(deps_.catalogue, request.pool(), "", caller).status();
     if (!found.ok()) return done(found);
@@ -77,9 +87,8 @@ void BudgetCalls::GetUsage(const CallerIdentity& caller, const v1::GetUsageReque
     return done(absl::PermissionDeniedError(
         absl::StrCat("tenant ", caller.tenant, " may not call pool ", request.pool())));
   }
-  if (request.pool().empty() && !caller.rights.pools.empty()) {
-    return done(absl::PermissionDeniedError(
-        absl::StrCat("tenant ", caller.tenant, " administers some pools: name one")));
+  if (const absl::Status may = CheckAdministers(caller, request.pool()); !may.ok()) {
+    return done(may);
   }
   deps_.usage.Read(
       request, std::min(deadline, deps_.clock.Now() + 2 * kStorePatience),

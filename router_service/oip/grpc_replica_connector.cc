@@ -54,6 +54,7 @@ class FactsCall : public std::enable_shared_from_this<FactsCall> {
         "/penstock.v1.ExpertControl/Describe", describe, options,
         [self = shared_from_this(), model, version](absl::StatusOr<v1::DescribeResponse> response) {
           self->Answered([&](ReplicaFacts& facts, absl::Status&) {
+            facts.described = response.status();
             if (!response.ok()) return;
             facts.idle_watts = response->idle_watts();
             for (const v1::ModelDescription& described : response->models()) {

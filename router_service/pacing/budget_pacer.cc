@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "router_service/pacing/budget_period.h"
 #include "router_service/pacing/window_refusal.h"
 
@@ -39,14 +40,10 @@ bool HasWindows(const Budget& budget) {
   return budget.resource() != Budget::JOULES && budget.per() != Budget::SECOND;
 }
 
-// No two budgets have the same, whatever their names hold.
-std::string WindowKey(absl::string_view pool, const Budget& budget) {
-  const auto part = [](absl::string_view name) {
-    return absl::StrReplaceAll(name, {{"%", "%25"}, {"/", "%2F"}});
-  };
-  return absl::StrCat(part(pool), "/", part(budget.tenant()), "/",
-                      Budget::Resource_Name(budget.resource()), "/",
-                      Budget::Per_Name(budget.per()));
+// Where the budgets of this pool and tenant begin; of no tenant: all of the pool's.
+std::tuple<std::string, std::string, int, int> FirstOf(const std::string& pool,
+                                                       const std::string& tenant) {
+  return {pool, tenant, std::numeric_limits<int>::min(), std::numeric_limits<int>::min()};
 }
 
 void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
@@ -56,6 +53,23 @@ void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
 }
 
 }  // namespace
+
+std::string WindowKey(absl::string_view pool, const Budget& budget) {
+  const auto part = [](absl::string_view name) {
+    return absl::StrReplaceAll(name, {{"%", "%25"}, {"/", "%2F"}});
+  };
+  return absl::StrCat(part(pool), "/", part(budget.tenant()), "/",
+                      Budget::Resource_Name(budget.resource()), "/",
+                      Budget::Per_Name(budget.per()));
+}
+
+std::vector<std::string> WindowKeyParts(absl::string_view key) {
+  std::vector<std::string> parts = absl::StrSplit(key, '/');
+  for (std::string& part : parts) {
+    part = absl::StrReplaceAll(part, {{"%25", "%"}, {"%2F", "/"}});
+  }
+  return parts;
+}
 
 absl::Status ExhaustedError(absl::string_view message, absl::Duration retry_after) {
   absl::Status status = absl::ResourceExhaustedError(message);
@@ -87,7 +101,7 @@ BudgetPacer::BudgetPacer(const Clock& clock, WindowLedger& windows, Options opti
     start.set_rule(std::string(PriceRuleName(options.rule)));
   }
   MutexLock lock(mutex_);
-  Reindex();
+  Reindex("", "");
 }
 
 BudgetPacer::~BudgetPacer() {
@@ -128,14 +142,14 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
   const std::string window_key = WindowKey(pool, budget);
   MutexLock lock(mutex_);
   if (budget.amount() == 0) {
-    entries_.erase(key);
+    if (entries_.erase(key) > 0) Reindex(std::get<0>(key), budget.tenant());
     ledger_.Forget(window_key);
-    Reindex();
     return absl::OkStatus();
   }
   auto [it, added] = entries_.try_emplace(key);
   Entry& entry = it->second;
   entry.budget = budget;
+  entry.text = Describe(pool, budget);
   if (HasWindows(budget)) {
     entry.window = std::make_shared<WindowBudget>(clock_, ledger_, window_key, budget);
   } else if (entry.window != nullptr) {
@@ -159,61 +173,102 @@ absl::Status BudgetPacer::SetBudget(absl::string_view pool, const Budget& budget
   } else if (entry.ledger == nullptr) {
     entry.ledger = std::make_shared<PrincipalLedger>();
   }
-  Reindex();
+  Reindex(std::get<0>(key), budget.tenant());
   return absl::OkStatus();
 }
 
-BudgetPacer::PoolSets BudgetPacer::SetsOf(const std::string& pool) const {
-  const auto collect = [&](const std::string& tenant) {
-    auto set = std::make_shared<BudgetSet>();
-    for (const auto& [key, entry] : entries_) {
-      const auto& [of_pool, of_tenant, resource, per] = key;
-      if (!of_pool.empty() && of_pool != pool) continue;
-      if (!of_tenant.empty() && of_tenant != tenant) continue;
+bool BudgetPacer::Has(const std::string& pool) const {
+  const auto it = entries_.lower_bound(FirstOf(pool, ""));
+  return it != entries_.end() && std::get<0>(it->first) == pool;
+}
+
+bool BudgetPacer::Has(const std::string& pool, const std::string& tenant) const {
+  const auto it = entries_.lower_bound(FirstOf(pool, tenant));
+  return it != entries_.end() && std::get<0>(it->first) == pool &&
+         std::get<1>(it->first) == tenant;
+}
+
+std::shared_ptr<const BudgetSet> BudgetPacer::SetOf(const std::string& pool,
+                                                    const std::string& tenant) const {
+  auto set = std::make_shared<BudgetSet>();
+  const auto add = [&](const std::string& of_pool, const std::string& of_tenant) {
+    for (auto it = entries_.lower_bound(FirstOf(of_pool, of_tenant));
+         it != entries_.end() && std::get<0>(it->first) == of_pool &&
+         std::get<1>(it->first) == of_tenant;
+         ++it) {
+      const Entry& entry = it->second;
       if (entry.priced != nullptr) {
         set->priced.push_back(entry.priced);
         set->ledgers.push_back(entry.ledger);
-        set->priced_names.push_back(Describe(of_pool, entry.budget));
+        set->priced_names.push_back(entry.text);
       }
       if (entry.window != nullptr) {
         set->windows.push_back(entry.window);
-        set->window_names.push_back(Describe(of_pool, entry.budget));
+        set->window_names.push_back(entry.text);
       }
     }
-    if (std::all_of(set->ledgers.begin(), set->ledgers.end(),
-                    [](const auto& ledger) { return ledger == nullptr; })) {
-      set->ledgers.clear();
-    }
-    return set;
   };
-  PoolSets sets;
-  sets.everybody = collect("");
-  for (const auto& [key, entry] : entries_) {
-    const std::string& tenant = std::get<1>(key);
-    if (!tenant.empty() && sets.tenants.count(tenant) == 0) sets.tenants[tenant] = collect(tenant);
+  add("", "");
+  if (!tenant.empty()) add("", tenant);
+  if (!pool.empty()) add(pool, "");
+  if (!pool.empty() && !tenant.empty()) add(pool, tenant);
+  if (std::all_of(set->ledgers.begin(), set->ledgers.end(),
+                  [](const auto& ledger) { return ledger == nullptr; })) {
+    set->ledgers.clear();
   }
-  return sets;
+  return set;
 }
 
-void BudgetPacer::Reindex() {
-  auto index = std::make_shared<Index>();
-  index->others = SetsOf("");
-  for (const auto& [key, entry] : entries_) {
-    const std::string& pool = std::get<0>(key);
-    if (!pool.empty() && index->pools.count(pool) == 0) index->pools[pool] = SetsOf(pool);
+void BudgetPacer::IndexTenant(const std::string& pool, const std::string& tenant,
+                              PoolSets& sets) const {
+  if (Has(pool, tenant) || Has("", tenant)) {
+    sets.tenants[tenant] = SetOf(pool, tenant);
+  } else {
+    sets.tenants.erase(tenant);
   }
-  index_ = std::move(index);
+}
+
+void BudgetPacer::IndexPool(const std::string& pool, PoolSets& sets) const {
+  sets.everybody = SetOf(pool, "");
+  sets.tenants.clear();
+  const auto index_tenants_of = [&](const std::string& of_pool) {
+    for (auto it = entries_.lower_bound(FirstOf(of_pool, ""));
+         it != entries_.end() && std::get<0>(it->first) == of_pool; ++it) {
+      const std::string& tenant = std::get<1>(it->first);
+      if (tenant.empty()) continue;
+      auto& set = sets.tenants[tenant];
+      if (set == nullptr) set = SetOf(pool, tenant);
+    }
+  };
+  index_tenants_of("");
+  if (!pool.empty()) index_tenants_of(pool);
+}
+
+void BudgetPacer::Reindex(const std::string& pool, const std::string& tenant) {
+  const auto index = [&](const std::string& of_pool, PoolSets& sets) {
+    if (tenant.empty()) {
+      IndexPool(of_pool, sets);
+    } else {
+      IndexTenant(of_pool, tenant, sets);
+    }
+  };
+  if (pool.empty()) {
+    index("", other_pools_);
+    for (auto& [name, sets] : pools_) index(name, sets);
+  } else if (!Has(pool)) {
+    pools_.erase(pool);
+  } else if (const auto [it, added] = pools_.try_emplace(pool); added) {
+    IndexPool(pool, it->second);
+  } else {
+    index(pool, it->second);
+  }
 }
 
 std::shared_ptr<const BudgetSet> BudgetPacer::Find(absl::string_view pool,
                                                    absl::string_view tenant) const {
-  std::shared_ptr<const Index> index;
-  {
-    MutexLock lock(mutex_);
-    index = index_;
-  }
-  const auto by_pool = index->pools.find(pool);
-  const PoolSets& sets = by_pool == index->pools.end() ? index->others : by_pool->second;
+  MutexLock lock(mutex_);
+  const auto by_pool = pools_.find(pool);
+  const PoolSets& sets = by_pool == pools_.end() ? other_pools_ : by_pool->second;
   const auto by_tenant = sets.tenants.find(tenant);
   return by_tenant == sets.tenants.end() ? sets.everybody : by_tenant->second;
 }

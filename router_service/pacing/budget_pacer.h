@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -26,6 +27,12 @@
 #include "router_service/pacing/window_budget.h"
 
 namespace penstock::router {
+
+// Of a budget's windows: pool/tenant/RESOURCE/PER, with `/` and `%` of names escaped, so that no two
+// budgets have the same.
+std::string WindowKey(absl::string_view pool, const config::v1::Budget& budget);
+// The same as the names were: pool, tenant, resource, period.
+std::vector<std::string> WindowKeyParts(absl::string_view key);
 
 // What do a joule, a dollar and an accelerator second cost now, and may I spend? Budgets of pools,
 // tenants and the platform; several can bind one request, and their prices add up. Thread-safe. The
@@ -80,25 +87,33 @@ class BudgetPacer {
   using Key = std::tuple<std::string, std::string, int, int>;  // pool, tenant, resource, per
   struct Entry {
     config::v1::Budget budget;
+    std::string text;  // as refusals name it
     std::shared_ptr<PricedBudget> priced;     // null: of requests
     std::shared_ptr<PrincipalLedger> ledger;  // beside it; null: tenants are not bounded
     // Counts what routers share; null: a mean per request, or soft where the price alone keeps it.
     std::shared_ptr<WindowBudget> window;
   };
+  // What binds a request of a pool: by tenants that have a budget here or across pools.
   struct PoolSets {
     std::shared_ptr<const BudgetSet> everybody;
-    std::map<std::string, std::shared_ptr<const BudgetSet>, std::less<>> tenants;
-  };
-  struct Index {
-    std::map<std::string, PoolSets, std::less<>> pools;
-    PoolSets others;
+    absl::flat_hash_map<std::string, std::shared_ptr<const BudgetSet>> tenants;
   };
 
   absl::StatusOr<Reservation> OpenNow(absl::string_view pool, absl::string_view tenant);
   std::shared_ptr<const BudgetSet> Find(absl::string_view pool, absl::string_view tenant) const;
   double IdleWatts(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Reindex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  PoolSets SetsOf(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Has(const std::string& pool) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Has(const std::string& pool, const std::string& tenant) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After a budget of this pool and tenant changed, came or went: only the sets that it stands in.
+  void Reindex(const std::string& pool, const std::string& tenant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void IndexPool(const std::string& pool, PoolSets& sets) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void IndexTenant(const std::string& pool, const std::string& tenant, PoolSets& sets) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<const BudgetSet> SetOf(const std::string& pool, const std::string& tenant) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<PacerOrder> order_;  // null: no journal
   const Clock& clock_;
@@ -107,7 +122,8 @@ class BudgetPacer {
   mutable Mutex mutex_;
   std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, double> idle_watts_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Index> index_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, PoolSets> pools_ ABSL_GUARDED_BY(mutex_);  // that have budgets
+  PoolSets other_pools_ ABSL_GUARDED_BY(mutex_);
 };
 
 // How long a RESOURCE_EXHAUSTED of ours asks to wait: the trailer `retry-after-ms`.

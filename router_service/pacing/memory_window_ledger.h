@@ -26,14 +26,26 @@ class MemoryWindowLedger final : public WindowLedger {
   int64_t Left(const std::string& key, const BudgetWindow& window, int64_t cap) const override;
   Counts Count(const std::string& key, const BudgetWindow& window) const override;
 
+  size_t budgets() const;  // forgotten ones that still know what was spent, too
+
  private:
-  using Windows = std::map<absl::Time, Counts>;  // by start
-  // Null: it is too old, or nobody keeps the budget.
+  struct Kept {
+    bool forgotten = false;
+    absl::Duration length;
+    int earlier = 0;
+    std::map<absl::Time, Counts> windows;  // by start
+  };
+  // Null: it is too old, or nobody ever kept the budget.
   Counts* Open(const std::string& key, const BudgetWindow& window)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Forgotten ones whose windows are over by then.
+  void Drop(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
-  std::map<std::string, Windows> budgets_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Kept> budgets_ ABSL_GUARDED_BY(mutex_);
+  size_t forgotten_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of all budgets: the latest start of a window.
+  absl::Time latest_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace penstock::router

@@ -68,7 +68,7 @@ WindowAnswer WindowBudget::Take(Hold& hold) {
   if (Covers(answer)) hold.push_back(part);
   if (hard_) return answer;
   const WindowLedger::Counts counts = ledger_.Count(key_, part.window);
-  const bool fits = counts.settled + counts.reserved <= Units(amount_);
+  const bool fits = counts.Sum() <= Units(amount_);
   return fits ? answer : WindowAnswer::kSpent;
 }
 
@@ -79,11 +79,9 @@ WindowAnswer WindowBudget::Ask() const {
     if (is_rate()) answer = ledger_.Reserve(key_, window.Before(), 0, cap());
     return Covers(answer) ? answer : ledger_.Reserve(key_, window, 0, cap());
   }
-  // A request needs a whole one; what the others will take is not known before.
+  // Of requests a whole one is left then; what the others will take is not known before.
   const WindowLedger::Counts counts = ledger_.Count(key_, window);
-  const int64_t spent = counts.settled + counts.reserved;
-  const bool left = counts_requests() ? spent + 1 <= Units(amount_) : spent < Units(amount_);
-  return left ? WindowAnswer::kCovered : WindowAnswer::kSpent;
+  return counts.Sum() < Units(amount_) ? WindowAnswer::kCovered : WindowAnswer::kSpent;
 }
 
 WindowAnswer WindowBudget::Reserve(double amount, Hold& hold) {
@@ -130,12 +128,12 @@ double WindowBudget::Left() const {
 double WindowBudget::spent() const {
   const WindowLedger::Counts counts = ledger_.Count(key_, Window());
   // A request counts when it comes.
-  return Amount(counts.settled + (counts_requests() ? counts.reserved : 0));
+  return Amount(counts_requests() ? counts.Sum() : counts.settled);
 }
 
 double WindowBudget::remaining() const {
   const WindowLedger::Counts counts = ledger_.Count(key_, Window());
-  return std::max(0.0, amount_ - Amount(counts.settled + counts.reserved));
+  return std::max(0.0, amount_ - Amount(counts.Sum()));
 }
 
 absl::Duration WindowBudget::window_left() const {

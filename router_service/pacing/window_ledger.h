@@ -27,14 +27,22 @@ enum class WindowAnswer : int64_t {
   kCovered = 1,
   // At the rate of before the store was lost: other routers may have spent it too.
   kUnsure = 2,
-  // There is more, but other routers hold it, or it is on its way.
+  // There is more, but other routers hold it.
   kElsewhere = 3,
   // The store does not answer, and that rate is used up, or no longer allowed.
   kStoreDown = 4,
+  // There is more, and no router holds it: this one's part is on its way.
+  kNotLeased = 5,
 };
 
 constexpr bool Covers(WindowAnswer answer) {
   return answer == WindowAnswer::kCovered || answer == WindowAnswer::kUnsure;
+}
+
+// Of what is not negative. A meter that is broken must not turn much into little.
+constexpr int64_t SaturatedSum(int64_t a, int64_t b) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  return a > kMost - b ? kMost : a + b;
 }
 
 // What budgets hold and spend in their windows, in whole units of the budget's own (millionths of a
@@ -48,6 +56,8 @@ class WindowLedger {
   struct Counts {
     int64_t settled = 0;   // by all routers, as far as is known
     int64_t reserved = 0;  // by this one
+
+    int64_t Sum() const { return SaturatedSum(settled, reserved); }
   };
 
   virtual ~WindowLedger() = default;
@@ -55,7 +65,8 @@ class WindowLedger {
   // A budget that will be asked about, or its cap changed, so that its part of a window is there
   // before the first request. `earlier`: windows before the open one that may be drawn on too.
   virtual void Keep(const std::string& key, absl::Duration length, int64_t cap, int earlier) = 0;
-  // It will not be asked about any more; what is reserved may still be settled.
+  // It will not be asked about any more, and binds nobody; what is reserved may still be settled.
+  // Kept again while a window may be spent from, it has what was spent of that window.
   virtual void Forget(const std::string& key) = 0;
 
   // Reserves `amount`, or nothing. 0: whether there is anything left.

@@ -8,7 +8,7 @@
 namespace penstock::router {
 namespace {
 
-// What routers hold moves to those who want it within some of these.
+// A lease comes within some of these, of what others hold too.
 constexpr absl::Duration kOnItsWay = absl::Milliseconds(50);
 // A rate's window is long, and what is taken of it goes on being given back; so is a store that is
 // away.
@@ -22,6 +22,10 @@ absl::Status WindowRefusal(WindowAnswer answer, absl::string_view name,
     case WindowAnswer::kElsewhere:
       return ExhaustedError(
           absl::StrCat("budget held by other routers: what is left of ", name, " is theirs"),
+          kOnItsWay);
+    case WindowAnswer::kNotLeased:
+      return ExhaustedError(
+          absl::StrCat("budget not leased yet: this router's part of ", name, " is on its way"),
           kOnItsWay);
     case WindowAnswer::kStoreDown:
       return ExhaustedError(

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/net/infer_call.h"
@@ -24,6 +25,9 @@ struct ReplicaFacts {
   inference::ModelMetadataResponse metadata;
   std::optional<inference::ModelConfig> config;
   std::optional<v1::ModelDescription> description;
+  // Why there is no description, where the replica was asked for one and failed to say. UNIMPLEMENTED:
+  // it never will.
+  absl::Status described;
   double idle_watts = 0;  // of the device
 };
 

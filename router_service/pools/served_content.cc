@@ -57,7 +57,11 @@ void ServedContent::OnFacts(uint64_t fingerprint, const absl::StatusOr<ReplicaFa
   {
     MutexLock lock(mutex_);
     asking_ = false;
-    if (!facts.ok() && !absl::IsNotFound(facts.status())) return;
+    const absl::Status& answered = facts.ok() ? facts->described : facts.status();
+    // Whoever does not know the question will not know it later; what else failed is asked again.
+    const bool settled = answered.ok() || absl::IsNotFound(answered) ||
+                         (facts.ok() && absl::IsUnimplemented(answered));
+    if (!settled) return;
     fingerprint_ = fingerprint;
     // A model that is not there has no content: what it was last holds until it is back.
     if (!facts.ok() || !facts->description) return;

@@ -1,6 +1,7 @@
 #include "router_service/settings/budget_settings.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@ using google::protobuf::util::MessageDifferencer;
 // Versions are microseconds, so that the later of two settings counts, with room below them for who
 // gave it.
 constexpr int kInstanceBits = 10;
+constexpr int64_t kMostMicros = std::numeric_limits<int64_t>::max() >> kInstanceBits;
 
 }  // namespace
 
@@ -89,8 +91,13 @@ absl::Status BudgetSettings::ConfigureAll(const config::v1::Router& config) {
   return absl::OkStatus();
 }
 
-int64_t BudgetSettings::NextVersion(int64_t known) const {
+absl::StatusOr<int64_t> BudgetSettings::NextVersion(int64_t known) const {
   const int64_t micros = std::max(absl::ToUnixMicros(clock_.Now()), (known >> kInstanceBits) + 1);
+  if (micros > kMostMicros) {
+    return absl::OutOfRangeError(
+        absl::StrCat("budget: wanted a version of at most ", kMostMicros,
+                     " microseconds after 1970, got ", micros, ": this router's clock is wrong"));
+  }
   return (micros << kInstanceBits) | (instance_ & ((1u << kInstanceBits) - 1));
 }
 
@@ -113,7 +120,9 @@ absl::StatusOr<v1::BudgetSetting> BudgetSettings::Set(const std::string& pool,
   setting.set_pool(pool);
   *setting.mutable_budget() = budget;
   if (next.configured.has_value()) *setting.mutable_configured() = *next.configured;
-  setting.set_version(NextVersion(first ? 0 : next.setting->version()));
+  PENSTOCK_ASSIGN_OR_RETURN(const int64_t version,
+                            NextVersion(first ? 0 : next.setting->version()));
+  setting.set_version(version);
   next.setting = setting;
   PENSTOCK_RETURN_IF_ERROR(Replace(name, std::move(next)));
   settings_ += first ? 1 : 0;
@@ -126,6 +135,14 @@ absl::StatusOr<std::optional<int64_t>> BudgetSettings::Adopt(const v1::BudgetSet
   Entry next = Known(name);
   const int64_t version = next.setting.has_value() ? next.setting->version() : 0;
   if (setting.version() <= version) return std::nullopt;
+  // Whoever took it could only set later ones, which nobody else would take.
+  if (const absl::Duration ahead =
+          absl::FromUnixMicros(setting.version() >> kInstanceBits) - clock_.Now();
+      ahead > kFurthestAhead) {
+    return absl::OutOfRangeError(absl::StrCat(
+        "wanted a version at most ", absl::FormatDuration(kFurthestAhead),
+        " ahead of this router's clock, got one ", absl::FormatDuration(ahead), " ahead"));
+  }
   if (version == 0 && settings_ >= kMostSettings) {
     return absl::ResourceExhaustedError(
         absl::StrCat("wanted at most ", kMostSettings, " budgets that were set by call"));

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "common/mutex.h"
 #include "common/time/clock.h"
 #include "penstock/config/v1/router.pb.h"
@@ -34,6 +35,8 @@ class BudgetSettings {
  public:
   // Names that may be set, removed ones included: as many as one key of a store holds.
   static constexpr size_t kMostSettings = 4096;
+  // No router's clock is so far ahead of another's.
+  static constexpr absl::Duration kFurthestAhead = absl::Hours(24);
 
   // `instance`: this router's, so that no two give one version. Both outlive this.
   BudgetSettings(BudgetPacer& pacer, const Clock& clock, uint32_t instance);
@@ -43,10 +46,12 @@ class BudgetSettings {
   // What the configuration says of one; amount 0: nothing any more. INVALID_ARGUMENT as the
   // pacer's.
   absl::Status Configure(const std::string& pool, const config::v1::Budget& budget);
-  // SetBudget: amount 0 removes. Errors as the pacer's, and RESOURCE_EXHAUSTED: too many.
+  // SetBudget: amount 0 removes. Errors as the pacer's, and RESOURCE_EXHAUSTED: too many,
+  // OUT_OF_RANGE: the clock is beyond what a version can say.
   absl::StatusOr<v1::BudgetSetting> Set(const std::string& pool, const config::v1::Budget& budget);
   // Another router's setting; kept and applied if it is newer than what is known of its budget.
-  // Returns the version that it replaced; nothing: it was not newer.
+  // Returns the version that it replaced; nothing: it was not newer. OUT_OF_RANGE: it is of a time
+  // that has yet to come.
   absl::StatusOr<std::optional<int64_t>> Adopt(const v1::BudgetSetting& setting);
 
   std::vector<v1::BudgetSetting> All() const;
@@ -68,7 +73,7 @@ class BudgetSettings {
   Entry Known(const BudgetName& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the pacer what holds with `next`, and keeps it unless the pacer refuses.
   absl::Status Replace(const BudgetName& name, Entry next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int64_t NextVersion(int64_t known) const;
+  absl::StatusOr<int64_t> NextVersion(int64_t known) const;
 
   BudgetPacer& pacer_;
   const Clock& clock_;

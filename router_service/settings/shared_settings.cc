@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,6 +18,8 @@ constexpr char kIndex[] = "budget_settings";
 constexpr char kChannel[] = "budget_settings";
 constexpr int64_t kNoWindow = 0;
 constexpr absl::Duration kPeriod = absl::Seconds(10);
+// What the store has is put again so often, for who finds it missing.
+constexpr absl::Duration kHealPeriod = absl::Minutes(1);
 constexpr absl::Duration kPatience = absl::Seconds(2);
 constexpr size_t kMostInFlight = 64;
 
@@ -66,7 +67,7 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
                            [self = shared_from_this()](absl::StatusOr<StoreFields> index) {
                              const CallbackGate::Pass pass(self->gate_);
                              if (!pass) return;
-                             if (!index.ok()) return self->End();
+                             if (!index.ok()) return self->End(/*whole=*/false);
                              self->OnIndex(*index);
                            });
   }
@@ -85,10 +86,22 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
   void ShareFor(const v1::BudgetSetting& setting, absl::Time deadline, Store::DoneStatus done) {
     auto pass = std::make_unique<CallbackGate::Pass>(gate_);
     if (!*pass) return done(absl::UnavailableError("the router ends"));
+    if (const int64_t refused = RefusedOf(FieldOf(setting)); refused > setting.version()) {
+      return done(absl::FailedPreconditionError(
+          absl::StrCat("the store has version ", refused, " of setting ", FieldOf(setting),
+                       ", which this router cannot take and this one does not replace: remove that "
+                       "field of its totals ",
+                       kIndex)));
+    }
     Share(setting, deadline,
           [pass = std::move(pass), done = std::move(done)](absl::Status shared) mutable {
             done(std::move(shared));
           });
+  }
+
+  bool heard() const {
+    MutexLock lock(mutex_);
+    return heard_;
   }
 
  private:
@@ -107,12 +120,25 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
                     });
   }
 
-  // Either a version that is to be read, or a setting that is to be written.
+  // Either a version that is to be read, or a setting that is to be written: all of it, or its value
+  // alone where the index has it.
   struct Difference {
     std::string field;
     int64_t version = 0;
     std::optional<v1::BudgetSetting> ours;
+    bool value_only = false;
   };
+  // Of a field, the version that this router cannot take.
+  struct Refusal {
+    int64_t version = 0;
+    bool may_mend = false;  // tried again each round
+  };
+
+  int64_t RefusedOf(const std::string& field) const {
+    MutexLock lock(mutex_);
+    const auto it = refused_.find(field);
+    return it == refused_.end() ? 0 : it->second.version;
+  }
 
   absl::Time Deadline() const { return deps_.clock.Now() + kPatience; }
 
@@ -147,15 +173,26 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
     }
   }
 
+  // Whether it is time to put again what the store should have.
+  bool HealNow() {
+    const absl::Time now = deps_.clock.Now();
+    MutexLock lock(mutex_);
+    if (now < heal_at_) return false;
+    heal_at_ = now + kHealPeriod;
+    return true;
+  }
+
   void OnIndex(const StoreFields& index) {
     std::vector<Difference> differences;
     std::map<std::string, int64_t> known;
+    const bool heal = HealNow();
     for (v1::BudgetSetting& setting : deps_.settings.All()) {
       std::string field = FieldOf(setting);
-      known[field] = setting.version();
+      const int64_t version = known[field] = setting.version();
       const auto theirs = index.find(field);
-      if (theirs == index.end() || theirs->second < setting.version()) {
-        differences.push_back({std::move(field), 0, std::move(setting)});
+      const bool lacks = theirs == index.end() || theirs->second < version;
+      if (lacks || (heal && theirs->second == version)) {
+        differences.push_back({std::move(field), 0, std::move(setting), !lacks});
       }
     }
     for (const auto& [field, version] : index) {
@@ -165,19 +202,25 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
         continue;
       }
       MutexLock lock(mutex_);
-      if (refused_.count(KeyOf(field, version)) == 0) differences.push_back({field, version, {}});
+      const auto refused = refused_.find(field);
+      if (refused == refused_.end() || refused->second.version != version ||
+          refused->second.may_mend) {
+        differences.push_back({field, version, {}});
+      }
     }
     {
       MutexLock lock(mutex_);
       differences_ = std::move(differences);
       next_ = 0;
       working_ = true;
+      whole_ = true;
     }
     Pump();
   }
 
   // Works off the differences, some at a time, on whichever thread a reply comes.
   void Pump() {
+    bool whole = false;
     {
       MutexLock lock(mutex_);
       if (pumping_) return;
@@ -191,6 +234,7 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
           pumping_ = false;
           if (!working_ || next_ < differences_.size() || in_flight_ > 0) return;
           working_ = false;
+          whole = whole_;
           break;
         }
         difference = std::move(differences_[next_++]);
@@ -198,10 +242,16 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
       }
       Settle(std::move(difference));
     }
-    End();
+    End(whole);
   }
 
   void Settle(Difference difference) {
+    if (difference.ours.has_value() && difference.value_only) {
+      return deps_.store.Put(KeyOf(difference.field, difference.ours->version()),
+                             difference.ours->SerializeAsString(), absl::InfiniteDuration(),
+                             Deadline(),
+                             [self = shared_from_this()](const absl::Status&) { self->Settled(); });
+    }
     if (difference.ours.has_value()) {
       return Share(*difference.ours, Deadline(),
                    [self = shared_from_this()](const absl::Status&) { self->Settled(); });
@@ -213,13 +263,14 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
           if (const CallbackGate::Pass pass(self->gate_); pass && value.ok()) {
             self->OnValue(field, version, *value);
           }
-          self->Settled();
+          self->Settled(value.ok());
         });
   }
 
-  void Settled() {
+  void Settled(bool was_read = true) {
     {
       MutexLock lock(mutex_);
+      whole_ = whole_ && was_read;
       --in_flight_;
     }
     const CallbackGate::Pass pass(gate_);
@@ -227,27 +278,50 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
   }
 
   void OnValue(const std::string& field, int64_t version, const std::optional<std::string>& value) {
-    // Replaced meanwhile: the next round finds its successor.
-    if (!value.has_value()) return;
+    if (!value.has_value()) return Missing(field, version);
     v1::BudgetSetting setting;
     if (!setting.ParseFromString(*value) || setting.version() != version ||
         FieldOf(setting) != field) {
       return Refuse(field, version, absl::DataLossError("it is no setting of that budget"));
     }
     const auto replaced = deps_.settings.Adopt(setting);
-    if (!replaced.ok()) return Refuse(field, version, replaced.status());
+    if (!replaced.ok()) {
+      return Refuse(field, version, replaced.status(), absl::IsOutOfRange(replaced.status()));
+    }
+    {
+      MutexLock lock(mutex_);
+      refused_.erase(field);
+      missing_.erase(field);
+    }
     if (!replaced->has_value()) return;
     if (**replaced > 0) Stored(field, **replaced);
     Stored(field, version);
     if (events_.adopted) events_.adopted(setting);
   }
 
-  void Refuse(const std::string& field, int64_t version, const absl::Status& why) {
+  // Once it may just have been replaced, and the next round finds its successor.
+  void Missing(const std::string& field, int64_t version) {
     {
       MutexLock lock(mutex_);
       // There are no more of them than the index has fields.
+      if (missing_.size() >= Store::kMostFields) missing_.clear();
+      if (std::exchange(missing_[field], version) != version) return;
+    }
+    Refuse(field, version,
+           absl::NotFoundError("its value is not there; a router that has it puts it again within "
+                               "a minute"),
+           /*may_mend=*/true);
+  }
+
+  void Refuse(const std::string& field, int64_t version, const absl::Status& why,
+              bool may_mend = false) {
+    {
+      MutexLock lock(mutex_);
+      // Likewise.
       if (refused_.size() >= Store::kMostFields) refused_.clear();
-      if (!refused_.insert(KeyOf(field, version)).second) return;
+      Refusal& refusal = refused_[field];
+      refusal.may_mend = may_mend;
+      if (std::exchange(refusal.version, version) == version) return;
     }
     if (events_.refused) {
       events_.refused(absl::Status(why.code(), absl::StrCat("setting ", field, " of version ",
@@ -255,10 +329,12 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
     }
   }
 
-  void End() {
+  // `whole`: it read all that there was to read.
+  void End(bool whole) {
     bool again = false;
     {
       MutexLock lock(mutex_);
+      heard_ = heard_ || whole;
       running_ = false;
       again = std::exchange(again_, false);
       if (!again) {
@@ -273,7 +349,8 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
   const Deps deps_;
   const Events events_;
   CallbackGate gate_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  bool heard_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   bool again_ ABSL_GUARDED_BY(mutex_) = false;
   Timers::Id timer_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -282,8 +359,11 @@ class SharedSettings::State : public std::enable_shared_from_this<State> {
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   bool pumping_ ABSL_GUARDED_BY(mutex_) = false;
   bool working_ ABSL_GUARDED_BY(mutex_) = false;  // the differences are not worked off yet
+  bool whole_ ABSL_GUARDED_BY(mutex_) = false;    // of this round, all was read so far
+  absl::Time heal_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::map<std::string, int64_t> stored_ ABSL_GUARDED_BY(mutex_);  // by field, as far as is known
-  std::set<std::string> refused_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Refusal> refused_ ABSL_GUARDED_BY(mutex_);  // by field
+  std::map<std::string, int64_t> missing_ ABSL_GUARDED_BY(mutex_);  // by field: seen without value
 };
 
 SharedSettings::SharedSettings(Deps deps, Events events)
@@ -300,6 +380,8 @@ absl::Status SharedSettings::Start() {
   state_->Refresh();
   return absl::OkStatus();
 }
+
+bool SharedSettings::heard() const { return state_->heard(); }
 
 void SharedSettings::Share(const v1::BudgetSetting& setting, absl::Time deadline,
                            Store::DoneStatus done) {

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
+#include "common/utf8.h"
 
 namespace penstock::router {
 namespace {
@@ -83,6 +84,8 @@ void AddUsageField(absl::string_view field, int64_t value, UsageLedger::Totals& 
   key.others = field[1] == 'o';
   key.pool = std::string(field.substr(colon + 1, pool));
   key.tenant = std::string(field.substr(colon + 1 + pool));
+  // Answers that tell of it could not be read.
+  if (!IsUtf8(key.pool) || !IsUtf8(key.tenant)) return;
   totals[key].*kind->total = value;
 }
 
@@ -104,12 +107,12 @@ void UsageLedger::Tell(const std::string& owner, int64_t hour, const std::vector
                                   done = std::move(done)](absl::Status status) mutable {
     if (!status.ok()) return done(std::move(status));
     const StoreField field{owner, static_cast<int64_t>(count)};
-    store.RaiseTotals(kIndex, hour, {&field, 1}, kKept, deadline, std::move(done));
+    store.RaiseTotals(kIndex, hour, {&field, 1}, kTimeToLive, deadline, std::move(done));
   };
   if (parts.empty()) return then_index(absl::OkStatus());
   auto together = std::make_shared<Together>(parts.size(), std::move(then_index));
   for (const auto& [part, fields] : parts) {
-    store_.RaiseTotals(PartName(owner, part), hour, fields, kKept, deadline,
+    store_.RaiseTotals(PartName(owner, part), hour, fields, kTimeToLive, deadline,
                        [together](absl::Status status) { together->Ended(status); });
   }
 }
@@ -160,7 +163,7 @@ void UsageLedger::Read(int64_t hour, absl::Time deadline, Store::Done<OwnerTotal
 }
 
 void UsageLedger::Mark(const std::string& owner, absl::Time deadline, Store::DoneStatus done) {
-  store_.Put(MarkKey(owner), "told", kKept, deadline, std::move(done));
+  store_.Put(MarkKey(owner), "told", kTimeToLive, deadline, std::move(done));
 }
 
 void UsageLedger::HasMark(const std::string& owner, absl::Time deadline, Store::Done<bool> done) {

@@ -28,8 +28,10 @@ namespace penstock::router {
 // Thread-safe, as the store is. Callbacks as the store's.
 class UsageLedger {
  public:
-  // Hours are kept so long from the first time that a part of them is told.
+  // An hour that began no longer before the present one is there, whole.
   static constexpr absl::Duration kKept = absl::Hours(35 * 24);
+  // From the first time that a part of it is told: the present hour may end, and clocks may differ.
+  static constexpr absl::Duration kTimeToLive = absl::Hours(35 * 24 + 2);
   // Each is a field for every kind of total; a part is one key.
   static constexpr size_t kPairsAPart = 800;
 

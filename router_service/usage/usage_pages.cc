@@ -66,6 +66,10 @@ absl::StatusOr<absl::Time> TimeOf(const char* field, bool given,
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
+std::string HourText(int64_t hour) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", HourStart(hour), absl::UTCTimeZone());
+}
+
 }  // namespace
 
 struct UsagePages::Shared {
@@ -97,12 +101,18 @@ class UsagePages::Reading : public std::enable_shared_from_this<Reading> {
                                                      TimeUtil::ToString(request.to())));
     }
     const int64_t now = HourOf(shared_->deps.clock.Now());
-    // Nothing older is kept, and nothing later is known.
-    hour_ = std::max(HourOf(from), now - absl::ToInt64Hours(UsageLedger::kKept));
+    hour_ = HourOf(from);
+    // Nothing later is known.
     end_ = std::min(HourOf(to - absl::Nanoseconds(1)), now) + 1;
     if (!request.page_token().empty()) {
       PENSTOCK_ASSIGN_OR_RETURN(after_, ReadToken(request.page_token(), TokenOwner()));
       hour_ = std::max(hour_, after_->hour);
+    }
+    // Nothing older is kept: its sum would be smaller, and look whole.
+    if (const int64_t oldest = now - absl::ToInt64Hours(UsageLedger::kKept); hour_ < oldest) {
+      return absl::OutOfRangeError(absl::StrCat(
+          "from: usage is kept for ", absl::ToInt64Hours(UsageLedger::kKept) / 24,
+          " days, wanted ", HourText(oldest), " or later, got ", HourText(hour_)));
     }
     last_ = std::min(end_, hour_ + kMostHours);
     response_.set_shared(shared_->deps.ledger != nullptr);

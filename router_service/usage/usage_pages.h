@@ -35,6 +35,7 @@ class UsagePages {
   ~UsagePages();
 
   // INVALID_ARGUMENT names the field; FAILED_PRECONDITION: the page token is another router's.
+  // OUT_OF_RANGE: so old a time is not kept any more, and from when on it is.
   // UNAVAILABLE, DEADLINE_EXCEEDED: the store's.
   void Read(const v1::GetUsageRequest& request, absl::Time deadline, Done done);
 

@@ -36,7 +36,9 @@ def parse_arguments():
         "more than the cap and what each fault allows beyond it: the leases that were out when Redis "
         "forgot them, what requests in flight take beyond what was reserved, the seconds that Redis was "
         "away times the rate last leased at, and, of a budget by the second, what killed routers could "
-        "not tell any more; or where something stays reserved when nothing runs.")
+        "not tell any more; where something stays reserved when nothing runs; where a request got another "
+        "code than OK or RESOURCE_EXHAUSTED, but for those in flight at a router that was killed; or where "
+        "a service ended by itself, or not with 0 when it was told to stop.")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"),
                         help="folder of the built binaries")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
@@ -84,9 +86,20 @@ def untold(requests, kills):
                and request["ended"] > at - UNTOLD_S)
 
 
+def failures(requests, kills):
+    """Requests that were neither answered nor refused for want of budget, nor in flight at a router when
+    that was killed."""
+    return [request for request in requests if request["code"] not in ("OK", "RESOURCE_EXHAUSTED")
+            and not any(request["target"] == address and request["due"] <= at <= request["ended"]
+                        for at, address in kills)]
+
+
 def judge(pool, spent, requests, faults, wrong):
     """A pool's row of the table."""
     answered = [request for request in requests if request["code"] == "OK"]
+    failed = failures(requests, faults.kills)
+    if failed:
+        wrong.append(f"{pool.name}: {len(failed)} requests failed, the first with {failed[0]}")
     began = min(request["due"] for request in requests)
     seconds = max(request["ended"] for request in requests) - began
     by_second = pool.per == "SECOND"
@@ -106,6 +119,7 @@ def judge(pool, spent, requests, faults, wrong):
         beyond["leases_emptied"] = 0
     allowed = cap + sum(beyond.values())
     row = {"pool": pool.name, "requests": len(requests), "answered": len(answered),
+           "failed": len(failed),
            "cap": round(cap, 6), "spent_by_experts": round(spent, 6),
            "spent_by_answers": round(len(answered) * pool.unit, 6),
            "spent_share": round(spent / cap, 4),
@@ -169,6 +183,7 @@ def run(options, fleet, wrong):
     if total < 20_000 and options.rate >= 20:
         wrong.append(f"only {total} requests were sent")
     wrong += faults.wrong
+    wrong += fleet.end()
     return rows, reserved, faults
 
 

@@ -34,6 +34,8 @@ class Faults:
         """SIGKILL, together, and again at their addresses."""
         routers = [self.platform.routers[number] for number in numbers]
         for router in routers:
+            if not router.running():  # its restart would make up for a crash
+                raise RuntimeError(router.ended())
             self.kills.append((time.time(), router.grpc))
             router.kill()
         time.sleep(1)

@@ -101,13 +101,12 @@ class Platform:
         return spent
 
     def shared(self, what, pool, **labels):
-        """Of each router that answers, a figure of a shared budget; see docs/budgets.md."""
+        """Of each router, a figure of a shared budget; see docs/budgets.md. All of them have to run."""
         values = []
         for router in self.routers:
-            try:
-                samples = scrape(router.metrics)
-            except OSError:
-                continue
+            if not router.running():
+                raise RuntimeError(router.ended())
+            samples = scrape(router.metrics)
             values.append(samples.sum(f"penstock_router_shared_budget_{what}", pool=pool.name,
                                       **labels))
         return values

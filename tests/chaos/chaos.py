@@ -26,7 +26,8 @@ def parse_arguments():
         "each kind in network namespaces of its own, under open-loop load with a deadline of 2 s, while "
         "one of them after the other is killed, stopped, paused, filled or cut off, and comes back. "
         "Exit code 1 when an accepted request failed (but for those in flight at a gateway that was "
-        "killed, which are counted), a gateway refused what the other one answered, or a process ended that nobody ended; 77 where the machine has no "
+        "killed, which are counted), a gateway refused what the other one answered, a process ended that "
+        "nobody ended, or one that was told to stop did not end with 0; 77 where the machine has no "
         "network namespaces.")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"),
                         help="folder of the built binaries")
@@ -176,7 +177,7 @@ def judge(options, summary, ended):
     if summary["masked"]:
         wrong.append(f"{summary['masked']} requests were refused by a gateway that lived, and answered "
                      "only since the client asked the other one")
-    wrong += [f"{name} ended by itself" for name in ended]
+    wrong += ended
     if not options.only and (summary["requests_per_second"] < LEAST_RATE
                              or summary["seconds"] < LEAST_SECONDS
                              or options.rounds < LEAST_ROUNDS):
@@ -198,8 +199,7 @@ def main():
               f"the pools {', '.join(POOLS)}")
         results = chaos.run()
         summary = totals(options, chaos, results)
-        ended = [service.name for service in platform.services() if not service.running()]
-        wrong = judge(options, summary, ended)
+        wrong = judge(options, summary, fleet.end())
         print(json.dumps(summary, indent=1))
         if options.json:
             options.json.write_text(json.dumps({**summary, "timeline": chaos.rows, "wrong": wrong},

@@ -1,5 +1,13 @@
 #include "common/net/library_log.h"
 
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
+
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -7,7 +15,11 @@
 namespace penstock {
 namespace {
 
+using testing::AllOf;
+using testing::Each;
 using testing::EndsWith;
+using testing::Ge;
+using testing::Le;
 using testing::SizeIs;
 using testing::StartsWith;
 
@@ -36,6 +48,48 @@ TEST(StrangersLogTest, OfEachPeriodAFewLinesAreKeptAndTheRestCounted) {
   EXPECT_EQ(log.Line("e"), "\"e\" left_out=2");
   EXPECT_THAT(log.Line("f"), EndsWith("left_out=0"));
   EXPECT_EQ(log.Line("g"), "");
+}
+
+// What gRPC says, as lines of the process's log.
+class LibraryLogTest : public testing::Test {
+ protected:
+  LibraryLogTest() {
+    auto logger = std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_));
+    logger->set_pattern("%l %v");
+    spdlog::set_default_logger(std::move(logger));
+    gpr_log_verbosity_init();  // as the first channel would
+    LogForLibraries();
+  }
+  ~LibraryLogTest() override {
+    gpr_set_log_function(nullptr);
+    google::protobuf::SetLogHandler(protobuf_);
+    spdlog::set_default_logger(before_);
+  }
+
+  std::vector<std::string> Lines() const {
+    return absl::StrSplit(lines_.str(), '\n', absl::SkipEmpty());
+  }
+
+ private:
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  google::protobuf::LogHandler* const protobuf_ = google::protobuf::SetLogHandler(nullptr);
+  std::ostringstream lines_;
+};
+
+TEST_F(LibraryLogTest, AFailedAssertionIsToldWhole) {
+  const std::string why(2000, 'x');
+  for (int i = 0; i < 100; ++i) gpr_log(GPR_ERROR, "assertion failed: %s", why.c_str());
+  EXPECT_THAT(Lines(), SizeIs(100));
+  EXPECT_THAT(Lines(), Each("critical event=grpc text=\"assertion failed: " + why + "\""));
+}
+
+TEST_F(LibraryLogTest, AStrangersWordsAreNoFailedAssertion) {
+  const std::string sent = "assertion failed: " + std::string(2000, 'x');
+  for (int i = 0; i < 100; ++i) gpr_log(GPR_ERROR, "invalid value '%s'", sent.c_str());
+  // A period may end in between.
+  EXPECT_THAT(Lines(), SizeIs(AllOf(Ge(1u), Le(20u))));
+  EXPECT_THAT(Lines(), Each(AllOf(StartsWith("warning event=grpc"), SizeIs(Le(600u)))));
 }
 
 }  // namespace

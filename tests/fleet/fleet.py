@@ -97,13 +97,25 @@ class Fleet:
         """Keeps the files, whatever the test's end."""
         self._keep = True
 
-    def stop_all(self, patience_s=40):
-        """SIGTERM to all at once; the names of those that did not end with 0."""
-        alive = [process for process in self.processes if process.running()]
+    def end(self, services=None):
+        """SIGTERM to all at once, or only to `services`; a text for each service that had ended by itself,
+        or did not end with 0."""
+        processes = self.processes if services is None else list(services)
+        wrong = [process.ended() for process in processes
+                 if isinstance(process, Service) and not process.running()]
+        alive = [process for process in processes if process.running()]
         for process in alive:
             process.go_on()
             process.terminate()
-        return [process.name for process in alive if process.stop(patience_s) != 0]
+        for process in alive:
+            try:
+                code = process.stop()
+                how = f"{process.name} ended with {code} when it was told to stop:\n{process.log_end()}"
+            except NotReady as why:
+                code, how = None, str(why)
+            if code != 0 and isinstance(process, Service):
+                wrong.append(how)
+        return wrong
 
     def close(self):
         if self._closed:

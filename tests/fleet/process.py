@@ -37,6 +37,11 @@ class Process:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def ended(self):
+        """A text that says how a process that nobody ended did."""
+        code = None if self.process is None else self.process.poll()
+        return f"{self.name} ended by itself with {code}:\n{self.log_end()}"
+
     def wait_until(self, is_so, what, patience_s=60):
         """Polls `is_so`; NotReady when the process ends or `patience_s` pass."""
         until = time.monotonic() + patience_s

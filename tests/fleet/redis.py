@@ -3,14 +3,8 @@
 import socket
 import subprocess
 
+from .ports import free_port
 from .process import NotReady, Process
-
-
-def free_port(host="127.0.0.1"):
-    """A port that nobody listens at; another process may still take it first."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
 
 
 class Redis(Process):
@@ -91,9 +85,24 @@ class Redis(Process):
             return False
 
     def ask(self, *words, patience_s=10):
-        """A command's answer as redis-cli prints it."""
-        done = subprocess.run(["redis-cli", "-s", str(self.socket), *map(str, words)],
+        """A command's answer as redis-cli prints it; RuntimeError with what Redis says where it refuses."""
+        done = subprocess.run(["redis-cli", "-e", "-s", str(self.socket), *map(str, words)],
                               capture_output=True, text=True, timeout=patience_s, check=False)
         if done.returncode != 0 or done.stderr:
             raise RuntimeError(f"{self.name}: {words[0]}: {done.stderr}{done.stdout}")
         return done.stdout.rstrip("\n")
+
+    def set_all(self, pairs, patience_s=10):
+        """SETs keys to values, one after the other, over a connection of its own. (How many were set, what
+        Redis said of the one that it refused; empty: it refused none.)"""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(patience_s)
+            connection.connect(str(self.socket))
+            answers = connection.makefile("r", encoding="utf-8")
+            for count, words in enumerate(pairs):
+                sent = "".join(f"${len(word)}\r\n{word}\r\n" for word in ("SET", *words))
+                connection.sendall(f"*3\r\n{sent}".encode("ascii"))
+                answer = answers.readline().rstrip("\r\n")
+                if answer != "+OK":
+                    return count, answer or "it closed the connection"
+            return len(pairs), ""

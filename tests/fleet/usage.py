@@ -1,7 +1,9 @@
 """What a process holds, by /proc."""
 
 import dataclasses
+import math
 import os
+import pathlib
 
 
 @dataclasses.dataclass
@@ -30,3 +32,41 @@ def usage_of(pid):
     return Usage(resident_bytes=kilobytes["VmRSS"] * 1024,
                  anonymous_bytes=kilobytes["RssAnon"] * 1024, descriptors=descriptors,
                  threads=int(status["Threads"]), cpu_seconds=(int(stat[11]) + int(stat[12])) / ticks)
+
+
+def cpus():
+    """How many CPUs' worth of time this process and its children may take: by its affinity, and by the
+    quotas of its cgroup and those above it. Not a whole number where a quota is none."""
+    return min(len(os.sched_getaffinity(0)), _quota(pathlib.Path("/")))
+
+
+def _quota(root):
+    least = math.inf
+    for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            mounts = ("", "unified")
+        elif "cpu" in controllers.split(","):
+            mounts = ("cpu", controllers)
+        else:
+            continue
+        for mount in mounts:
+            folder = root / "sys/fs/cgroup" / mount
+            # Within a container the mount is its own group, and the name that of the outside.
+            for name in ["", *(part for part in group.split("/") if part)]:
+                folder = folder / name
+                least = min(least, _quota_of(folder))
+    return least
+
+
+def _quota_of(folder):
+    """Of one group, of either version; infinite where it has none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{what}_us").read_text(encoding="utf-8").strip()
+                             for what in ("quota", "period"))
+    except OSError:
+        return math.inf
+    return math.inf if quota in ("max", "-1") else int(quota) / int(period)

@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from fleet import Fleet, scrape  # noqa: E402
-from overload_platform import MAX_IN_FLIGHT, MAX_QUEUE, Platform  # noqa: E402
+from fleet import Fleet, cpus, scrape  # noqa: E402
+from overload_platform import Platform  # noqa: E402
 from phase import run  # noqa: E402
 
 # Of capacity, one after the other: the peak is the most that is answered in time.
@@ -18,15 +17,20 @@ LARGEST_CAPACITY = 300
 SETTLE_S = 1
 # What the page of the figures promises.
 LEAST_GOODPUT, LEAST_SHARE, MOST_CPU, MOST_GROWTH = 0.9, 0.99, 0.1, 0.03
+# Fewer than would wait, so that the queue is full.
+SHORT_QUEUE = 32
+SHORT_QUEUE_S = 15
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description="An expert that serves slots / hold requests a second behind a router and a gateway "
         "with its defaults. First the peak of what is answered in time is measured, then two tenants ask "
-        "for three times that: one floods, the other asks for a tenth of the peak. Beside it, and without "
+        "for three times that: one floods, the other asks for a tenth of the peak. Then the same meets a "
+        f"gateway whose queue takes {SHORT_QUEUE}. Beside it, and without "
         "bounds: the same without the adaptive limit, a flood on a gateway that has seen no load, and "
-        "what the limit costs a platform that is well. Exit code 1 when a bound is broken.")
+        "what the limit costs a platform that is well. Exit code 1 when a bound is broken, or a service "
+        "ended by itself or not with 0.")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"),
                         help="folder of the built binaries")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
@@ -49,7 +53,7 @@ def row(phase, figures, **more):
             "accepted_p99_ms": finite(figures.quantile_ms(0.99)),
             "accepted_missed_share": figures.missed_share(),
             "most_queued": figures.most_queued, "most_in_flight": figures.most_in_flight,
-            "most_at_expert": figures.most_at_expert, "limit_last": figures.limits[-1],
+            "most_at_expert": figures.most_at_expert, "limit_last": figures.looks[-1].limit,
             "sheds": figures.sheds, "load_average": figures.load_average}
     for name, tenant in figures.tenants.items():
         told[f"{name}_asked"] = tenant.asked
@@ -116,7 +120,7 @@ class Overload:
         over = self.stretch("overload", platform, rates, options.seconds)
         answered = sum(tenant.in_time for tenant in over.tenants.values())
         refusals_cpu = max(0, over.cpu_seconds["gateway"] - answered * cpu_per_answer)
-        cpu = (over.cpu_seconds["generator"] + refusals_cpu) / (options.seconds * os.cpu_count())
+        cpu = (over.cpu_seconds["generator"] + refusals_cpu) / (options.seconds * cpus())
         self.rows[-1].update(peak=peak, refusals_cpu_s=refusals_cpu, generator_and_refusals_cpu=cpu)
 
         self.check(peak <= LARGEST_CAPACITY, f"capacity at most {LARGEST_CAPACITY}/s: {peak:.1f}")
@@ -130,17 +134,33 @@ class Overload:
         behaved = over.tenants["behaved"].share
         self.check(behaved >= LEAST_SHARE,
                    f"who behaves gets at least {LEAST_SHARE:.0%} of what it asks: {behaved:.2%}")
-        self.check(over.most_queued <= MAX_QUEUE, f"queue within {MAX_QUEUE}: {over.most_queued:.0f}")
-        most = max(limit or MAX_IN_FLIGHT for limit in over.limits)  # 0: it was never lowered
-        self.check(over.most_in_flight <= most,
-                   f"in flight within the limit of {most:.0f}: {over.most_in_flight:.0f}")
+        in_flight, limit = over.furthest_over_limit(options.deadline_ms / 1000)
+        self.check(in_flight <= limit, "in flight within the limit at every look; where it was nearest or "
+                   f"furthest over: {in_flight:.0f}, limit {limit:.0f}")
         for name in over.memory:
             middle, last = over.memory_mib(name, 0.5), over.memory_mib(name, 1)
             self.check(last <= (1 + MOST_GROWTH) * middle,
                        f"{name}'s memory flat within {MOST_GROWTH:.0%}: {over.memory_mib(name, 0):.1f}, "
                        f"{middle:.1f}, {last:.1f} MiB at start, middle and end")
-        platform.stop()
+        self.stop(platform)
+        self.short_queue(fleet, rates)
         return peak
+
+    def short_queue(self, fleet, rates):
+        platform = self.platform(fleet, admission={"max_queue": SHORT_QUEUE})
+        full = self.stretch(f"a queue of {SHORT_QUEUE}", platform, rates, SHORT_QUEUE_S)
+        self.check(full.most_queued <= SHORT_QUEUE,
+                   f"queue within {SHORT_QUEUE}: {full.most_queued:.0f}")
+        turned_away = sum(full.sheds.get(reason, 0) for reason in ("queue_full", "pushed_out"))
+        self.check(turned_away > 0, f"the queue was full: {turned_away:.0f} had no room in it")
+        self.stop(platform)
+
+    def stop(self, platform):
+        """Services that ended by themselves, or not with 0, break a bound too."""
+        wrong = platform.stop()
+        for text in wrong:
+            print(f"error: {text}", flush=True)
+        self.broken += wrong
 
     def beside(self, fleet, peak):
         """What has no bound: contrast, and what the limit costs."""
@@ -149,10 +169,10 @@ class Overload:
         platform = self.platform(fleet)
         self.stretch("first load ever, first 3 s", platform, rates, 3)
         self.stretch("first load ever, then", platform, rates, 15)
-        platform.stop()
+        self.stop(platform)
         platform = self.platform(fleet, admission={"adaptive": False})
         self.stretch("without the adaptive limit", platform, rates, 15)
-        platform.stop()
+        self.stop(platform)
         # No slots, no hold: as much as this machine's cores do.
         wells = {adaptive: self.platform(fleet, admission={"adaptive": adaptive}, fault=False)
                  for adaptive in (True, False)}
@@ -163,6 +183,8 @@ class Overload:
                                         duration_s=4, seed=turn)
             rates[adaptive].append(load.result()["requests_per_second"])
         gateway = scrape(wells[True].gateway.metrics)
+        for well in wells.values():
+            self.stop(well)
         told = {"phase": "a platform that is well, 64 at a time", "with_limit": rates[True],
                 "without": rates[False],
                 "limit": gateway.max("penstock_gateway_concurrency_limit") or "as it was"}
@@ -178,6 +200,8 @@ def main():
         peak = overload.bounds(fleet)
         if not options.only_bounds:
             overload.beside(fleet, peak)
+        if overload.broken:
+            fleet.keep()
     if options.json:
         options.json.write_text(json.dumps({"command": " ".join(sys.argv), "rows": overload.rows,
                                             "broken": overload.broken}, indent=1), encoding="utf-8")

@@ -7,9 +7,19 @@ import statistics
 import time
 
 from fleet import scrape, usage_of
+from overload_platform import MAX_IN_FLIGHT
 
-# Often enough for what a second's burst does to a queue, and next to nothing of the CPU.
-SCRAPE_S = 0.25
+# Often enough to see every limit: one holds for 50 answers, which take longer. Little of the CPU.
+SCRAPE_S = 0.1
+
+
+@dataclasses.dataclass
+class Look:
+    """What one scrape of the gateway said."""
+    at: float
+    queued: float
+    in_flight: float
+    limit: float
 
 
 @dataclasses.dataclass
@@ -33,12 +43,31 @@ class Figures:
     tenants: dict
     cpu_seconds: dict  # by process, and `generator`
     memory: dict  # by process: resident bytes, one a scrape
-    most_queued: float
-    most_in_flight: float
+    looks: list
     most_at_expert: float
-    limits: list
     sheds: dict
     load_average: float
+
+    @property
+    def most_queued(self):
+        return max(look.queued for look in self.looks)
+
+    @property
+    def most_in_flight(self):
+        return max(look.in_flight for look in self.looks)
+
+    def furthest_over_limit(self, deadline_s):
+        """(in flight, what it may have been) at the look where the first is the most beyond the second.
+        What a fall of the limit leaves in flight has ended by its deadline: so the limits that count are
+        those from then until now, and the next one, which the figures of a look may tell too late."""
+        found = []
+        for i, look in enumerate(self.looks):
+            first = i
+            while first > 0 and self.looks[first].at > look.at - deadline_s - SCRAPE_S:
+                first -= 1
+            allowed = max(known.limit for known in self.looks[first:i + 2])
+            found.append((look.in_flight, allowed))
+        return max(found, key=lambda pair: pair[0] - pair[1])
 
     def goodput(self):
         return sum(tenant.in_time for tenant in self.tenants.values()) / self.seconds
@@ -82,6 +111,13 @@ def tell(requests, begin, end, deadline_ms):
     return tenant
 
 
+def look_at(gateway):
+    return Look(time.monotonic(), gateway.sum("penstock_gateway_queued_requests"),
+                gateway.sum("penstock_gateway_in_flight_requests"),
+                # None: it was never lowered.
+                gateway.max("penstock_gateway_concurrency_limit") or MAX_IN_FLIGHT)
+
+
 def run(platform, rates, *, seconds, deadline_ms, skip_s=0, seed=1):
     """`rates`: requests a second by tenant, open loop. What was due in the first `skip_s` does not count."""
     loads = {tenant: platform.load(tenant, deadline_ms=deadline_ms, rate=rate, duration_s=seconds,
@@ -90,17 +126,13 @@ def run(platform, rates, *, seconds, deadline_ms, skip_s=0, seed=1):
     before = {name: usage_of(service.pid).cpu_seconds for name, service in platform.services.items()}
     cpu, generators = dict(before), {}
     memory = {name: [] for name in platform.services}
-    figures = {"queued": 0, "in_flight": 0, "expert": 0}
-    limits = []
+    looks, at_expert = [], 0
     sheds_before = sheds_of(scrape(platform.gateway.metrics))
     sheds = sheds_before
     while any(load.running() for load in loads.values()):
         gateway, expert = scrape(platform.gateway.metrics), scrape(platform.expert.metrics)
-        figures["queued"] = max(figures["queued"], gateway.sum("penstock_gateway_queued_requests"))
-        figures["in_flight"] = max(figures["in_flight"],
-                                   gateway.sum("penstock_gateway_in_flight_requests"))
-        figures["expert"] = max(figures["expert"], expert.sum("penstock_expert_queue_depth"))
-        limits.append(gateway.max("penstock_gateway_concurrency_limit"))
+        looks.append(look_at(gateway))
+        at_expert = max(at_expert, expert.sum("penstock_expert_queue_depth"))
         sheds = sheds_of(gateway)
         for name, service in platform.services.items():
             usage = usage_of(service.pid)
@@ -120,8 +152,7 @@ def run(platform, rates, *, seconds, deadline_ms, skip_s=0, seed=1):
         tenants[tenant] = tell(told, first + skip_s, first + seconds, deadline_ms)
     cpu_seconds = {name: cpu[name] - before[name] for name in before}
     cpu_seconds["generator"] = sum(generators.values())
-    return Figures(seconds - skip_s, tenants, cpu_seconds, memory, figures["queued"],
-                   figures["in_flight"], figures["expert"], limits,
+    return Figures(seconds - skip_s, tenants, cpu_seconds, memory, looks, at_expert,
                    {reason: sheds[reason] - sheds_before.get(reason, 0) for reason in sheds},
                    os.getloadavg()[0])
 

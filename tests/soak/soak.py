@@ -30,12 +30,13 @@ def parse_arguments():
         "under well-behaved load of pools of several kinds (cache hits and misses among them), clients that "
         "come and go, streams, explanations, calls that are cancelled, requests of every RPC that are wrong "
         "in many ways, listeners to decisions, scrapes of the metrics, and a service that gets another "
-        "configuration every 15 s. After the warm-up, a line fitted to each process's resident memory may "
-        "rise by 3 % over the window; file descriptors and threads, counted without clients when the window "
+        "configuration every 15 s, which it must take. After the warm-up, a line fitted to each process's "
+        "resident memory may rise by 3 % over the window; file descriptors and threads, counted without clients when the window "
         "begins and when it is over, must be the same; series of metrics may become 5 % more. Bounded "
         "structures have small bounds, so that they are full by then: 500 decisions in memory and 4 MiB on "
         "disk, 200 kB of answers that a gateway keeps, 8 MiB of Redis. Exit code 1 when a bound is broken, "
-        "a well-behaved request failed, a wrong one got no status, or a process ended.")
+        "a well-behaved request failed, a wrong one got no status, a service refused a configuration or was "
+        "given none (a run of two minutes reaches each), or a process ended.")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"),
                         help="folder of the built binaries")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures and all samples")
@@ -54,6 +55,8 @@ class Soak:
         self.requests = {"scheduled": 0, "answered": 0, "wrong_runs": 0, "visits": 0}
         self.began = time.monotonic()
         self.seed = 0
+        self.next_reload = None
+        self.reloads = {}
 
     def sample(self):
         """A Sample of each process by its name; a problem where one has ended."""
@@ -76,7 +79,8 @@ class Soak:
         until = time.monotonic() + seconds
         loads = self.platform.start_loads(self.options.rate, seconds, self.seed)
         visitor = traffic = None
-        samples, next_sample, next_reload = [], time.monotonic() + SAMPLE_S, time.monotonic() + RELOAD_S
+        samples, next_sample = [], time.monotonic() + SAMPLE_S
+        self.next_reload = self.next_reload or time.monotonic() + RELOAD_S
         while time.monotonic() < until:
             left = until - time.monotonic()
             if (visitor is None or not visitor.running()) and left > VISIT_S + 2:
@@ -91,9 +95,9 @@ class Soak:
             if time.monotonic() >= next_sample:
                 samples.append(self.sample())
                 next_sample += SAMPLE_S
-            if time.monotonic() >= next_reload:
+            if time.monotonic() >= self.next_reload:
                 self.platform.reload_one()
-                next_reload += RELOAD_S
+                self.next_reload = time.monotonic() + RELOAD_S
             time.sleep(0.2)
         for load in [*loads, visitor]:
             self.finish_load(load)
@@ -125,6 +129,19 @@ class Soak:
                 return samples
             time.sleep(1)
 
+    def check_reloads(self):
+        """Every file that was written has been applied, and none refused."""
+        for service in self.platform.services():
+            written = self.platform.reloads[service.name]
+            told = scrape(service.metrics)
+            results = {result: int(told.sum("penstock_config_reloads_total", result=result))
+                       for result in ("applied", "refused")}
+            self.reloads[service.name] = {"written": written, **results}
+            if results["refused"] or not 0 < written <= results["applied"]:
+                self.problems.append(f"{service.name}: of {written} other configurations "
+                                     f"{results['applied']} were applied and {results['refused']} "
+                                     f"refused, wanted all of one at least:\n{service.log_end()}")
+
     def run(self):
         options = self.options
         print(f"warm-up: {options.warm_up_minutes:g} min", flush=True)
@@ -134,6 +151,7 @@ class Soak:
         print(f"window: {window:g} min", flush=True)
         samples = self.load(60 * window)
         last = self.quiet()
+        self.check_reloads()
         rows = [make_row(name, [sample[name] for sample in samples], first[name], last[name])
                 for name in first]
         for row in rows:
@@ -156,15 +174,17 @@ def main():
     with Fleet(options.bin, keep_files=options.keep) as fleet:
         soak = Soak(options, Platform(fleet))
         rows, samples = soak.run()
-        soak.problems += [f"{name} did not end with 0" for name in fleet.stop_all()]
+        soak.problems += fleet.end()
         print_table(rows)
         print(f"{soak.requests['answered']} of {soak.requests['scheduled']} well-behaved requests answered, "
               f"{soak.requests['visits']} visitors, {soak.requests['wrong_runs']} runs of wrong requests; "
+              f"{sum(of['applied'] for of in soak.reloads.values())} reloads applied, "
+              f"{sum(of['refused'] for of in soak.reloads.values())} refused; "
               f"load average {os.getloadavg()[0]:.1f}")
         if options.json:
             options.json.write_text(json.dumps({
                 "minutes": options.minutes, "warm_up_minutes": options.warm_up_minutes,
-                "requests": soak.requests, "problems": soak.problems,
+                "requests": soak.requests, "reloads": soak.reloads, "problems": soak.problems,
                 "rows": [dataclasses.asdict(row) for row in rows],
                 "samples": {row.name: [dataclasses.astuple(sample[row.name]) for sample in samples]
                             for row in rows}}, indent=1), encoding="utf-8")

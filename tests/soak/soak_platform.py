@@ -58,6 +58,7 @@ class Platform:
             "cache": {"store": self.redis.url + "?prefix=soak:", "max_bytes": 200_000}})
             for _ in range(2)]
         self._reloads = 0
+        self.reloads = {service.name: 0 for service in self.services()}  # files written
         self._rows = tiny_input(fleet.folder / "rows.f32", ROWS)
 
     def _write_gate(self):
@@ -136,3 +137,4 @@ class Platform:
         else:
             service.config["models"] = ["tiny", "other", "echo"] + (["spare"] if other else [])
         service.write_config()
+        self.reloads[service.name] += 1

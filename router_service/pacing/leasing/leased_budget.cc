@@ -11,9 +11,11 @@ constexpr absl::Duration kHorizon = absl::Seconds(2);
 // The next window is leased so long before it begins, or in the last quarter of a shorter one.
 constexpr absl::Duration kLead = absl::Seconds(2);
 // At least this part of what the cap leaves, by routers, so that a budget that is hardly touched
-// bears a burst; and before anything was asked for, since nobody knows how much that will be.
+// bears a burst; more of a short window before anything was asked for, since nobody knows how much
+// that will be. What a router that dies leaves of a long one would be missed for long.
 constexpr int64_t kLeastPart = 100;
 constexpr int64_t kFirstPart = 4;
+constexpr absl::Duration kShortWindow = absl::Minutes(1);
 // Others may want what one has not drawn on for so long.
 constexpr absl::Duration kIdle = absl::Seconds(1);
 constexpr absl::Duration kLongestPeriod = absl::Seconds(1);
@@ -22,6 +24,18 @@ constexpr absl::Duration kSkew = absl::Minutes(1);
 
 int64_t Ceil(double amount) {
   return static_cast<int64_t>(std::ceil(std::clamp(amount, 0.0, 0x1p62)));
+}
+
+int64_t Twice(int64_t amount) { return SaturatedSum(amount, amount); }
+
+// Of what is not negative.
+int64_t PartOf(int64_t amount, int64_t parts) {
+  return amount / parts + (amount % parts == 0 ? 0 : 1);
+}
+
+// What `free`, which may be below 0, lacks of an amount.
+int64_t Missing(int64_t amount, int64_t free) {
+  return free >= 0 ? amount - free : SaturatedSum(amount, -free);
 }
 
 }  // namespace
@@ -50,6 +64,14 @@ LeasedBudget::Window* LeasedBudget::Find(int64_t number) {
 
 const LeasedBudget::Window* LeasedBudget::Find(int64_t number) const {
   return const_cast<LeasedBudget*>(this)->Find(number);
+}
+
+bool LeasedBudget::gone() const {
+  return !kept_ && std::all_of(windows_.begin(), windows_.end(), [](const auto& each) {
+    const auto& [number, window] = each;
+    return !window.call && window.totals.told() && window.totals.Free() <= 0 &&
+           window.totals.settled() == 0 && window.totals.reserved() == 0;
+  });
 }
 
 bool LeasedBudget::MayBeSpent(const Window& window, absl::Time now) const {
@@ -90,12 +112,13 @@ int64_t LeasedBudget::Routers() const {
 }
 
 int64_t LeasedBudget::Need(const Window& window, int64_t left, absl::Time now) const {
-  const int64_t parts = (demand_.largest() > 0 ? kLeastPart : kFirstPart) * Routers();
+  const bool first = demand_.largest() == 0 && length_ <= kShortWindow;
+  const int64_t parts = (first ? kFirstPart : kLeastPart) * Routers();
   const absl::Duration until_end =
       window.at.end() + earlier_ * length_ - std::max(now, window.at.start);
   const absl::Duration horizon = std::clamp(until_end, absl::ZeroDuration(), kHorizon);
-  return std::max({Ceil(rate(now) * absl::ToDoubleSeconds(horizon)), 2 * demand_.largest(),
-                   window.wanted, (left + parts - 1) / parts, int64_t{1}});
+  return std::max({Ceil(rate(now) * absl::ToDoubleSeconds(horizon)), Twice(demand_.largest()),
+                   window.wanted, PartOf(left, parts), int64_t{1}});
 }
 
 LeasedBudget::Lease LeasedBudget::Plan(const Window& window, absl::Time now) const {
@@ -108,7 +131,7 @@ LeasedBudget::Lease LeasedBudget::Plan(const Window& window, absl::Time now) con
   if (cap_ == WindowLedger::kNoCap) return lease;
   const int64_t left = CapLeft(window, cap_);
   const int64_t need = Need(window, left, now);
-  const int64_t fair = (left + Routers() - 1) / Routers();
+  const int64_t fair = PartOf(left, Routers());
   // What is short is for those who want it.
   const bool idle =
       Routers() > 1 && window.wanted == 0 && now - demand_.last() > kIdle && fair < need;
@@ -118,11 +141,12 @@ LeasedBudget::Lease LeasedBudget::Plan(const Window& window, absl::Time now) con
     lease.give_back = std::min(free, over);
   } else if (idle) {
     if (left == 0) lease.give_back = std::max<int64_t>(0, free);
-  } else if (free > 2 * need) {
+  } else if (free > Twice(need)) {
     lease.give_back = free - need;
-  } else if (free < window.wanted || free < (need + 1) / 2) {
+  } else if (free < window.wanted || free < PartOf(need, 2)) {
     // No more than a router's part of what is left, or the first would have it all.
-    lease.want = std::min(need - free, std::max({fair, window.wanted - free, int64_t{1}}));
+    lease.want =
+        std::min(Missing(need, free), std::max({fair, Missing(window.wanted, free), int64_t{1}}));
   }
   return lease;
 }
@@ -138,7 +162,7 @@ WindowAnswer LeasedBudget::Reserve(Window& window, int64_t amount, int64_t cap, 
   if (cap == WindowLedger::kNoCap) {
     totals.Reserve(amount);
     if (!lost_) return WindowAnswer::kCovered;
-    unsure_ += amount;
+    unsure_ = SaturatedSum(unsure_, amount);
     return WindowAnswer::kUnsure;
   }
   const int64_t least = std::max<int64_t>(amount, 1);
@@ -151,20 +175,22 @@ WindowAnswer LeasedBudget::Reserve(Window& window, int64_t amount, int64_t cap, 
   if (lost_) {
     const int64_t missing = least - std::max<int64_t>(0, free);
     // Nor beyond what is known of the others.
-    const int64_t known = cap - std::min(cap, totals.TakenByOthers()) - totals.settled() -
-                          totals.reserved();
+    const int64_t known = cap - std::min(cap, totals.TakenByOthers()) -
+                          SaturatedSum(totals.settled(), totals.reserved());
     if (Allowance(now, grace) < missing || known < least) return WindowAnswer::kStoreDown;
     totals.Reserve(amount);
     if (amount > 0) {
-      unsure_since_ = std::max(unsure_since_, Allowed(now) - Depth()) + missing;
-      unsure_ += missing;
+      unsure_since_ = SaturatedSum(std::max(unsure_since_, Allowed(now) - Depth()), missing);
+      unsure_ = SaturatedSum(unsure_, missing);
     }
     return WindowAnswer::kUnsure;
   }
   window.wanted = std::max(window.wanted, least);
-  const int64_t spent = totals.settled() + totals.reserved();
+  const int64_t spent = SaturatedSum(totals.settled(), totals.reserved());
   const int64_t by_others = std::min(cap, totals.SettledByOthers());
-  return cap - by_others - spent < least ? WindowAnswer::kSpent : WindowAnswer::kElsewhere;
+  if (cap - by_others - spent < least) return WindowAnswer::kSpent;
+  const int64_t unheld = SaturatedSum(CapLeft(window, cap), std::max<int64_t>(0, free));
+  return unheld < least ? WindowAnswer::kElsewhere : WindowAnswer::kNotLeased;
 }
 
 int64_t LeasedBudget::Allowed(absl::Time now) const {
@@ -174,7 +200,7 @@ int64_t LeasedBudget::Allowed(absl::Time now) const {
 
 int64_t LeasedBudget::Depth() const {
   return std::max(Ceil(rate_at_loss_ * absl::ToDoubleSeconds(std::min(kHorizon, length_))),
-                  2 * demand_.largest());
+                  Twice(demand_.largest()));
 }
 
 int64_t LeasedBudget::Allowance(absl::Time now, std::optional<absl::Duration> grace) const {
@@ -186,16 +212,17 @@ int64_t LeasedBudget::Left(const Window& window, int64_t cap, absl::Time now,
                            std::optional<absl::Duration> grace) const {
   const int64_t free = std::max<int64_t>(0, window.totals.Free());
   if (lost_) {
-    const int64_t known = CapLeft(window, cap) + free;
-    return std::min(known, free + Allowance(now, grace));
+    const int64_t known = SaturatedSum(CapLeft(window, cap), free);
+    return std::min(known, SaturatedSum(free, Allowance(now, grace)));
   }
   // Where more was asked for than is leased, what is leased is all that there is for the moment.
-  return window.wanted > 0 ? free : free + CapLeft(window, cap);
+  return window.wanted > 0 ? free : SaturatedSum(free, CapLeft(window, cap));
 }
 
 void LeasedBudget::Answered(absl::Time now) {
   answered_ = std::max(answered_, now);
   lost_.reset();
+  refused_.reset();
   unsure_since_ = 0;
 }
 
@@ -204,6 +231,11 @@ void LeasedBudget::Lost(absl::Time since) {
   // What was drawn until then, and not since: a rate that follows what it allows has no meaning.
   rate_at_loss_ = demand_.Rate(std::max(since, demand_.last()));
   lost_ = since;
+}
+
+void LeasedBudget::Refused(absl::Time since, absl::Time now, absl::Duration patience) {
+  if (!refused_) refused_ = since;
+  if (now - *refused_ > patience) Lost(*refused_);
 }
 
 void LeasedBudget::Notice(absl::Time now, absl::Duration patience) {

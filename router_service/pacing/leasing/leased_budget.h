@@ -38,6 +38,9 @@ class LeasedBudget {
   void Keep(absl::Duration length, int64_t cap, int earlier);
   void Forget() { kept_ = false; }
   bool kept() const { return kept_; }
+  // Forgotten, and nothing is lost with it: what it spent of windows that may be spent from again
+  // is known here even if the store forgets it.
+  bool gone() const;
   int64_t cap() const { return cap_; }
   int earlier() const { return earlier_; }
 
@@ -69,9 +72,11 @@ class LeasedBudget {
   // Whether requests should not wait for the next period.
   bool RunsLow(const Window& window, absl::Time now) const;
 
-  // The store answered; did not, to a call that began so.
+  // The store answered; did not, to a call that began so; had no room for one, which is a loss only
+  // if it goes on for longer than `patience`.
   void Answered(absl::Time now);
   void Lost(absl::Time since);
+  void Refused(absl::Time since, absl::Time now, absl::Duration patience);
   // Calls that take too long: so has it.
   void Notice(absl::Time now, absl::Duration patience);
   const std::optional<absl::Time>& lost() const { return lost_; }
@@ -101,6 +106,7 @@ class LeasedBudget {
   double rate_at_loss_ = 0;
   int64_t unsure_since_ = 0;  // the loss: what was taken, and what could not be saved up
   int64_t unsure_ = 0;
+  std::optional<absl::Time> refused_;  // since
   absl::Time answered_ = absl::InfinitePast();
 };
 

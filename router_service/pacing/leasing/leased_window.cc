@@ -1,28 +1,18 @@
 #include "router_service/pacing/leasing/leased_window.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "absl/strings/match.h"
 
 namespace penstock::router {
-namespace {
-
-constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-
-int64_t Sum(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? kMost : sum;
-}
-
-}  // namespace
 
 int64_t LeasedWindow::Totals::Taken() const { return std::max(granted - returned, settled); }
 
 void LeasedWindow::Settle(int64_t reserved, int64_t spent) {
-  // A window that was dropped and came back knows nothing of what was reserved before.
+  // A window that was dropped and came back knows nothing of what was reserved before; what came
+  // while its budget was forgotten was not reserved.
   reserved_ -= std::min(reserved, reserved_);
-  settled_ = Sum(settled_, spent);
+  settled_ = SaturatedSum(settled_, std::max<int64_t>(0, spent));
 }
 
 void LeasedWindow::Tell(BudgetTake& take) const {
@@ -47,6 +37,9 @@ std::vector<StoreField> LeasedWindow::Read(const StoreFields& fields) {
     if (absl::StartsWith(field, "s/")) totals.settled = value;
   }
   told_ = read[owner_];
+  granted_ = std::max(granted_, told_.granted);
+  returned_ = std::max(returned_, told_.returned);
+  settled_ = std::max(settled_, told_.settled);
   std::vector<StoreField> missing;
   for (auto& [name, known] : others_) {
     const Totals& there = read[name];
@@ -68,13 +61,13 @@ std::vector<StoreField> LeasedWindow::Read(const StoreFields& fields) {
 
 int64_t LeasedWindow::TakenByOthers() const {
   int64_t sum = 0;
-  for (const auto& [name, totals] : others_) sum = Sum(sum, totals.Taken());
+  for (const auto& [name, totals] : others_) sum = SaturatedSum(sum, totals.Taken());
   return std::max(sum, others_seen_);
 }
 
 int64_t LeasedWindow::SettledByOthers() const {
   int64_t sum = 0;
-  for (const auto& [name, totals] : others_) sum = Sum(sum, totals.settled);
+  for (const auto& [name, totals] : others_) sum = SaturatedSum(sum, totals.settled);
   return sum;
 }
 

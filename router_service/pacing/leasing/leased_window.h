@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/store/store.h"
+#include "router_service/pacing/window_ledger.h"
 
 namespace penstock::router {
 
@@ -20,9 +21,9 @@ class LeasedWindow {
   explicit LeasedWindow(std::string owner) : owner_(std::move(owner)) {}
 
   // What is leased and neither reserved nor spent. Below 0: more was spent than was leased.
-  int64_t Free() const { return granted_ - returned_ - settled_ - reserved_; }
+  int64_t Free() const { return granted_ - returned_ - SaturatedSum(settled_, reserved_); }
   // Leased or not.
-  void Reserve(int64_t amount) { reserved_ += amount; }
+  void Reserve(int64_t amount) { reserved_ = SaturatedSum(reserved_, amount); }
   void Settle(int64_t reserved, int64_t spent);
   // Of what is free.
   void GiveBack(int64_t amount) { returned_ += amount; }
@@ -34,8 +35,9 @@ class LeasedWindow {
   bool told() const { return told_ == Totals{granted_, returned_, settled_}; }
   void Granted(const BudgetGrant& grant);
 
-  // Takes in what the store holds. What the mirror has beyond it is what the store forgot; so is,
-  // from here on, what is not `told`.
+  // Takes in what the store holds: of the owner too, who may have been forgotten here meanwhile.
+  // What the mirror has beyond it is what the store forgot; so is, from here on, what is not
+  // `told`.
   std::vector<StoreField> Read(const StoreFields& fields);
 
   // Of the cap, by owners but this one; spent by them; how many they are.

@@ -54,34 +54,28 @@ void SharedWindowLedger::WakeSoon() {
 
 std::vector<SharedWindowLedger::Job> SharedWindowLedger::Due(absl::Time now) {
   std::vector<Job> jobs;
-  for (auto it = budgets_.begin(); it != budgets_.end();) {
+  size_t called = 0;
+  auto it = budgets_.lower_bound(next_);
+  for (size_t left = budgets_.size(); left > 0 && called < kMostBudgetsAtATime; --left) {
+    if (it == budgets_.end()) it = budgets_.begin();
+    const size_t before = jobs.size();
     LeasedBudget& budget = it->second;
     budget.Turn(now);
     budget.Notice(now, kPatience);
-    bool all_told = true;
     for (auto& [number, window] : budget.windows()) {
-      if (window.call) {
-        all_told = false;
-        continue;
-      }
-      if (!budget.MayBeSpent(window, now)) continue;
-      const bool read = now - window.read >= budget.Period();
+      if (window.call || now < window.retry || !budget.MayBeSpent(window, now)) continue;
       const LeasedBudget::Lease lease = budget.Plan(window, now);
+      const bool read = budget.kept() && now - window.read >= budget.Period();
       const bool lacks = lease.want > 0 && !budget.lost();
       const bool forgotten = !budget.kept() && (lease.give_back > 0 || !window.totals.told());
-      if (now < window.retry || !(read || lacks || forgotten)) continue;
-      all_told = all_told && !forgotten;
+      if (!(read || lacks || forgotten)) continue;
       window.call = now;
       jobs.push_back({it->first, number, read});
     }
-    const bool gone = !budget.kept() && all_told &&
-                      std::all_of(budget.windows().begin(), budget.windows().end(),
-                                  [](const auto& each) {
-                                    return each.second.totals.reserved() == 0 &&
-                                           !each.second.call.has_value();
-                                  });
-    it = gone ? budgets_.erase(it) : std::next(it);
+    if (jobs.size() > before) ++called;
+    it = budget.gone() ? budgets_.erase(it) : std::next(it);
   }
+  next_ = it == budgets_.end() ? "" : it->first;
   return jobs;
 }
 
@@ -104,39 +98,31 @@ void SharedWindowLedger::Begin(const Job& job) {
     MutexLock lock(mutex_);
     take = NextTake(job);
   }
-  if (take) Take(job, *take);
+  take ? Take(job, *take) : Ended(job);
 }
 
 void SharedWindowLedger::Heard(const Job& job, absl::StatusOr<StoreFields> fields) {
-  if (!fields.ok()) return Failed(job);
+  if (!fields.ok()) return Failed(job, fields.status());
   std::vector<StoreField> missing;
   std::optional<BudgetTake> take;
   absl::Duration ttl;
   {
     MutexLock lock(mutex_);
     LeasedBudget::Window* const window = Find(job.key, job.number);
-    if (window == nullptr || stopped_) return;
+    if (window == nullptr) return;
     LeasedBudget& budget = budgets_.at(job.key);
     const absl::Time now = clock_.Now();
     window->read = now;
     missing = window->totals.Read(*fields);
     ttl = budget.TimeToLive(*window, now);
     take = NextTake(job);
-    // What the store forgot is told first: it must not be granted again.
-    if (!missing.empty() && !window->call) window->call = now;
   }
-  if (missing.empty()) {
-    if (take) Take(job, *take);
-    return;
-  }
+  if (missing.empty()) return take ? Take(job, *take) : Ended(job);
+  // What the store forgot is told first: it must not be granted again.
   store_.RaiseTotals(Name(job.key), job.number, missing, ttl, Deadline(),
                      [self = shared_from_this(), job, take](const absl::Status& status) {
-                       if (!status.ok()) return self->Failed(job);
-                       if (take) return self->Take(job, *take);
-                       MutexLock lock(self->mutex_);
-                       if (auto* const window = self->Find(job.key, job.number)) {
-                         window->call.reset();
-                       }
+                       if (!status.ok()) return self->Failed(job, status);
+                       take ? self->Take(job, *take) : self->Ended(job);
                      });
 }
 
@@ -148,9 +134,7 @@ std::optional<BudgetTake> SharedWindowLedger::NextTake(const Job& job) {
   const LeasedBudget::Lease lease = budget.Plan(*window, now);
   window->totals.GiveBack(lease.give_back);
   if (lease.want == 0 && window->totals.told()) {
-    // It was read: all is well.
-    window->call.reset();
-    budget.Answered(now);
+    budget.Answered(now);  // it was read: all is well
     return std::nullopt;
   }
   BudgetTake take;
@@ -173,79 +157,126 @@ void SharedWindowLedger::Take(const Job& job, const BudgetTake& take) {
 
 void SharedWindowLedger::Taken(const Job& job, const BudgetTake& take,
                                absl::StatusOr<BudgetGrant> grant) {
-  if (!grant.ok()) return Failed(job);
-  MutexLock lock(mutex_);
-  LeasedBudget::Window* const window = Find(job.key, job.number);
-  if (window == nullptr) return;
-  LeasedBudget& budget = budgets_.at(job.key);
-  const absl::Time now = clock_.Now();
-  window->totals.Told(take);
-  window->totals.Granted(*grant);
-  window->call.reset();
-  // What was asked for in vain is asked for again soon enough.
-  if (grant->granted - take.granted < take.want) window->retry = now + LeasedBudget::kShortPause;
-  window->wanted = 0;
-  budget.Answered(now);
+  if (!grant.ok()) return Failed(job, grant.status());
+  {
+    MutexLock lock(mutex_);
+    LeasedBudget::Window* const window = Find(job.key, job.number);
+    if (window == nullptr) return;
+    LeasedBudget& budget = budgets_.at(job.key);
+    const absl::Time now = clock_.Now();
+    window->totals.Told(take);
+    window->totals.Granted(*grant);
+    // What was asked for in vain is asked for again soon enough.
+    if (grant->granted - take.granted < take.want) window->retry = now + LeasedBudget::kShortPause;
+    window->wanted = 0;
+    budget.Answered(now);
+  }
+  Ended(job);
 }
 
-void SharedWindowLedger::Failed(const Job& job) {
-  MutexLock lock(mutex_);
-  LeasedBudget::Window* const window = Find(job.key, job.number);
-  if (window == nullptr) return;
-  LeasedBudget& budget = budgets_.at(job.key);
+void SharedWindowLedger::Failed(const Job& job, const absl::Status& why) {
+  {
+    MutexLock lock(mutex_);
+    LeasedBudget::Window* const window = Find(job.key, job.number);
+    if (window == nullptr) return;
+    LeasedBudget& budget = budgets_.at(job.key);
+    const absl::Time now = clock_.Now();
+    const absl::Time since = window->call.value_or(now);
+    // Too many calls at once, say; one that has no room for long is as good as away.
+    if (absl::IsResourceExhausted(why)) {
+      budget.Refused(since, now, kCallTimeout);
+    } else {
+      budget.Lost(since);
+    }
+    window->retry = now + LeasedBudget::kShortPause;
+  }
+  Ended(job);
+}
+
+struct SharedWindowLedger::Farewell {
+  void Add() {
+    MutexLock lock(mutex);
+    ++missing;
+  }
+  void End() {
+    MutexLock lock(mutex);
+    if (--missing == 0) done.Notify();
+  }
+
+  Mutex mutex;
+  size_t missing ABSL_GUARDED_BY(mutex) = 0;
+  Notification done;
+};
+
+std::optional<BudgetTake> SharedWindowLedger::LastTake(const std::string& key, int64_t number) {
+  LeasedBudget& budget = budgets_.at(key);
+  LeasedBudget::Window& window = *budget.Find(number);
   const absl::Time now = clock_.Now();
-  budget.Lost(window->call.value_or(now));
-  window->call.reset();
-  window->retry = now + LeasedBudget::kShortPause;
+  if (!budget.MayBeSpent(window, now)) return std::nullopt;
+  window.totals.GiveBack(std::max<int64_t>(0, window.totals.Free()));
+  if (window.totals.told()) return std::nullopt;
+  BudgetTake take;
+  take.name = Name(key);
+  take.window = number;
+  take.owner = options_.owner;
+  take.cap = budget.cap();
+  take.ttl = budget.TimeToLive(window, now);
+  window.totals.Tell(take);
+  return take;
+}
+
+void SharedWindowLedger::Ended(const Job& job) {
+  std::shared_ptr<Farewell> farewell;
+  std::optional<BudgetTake> take;
+  {
+    MutexLock lock(mutex_);
+    LeasedBudget::Window* const window = Find(job.key, job.number);
+    if (window == nullptr) return;
+    window->call.reset();
+    farewell = farewell_;
+    if (farewell == nullptr) return;
+    take = LastTake(job.key, job.number);
+  }
+  if (!take) return farewell->End();
+  store_.TakeBudget(*take, Deadline(),
+                    [farewell](const absl::StatusOr<BudgetGrant>&) { farewell->End(); });
 }
 
 void SharedWindowLedger::Stop(absl::Duration patience) {
-  struct Round {
-    Mutex mutex;
-    size_t missing ABSL_GUARDED_BY(mutex) = 0;
-    Notification done;
-  };
-  const auto round = std::make_shared<Round>();
+  const auto farewell = std::make_shared<Farewell>();
+  farewell->Add();  // until all are counted
   std::vector<BudgetTake> takes;
   {
     MutexLock lock(mutex_);
     if (stopped_) return;
     stopped_ = true;
+    farewell_ = farewell;
     if (timer_ != 0) timers_.Cancel(timer_);
-    const absl::Time now = clock_.Now();
     for (auto& [key, budget] : budgets_) {
       for (auto& [number, window] : budget.windows()) {
-        if (window.call || !budget.MayBeSpent(window, now)) continue;
-        window.totals.GiveBack(std::max<int64_t>(0, window.totals.Free()));
-        if (window.totals.told()) continue;
-        BudgetTake& take = takes.emplace_back();
-        take.name = Name(key);
-        take.window = number;
-        take.owner = options_.owner;
-        take.cap = budget.cap();
-        take.ttl = budget.TimeToLive(window, now);
-        window.totals.Tell(take);
+        if (window.call) {
+          farewell->Add();  // Ended gives back
+        } else if (std::optional<BudgetTake> take = LastTake(key, number)) {
+          farewell->Add();
+          takes.push_back(*std::move(take));
+        }
       }
     }
   }
-  if (takes.empty()) return;
-  {
-    MutexLock lock(round->mutex);
-    round->missing = takes.size();
-  }
   for (const BudgetTake& take : takes) {
-    store_.TakeBudget(take, Deadline(), [round](const absl::StatusOr<BudgetGrant>&) {
-      MutexLock lock(round->mutex);
-      if (--round->missing == 0) round->done.Notify();
-    });
+    store_.TakeBudget(take, Deadline(),
+                      [farewell](const absl::StatusOr<BudgetGrant>&) { farewell->End(); });
   }
-  round->done.WaitWithTimeout(patience);
+  farewell->End();
+  farewell->done.WaitWithTimeout(patience);
+  MutexLock lock(mutex_);
+  farewell_ = nullptr;
 }
 
 bool SharedWindowLedger::ready() const {
   MutexLock lock(mutex_);
   return std::all_of(budgets_.begin(), budgets_.end(), [](const auto& each) {
-    return each.second.answered() > absl::InfinitePast();
+    return !each.second.kept() || each.second.answered() > absl::InfinitePast();
   });
 }
 
@@ -275,7 +306,7 @@ WindowAnswer SharedWindowLedger::Reserve(const std::string& key, const BudgetWin
   {
     MutexLock lock(mutex_);
     const auto budget = budgets_.find(key);
-    if (budget == budgets_.end()) return answer;
+    if (budget == budgets_.end() || !budget->second.kept()) return answer;
     LeasedBudget::Window* const open = budget->second.Open(window);
     if (open == nullptr) return WindowAnswer::kSpent;
     const absl::Time now = clock_.Now();
@@ -300,7 +331,7 @@ int64_t SharedWindowLedger::Left(const std::string& key, const BudgetWindow& win
                                  int64_t cap) const {
   MutexLock lock(mutex_);
   const auto budget = budgets_.find(key);
-  if (budget == budgets_.end()) return cap;
+  if (budget == budgets_.end() || !budget->second.kept()) return cap;
   const LeasedBudget::Window* const open = budget->second.Find(window.number());
   if (open == nullptr) return cap;
   return budget->second.Left(*open, cap, clock_.Now(), Grace());
@@ -314,7 +345,7 @@ WindowLedger::Counts SharedWindowLedger::Count(const std::string& key,
   const LeasedBudget::Window* const open = budget->second.Find(window.number());
   if (open == nullptr) return {};
   const LeasedWindow& totals = open->totals;
-  return {totals.settled() + totals.SettledByOthers(), totals.reserved()};
+  return {SaturatedSum(totals.settled(), totals.SettledByOthers()), totals.reserved()};
 }
 
 std::vector<SharedWindowLedger::Figures> SharedWindowLedger::figures() const {
@@ -330,7 +361,8 @@ std::vector<SharedWindowLedger::Figures> SharedWindowLedger::figures() const {
     figures.age = now - budget.answered();
     figures.lost = budget.lost().has_value();
     for (const auto& [number, window] : budget.windows()) {
-      figures.reserved += window.totals.reserved();  // of windows that are over, too
+      // Of windows that are over, too.
+      figures.reserved = SaturatedSum(figures.reserved, window.totals.reserved());
       if (now < window.at.start || now >= window.at.end()) continue;
       figures.granted = window.totals.granted();
       figures.returned = window.totals.returned();

@@ -45,13 +45,15 @@ class SharedWindowLedger final : public WindowLedger,
   static constexpr absl::Duration kTick = absl::Milliseconds(50);
   static constexpr absl::Duration kPatience = absl::Milliseconds(150);
   static constexpr absl::Duration kCallTimeout = absl::Seconds(1);
+  // Budgets that are called for at a time; the next ones are at the next tick.
+  static constexpr size_t kMostBudgetsAtATime = 256;
 
   // All of these outlive Stop.
   SharedWindowLedger(Store& store, Timers& timers, const Clock& clock, Options options);
 
   void Start();
-  // Gives back what is free, and waits for so long at most that the store takes it. The timers are
-  // not used after this.
+  // Gives back what is free, where a call is under way once it has ended, and waits for so long at
+  // most that the store takes it. The timers are not used after this.
   void Stop(absl::Duration patience);
   // Every budget has heard from the store.
   bool ready() const;
@@ -84,6 +86,8 @@ class SharedWindowLedger final : public WindowLedger,
     bool read = false;
   };
 
+  struct Farewell;  // what Stop waits for
+
   void Tick();
   void Work();
   void WakeSoon();
@@ -94,7 +98,12 @@ class SharedWindowLedger final : public WindowLedger,
   std::optional<BudgetTake> NextTake(const Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Take(const Job& job, const BudgetTake& take);
   void Taken(const Job& job, const BudgetTake& take, absl::StatusOr<BudgetGrant> grant);
-  void Failed(const Job& job);
+  void Failed(const Job& job, const absl::Status& why);
+  // Null: nothing needs to be told.
+  std::optional<BudgetTake> LastTake(const std::string& key, int64_t number)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The window's call has ended. After Stop: gives back what is free.
+  void Ended(const Job& job);
   absl::Time Deadline() const { return clock_.Now() + kCallTimeout; }
   // Unset: there is no end.
   std::optional<absl::Duration> Grace() const {
@@ -110,7 +119,9 @@ class SharedWindowLedger final : public WindowLedger,
   const Options options_;
   mutable Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<Farewell> farewell_ ABSL_GUARDED_BY(mutex_);  // while Stop waits
   bool waking_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string next_ ABSL_GUARDED_BY(mutex_);  // key that is looked at first
   Timers::Id timer_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable std::map<std::string, LeasedBudget> budgets_ ABSL_GUARDED_BY(mutex_);
 };

@@ -14,8 +14,12 @@ constexpr double kMeetSeconds = 30;
 constexpr double kFloor = 0.2;
 // A router's requests are believed to want what all want for this many of them.
 constexpr double kPriorRequests = 32;
-// Nothing heard for longer than this is the store's silence, not the routers'.
+// Nothing heard for longer than this, and for longer than so many rounds take, is the store's
+// silence, not the routers'.
 constexpr absl::Duration kGap = absl::Seconds(1);
+constexpr int kGapRounds = 2;
+// More than a gap and a round of its own: one that tells lives, whichever way the rounds fall.
+constexpr int kLivesRounds = 4;
 // The dead are remembered while their arrivals count, e^-5.
 constexpr absl::Duration kRemember = absl::Minutes(25);
 // Changes smaller than this of what was said last, or of one unit, are not worth a line in the
@@ -65,6 +69,7 @@ void BudgetShares::NoteOthers(const ToldDemands& told, absl::Time now) {
     }
     Router& router = it->second;
     if (row.beat <= router.last.beat) continue;  // nothing new, or the store forgot
+    if (row.generation != router.last.generation) router.last.demand = BudgetDemand();
     Note(router, row.demand);
     unsaid_spent_ += std::max(0.0, row.demand.settled - router.last.demand.settled);
     router.last = row;
@@ -91,7 +96,9 @@ double BudgetShares::CreditCorrection(double own_credit, absl::Time now) {
 }
 
 std::optional<PlatformShare> BudgetShares::Hear(const ToldDemands& told, const BudgetDemand& own,
-                                                absl::Time now) {
+                                                absl::Time now, absl::Duration round) {
+  const absl::Duration gap = std::max(kGap, kGapRounds * round);
+  lives_ = std::max(kLives, kLivesRounds * round);
   const bool first = began_ == absl::InfinitePast();
   absl::Duration silence = absl::ZeroDuration();
   if (first) {
@@ -100,7 +107,7 @@ std::optional<PlatformShare> BudgetShares::Hear(const ToldDemands& told, const B
   } else {
     silence = std::max(silence, now - heard_);
     Fade(silence);
-    if (silence > kGap) {
+    if (silence > gap) {
       for (auto& [name, router] : others_) router.told_at += silence;
     }
   }
@@ -145,7 +152,7 @@ std::optional<PlatformShare> BudgetShares::Hear(const ToldDemands& told, const B
   } else if (first) {
     share_ = 1 / live;
   } else {
-    const double seconds = absl::ToDoubleSeconds(std::min(silence, kGap));
+    const double seconds = absl::ToDoubleSeconds(std::min(silence, gap));
     share_ += -std::expm1(-seconds / kApproachSeconds) * (target - share_);
   }
   const double observed = std::max(1.0, absl::ToDoubleSeconds(now - began_));
@@ -154,7 +161,7 @@ std::optional<PlatformShare> BudgetShares::Hear(const ToldDemands& told, const B
       arrivals_elsewhere / (kSlowSeconds * -std::expm1(-observed / kSlowSeconds));
   next.spent_elsewhere = unsaid_spent_;
   // Who was here before the others is not to take over what a newcomer begins with.
-  if (!meets) met_ = met_ || now - began_ > kLives;
+  if (!meets) met_ = met_ || now - began_ > lives_;
   // Whoever spends, the credit is dealt out anew: what one leaves is for all.
   const bool spends = unsaid_spent_ > 0 || (live > 1 && own.settled != said_settled_);
   const bool says = meets || spends || (share_ == 1) != (said_.share == 1) ||

@@ -25,6 +25,13 @@ std::vector<int64_t> WindowsAt(absl::Time now) {
   return {window};
 }
 
+// Whether these are the totals of another budget: of one they only grow.
+bool BeganAgain(const BudgetDemand& now, const BudgetDemand& before) {
+  return now.arrivals < before.arrivals || now.decisions < before.decisions ||
+         now.wanted < before.wanted || now.settled < before.settled ||
+         now.allowed < before.allowed || now.taken < before.taken;
+}
+
 }  // namespace
 
 DemandExchange::DemandExchange(BudgetPacer& pacer, Store& store, Timers& timers, const Clock& clock,
@@ -51,9 +58,10 @@ std::vector<std::shared_ptr<DemandExchange::Round>> DemandExchange::Begin() {
   std::vector<std::shared_ptr<Round>> rounds;
   for (const auto& [key, demand] : demands) {
     auto known = budgets_.extract(key);
-    if (known.empty()) {
-      kept.emplace(key, Budget{BudgetShares(router_)});
+    if (known.empty() || BeganAgain(demand, known.mapped().seen)) {
+      kept.emplace(key, Budget{BudgetShares(router_), beat_, demand});
     } else {
+      known.mapped().seen = demand;
       kept.insert(std::move(known));
     }
   }
@@ -71,7 +79,7 @@ std::vector<std::shared_ptr<DemandExchange::Round>> DemandExchange::Begin() {
     if (std::exchange(budget.under_way, true)) continue;
     auto round = std::make_shared<Round>();
     round->key = key;
-    round->own = demand;
+    round->own = {beat_, budget.generation, demand};
     rounds.push_back(std::move(round));
   }
   return rounds;
@@ -79,21 +87,24 @@ std::vector<std::shared_ptr<DemandExchange::Round>> DemandExchange::Begin() {
 
 void DemandExchange::Tick() {
   std::vector<std::shared_ptr<Round>> rounds;
-  int64_t beat = 0;
   {
     MutexLock lock(mutex_);
     if (stopped_) return;
+    ++beat_;
     rounds = Begin();
-    beat = ++beat_;
     timer_ = timers_.Schedule(clock_.Now() + kPeriod, [weak = weak_from_this()] {
       if (auto self = weak.lock()) self->Tick();
     });
   }
   // A store in memory answers before these return.
-  for (const std::shared_ptr<Round>& round : rounds) Run(round, beat);
+  for (const std::shared_ptr<Round>& round : rounds) Run(round);
 }
 
-void DemandExchange::Run(const std::shared_ptr<Round>& round, int64_t beat) {
+absl::Duration DemandExchange::RoundLength() const {
+  return kPeriod * static_cast<int64_t>((budgets_.size() + kMostAtOnce - 1) / kMostAtOnce);
+}
+
+void DemandExchange::Run(const std::shared_ptr<Round>& round) {
   const absl::Time now = clock_.Now();
   const std::string name = TotalsName(round->key);
   const std::vector<int64_t> windows = WindowsAt(now);
@@ -101,7 +112,7 @@ void DemandExchange::Run(const std::shared_ptr<Round>& round, int64_t beat) {
     MutexLock lock(round->mutex);
     round->missing = static_cast<int>(windows.size());
   }
-  store_.RaiseTotals(name, windows.front(), FieldsOf(router_, {beat, round->own}), kKept,
+  store_.RaiseTotals(name, windows.front(), FieldsOf(router_, round->own), kKept,
                      now + kPatience, [](const absl::Status&) {});
   for (const int64_t window : windows) {
     store_.ReadTotals(name, window, now + kPatience,
@@ -129,11 +140,13 @@ void DemandExchange::Heard(const std::shared_ptr<Round>& round,
   MutexLock lock(mutex_);
   if (stopped_) return;
   const auto it = budgets_.find(round->key);
-  if (it == budgets_.end()) return;
+  // What was asked for one that is there no more is not for that which has its name now.
+  if (it == budgets_.end() || it->second.generation != round->own.generation) return;
   it->second.under_way = false;
   if (failed) return;
   it->second.heard = true;
-  const std::optional<PlatformShare> share = it->second.shares.Hear(told, round->own, clock_.Now());
+  const std::optional<PlatformShare> share =
+      it->second.shares.Hear(told, round->own.demand, clock_.Now(), RoundLength());
   if (share.has_value()) pacer_.SetShare(round->key, *share);
 }
 

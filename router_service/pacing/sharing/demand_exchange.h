@@ -39,6 +39,8 @@ class DemandExchange : public std::enable_shared_from_this<DemandExchange> {
  private:
   struct Budget {
     BudgetShares shares;
+    int64_t generation = 0;  // the beat that it was first seen at
+    BudgetDemand seen;       // last
     bool under_way = false;
     bool heard = false;
   };
@@ -46,7 +48,7 @@ class DemandExchange : public std::enable_shared_from_this<DemandExchange> {
   struct Round {
     Mutex mutex;
     BudgetKey key;
-    BudgetDemand own;
+    ToldDemand own;
     int missing ABSL_GUARDED_BY(mutex) = 0;
     bool failed ABSL_GUARDED_BY(mutex) = false;
     ToldDemands told ABSL_GUARDED_BY(mutex);
@@ -54,7 +56,9 @@ class DemandExchange : public std::enable_shared_from_this<DemandExchange> {
 
   void Tick();
   std::vector<std::shared_ptr<Round>> Begin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Run(const std::shared_ptr<Round>& round, int64_t beat);
+  // In which every budget has its turn.
+  absl::Duration RoundLength() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Run(const std::shared_ptr<Round>& round);
   void Heard(const std::shared_ptr<Round>& round, absl::StatusOr<StoreFields> fields);
 
   BudgetPacer& pacer_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace penstock::router {
@@ -29,7 +31,9 @@ std::string TotalsName(const BudgetKey& key) {
 
 std::vector<StoreField> FieldsOf(absl::string_view router, const ToldDemand& told) {
   const BudgetDemand& demand = told.demand;
-  const auto field = [&](char which) { return absl::StrCat(router, ".", std::string(1, which)); };
+  const auto field = [&](char which) {
+    return absl::StrCat(router, "/", told.generation, ".", std::string(1, which));
+  };
   return {{field('b'), told.beat},
           {field('a'), static_cast<int64_t>(demand.arrivals)},
           {field('d'), static_cast<int64_t>(demand.decisions)},
@@ -41,10 +45,18 @@ std::vector<StoreField> FieldsOf(absl::string_view router, const ToldDemand& tol
 }
 
 void MergeFields(const StoreFields& fields, ToldDemands& told) {
-  ToldDemands read;
+  std::map<std::pair<absl::string_view, int64_t>, ToldDemand> read;  // by router and generation
   for (const auto& [field, value] : fields) {
     if (field.size() < 3 || field[field.size() - 2] != '.') continue;
-    ToldDemand& row = read[field.substr(0, field.size() - 2)];
+    const absl::string_view name = absl::string_view(field).substr(0, field.size() - 2);
+    const size_t slash = name.rfind('/');
+    int64_t generation = 0;
+    if (slash == absl::string_view::npos ||
+        !absl::SimpleAtoi(name.substr(slash + 1), &generation)) {
+      continue;
+    }
+    ToldDemand& row = read[{name.substr(0, slash), generation}];
+    row.generation = generation;
     BudgetDemand& demand = row.demand;
     switch (field.back()) {
       case 'b':
@@ -75,8 +87,9 @@ void MergeFields(const StoreFields& fields, ToldDemands& told) {
         break;
     }
   }
-  for (auto& [router, row] : read) {
-    ToldDemand& known = told[router];
+  // A later generation has later beats.
+  for (auto& [name, row] : read) {
+    ToldDemand& known = told[std::string(name.first)];
     if (row.beat > known.beat) known = row;
   }
 }

@@ -27,6 +27,11 @@ struct Events final : AdmissionObserver {
   void LimitChanged(absl::string_view pool, uint32_t limit) override {
     limits[std::string(pool)] = limit;
   }
+  void Waiting(uint32_t waiting, uint32_t admitted) override {
+    queued = waiting;
+    in_flight = admitted;
+  }
+  uint32_t queued = 0, in_flight = 0;
   std::vector<absl::Duration> waited;
   std::map<ShedReason, int> sheds;
   std::map<std::string, uint32_t> limits;
@@ -286,6 +291,59 @@ TEST_F(AdmissionTest, APoolThatIsOverloadedLeavesRoomForTheOthers) {
   Enter(*admission, "quick", {"quick", "tenant"});
   EXPECT_EQ(events_.back(), "quick:OK");
   while (!tickets_.empty()) Leave(tickets_.front().first);
+}
+
+TEST_F(AdmissionTest, TellsWhatItHoldsAfterEachChange) {
+  const auto admission = Make(1, 10);
+  Enter(*admission, "running");
+  const Admission::WaiterId gone = Enter(*admission, "gone");
+  Enter(*admission, "late", 5, clock_.Now() + absl::Seconds(1));
+  EXPECT_EQ(observed_.in_flight, 1u);
+  EXPECT_EQ(observed_.queued, 2u);
+  admission->Cancel(gone);
+  EXPECT_EQ(observed_.queued, 1u);
+  timers_.AdvanceAndRun(absl::Seconds(1));
+  EXPECT_EQ(observed_.queued, 0u);
+  Leave("running", absl::OkStatus());
+  EXPECT_EQ(observed_.in_flight, 0u);
+}
+
+// How fast a flood of whom none is answered in time lowers the limit, where they end so, so long
+// after they came.
+class AdmissionFloodTest : public AdmissionTest {
+ protected:
+  // How many are let in then.
+  uint32_t InFlightAfterAFlood(absl::Status end, absl::Duration after) {
+    const auto admission = Make(400, 0);
+    Enter(*admission, "held");  // a pool that never answered is forgotten with its last request
+    for (int round = 0; round < 20; ++round) {
+      for (int i = 0; i < 400; ++i) {
+        Enter(*admission, "flood", 5, clock_.Now() + absl::Milliseconds(500));
+      }
+      clock_.Advance(after);
+      while (tickets_.size() > 1) {
+        clock_.Advance(absl::Microseconds(1));
+        Leave("flood", end);
+      }
+      clock_.Advance(absl::Milliseconds(100));
+    }
+    for (int i = 0; i < 400; ++i) Enter(*admission, "flood", {"pool", "tenant"});
+    const uint32_t in_flight = admission->in_flight();
+    tickets_.clear();
+    return in_flight;
+  }
+};
+
+TEST_F(AdmissionFloodTest, WhatIsLateBeforeAnybodyWasAnsweredCounts) {
+  EXPECT_LE(InFlightAfterAFlood(absl::DeadlineExceededError("late"), absl::Milliseconds(500)), 20u);
+}
+
+TEST_F(AdmissionFloodTest, CallersThatGoAwayAtTheirDeadlinesCountAsLate) {
+  EXPECT_LE(InFlightAfterAFlood(absl::CancelledError("reset"), absl::Milliseconds(499)), 20u);
+}
+
+TEST_F(AdmissionFloodTest, CallersThatGoAwayBeforeSayNothing) {
+  EXPECT_EQ(InFlightAfterAFlood(absl::CancelledError("reset"), absl::Milliseconds(450)), 400u);
 }
 
 TEST_F(AdmissionTest, PoolsThatNeverAnsweredAreForgotten) {

@@ -166,6 +166,97 @@ TEST(ConcurrencyLimitTest, AFallThatDidNotHelpIsUndone) {
   EXPECT_EQ(limit.limit(), 200u);
 }
 
+// Windows of what is told directly.
+class Windows {
+ public:
+  explicit Windows(ConcurrencyLimit& limit) : limit_(limit) {}
+  // One of 60 ends over so many milliseconds, after the last fall has settled.
+  void Pass(absl::Duration took, uint32_t in_flight, double over_ms = 600,
+            absl::Duration allowed = absl::Milliseconds(500)) {
+    limit_.Bound();
+    for (int i = 0; i < 60; ++i) {
+      now_ += absl::Milliseconds(over_ms / 60);
+      if (late_) {
+        limit_.Late(took, allowed, in_flight, now_);
+      } else {
+        limit_.Answered(took, allowed, in_flight, now_);
+      }
+    }
+  }
+  void AreLate() { late_ = true; }
+  // What was in flight when the limit fell ends.
+  void Settle(uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) limit_.Ended();
+  }
+
+ private:
+  ConcurrencyLimit& limit_;
+  absl::Time now_ = absl::UnixEpoch();
+  bool late_ = false;
+};
+
+TEST(ConcurrencyLimitTest, OneFallThatDidNotHelpDoesNotMakeTheLeastLatencyDoubted) {
+  ConcurrencyLimit limit(UpTo(100));
+  Windows windows(limit);
+  windows.Pass(absl::Milliseconds(100), 100);
+  ASSERT_EQ(limit.least_latency(), absl::Milliseconds(100));
+  for (int fall = 1; fall <= 2; ++fall) {
+    windows.Pass(absl::Milliseconds(450), 100);
+    ASSERT_LT(limit.limit(), 100u);
+    windows.Settle(100);
+    windows.Pass(absl::Milliseconds(450), limit.limit(), 6000);  // a tenth of the throughput
+    EXPECT_EQ(limit.limit(), 100u);
+    EXPECT_EQ(limit.least_latency(), absl::Milliseconds(fall == 1 ? 100 : 200));
+  }
+}
+
+TEST(ConcurrencyLimitTest, FallsThatDidNotHelpAreForgottenOnceAllIsWell) {
+  ConcurrencyLimit limit(UpTo(100));
+  Windows windows(limit);
+  windows.Pass(absl::Milliseconds(100), 100);
+  for (int fall = 0; fall < 5; ++fall) {
+    windows.Pass(absl::Milliseconds(450), 100);
+    windows.Settle(100);
+    windows.Pass(absl::Milliseconds(450), limit.limit(), 6000);
+    ASSERT_EQ(limit.limit(), 100u);
+    windows.Pass(absl::Milliseconds(150), 100);  // all is well
+    EXPECT_EQ(limit.least_latency(), absl::Milliseconds(100));
+  }
+}
+
+TEST(ConcurrencyLimitTest, WhereNoDeadlineCanBeKeptTheLimitDoesNotRise) {
+  ConcurrencyLimit limit(UpTo(100));
+  Windows windows(limit);
+  windows.Pass(absl::Milliseconds(100), 100);
+  windows.Pass(absl::Milliseconds(450), 100);
+  windows.Settle(100);
+  const uint32_t fallen = limit.limit();
+  ASSERT_LT(fallen, 100u);
+  for (int i = 0; i < 5; ++i) {
+    windows.Pass(absl::Milliseconds(150), fallen, 600, absl::Milliseconds(50));
+    EXPECT_EQ(limit.limit(), fallen);
+  }
+  // Without deadlines there is nothing to miss.
+  windows.Pass(absl::Milliseconds(150), fallen, 600, absl::InfiniteDuration());
+  EXPECT_GT(limit.limit(), fallen);
+}
+
+TEST(ConcurrencyLimitTest, FallsInAFloodThatWasThereBeforeAnyAnswer) {
+  ConcurrencyLimit limit(UpTo(1000));
+  Windows windows(limit);
+  EXPECT_TRUE(limit.TellsOfThePace(absl::Milliseconds(400), absl::Milliseconds(500)));
+  EXPECT_FALSE(limit.TellsOfThePace(absl::Milliseconds(399), absl::Milliseconds(500)));
+  windows.AreLate();
+  uint32_t before = limit.limit();
+  while (before > 4) {
+    windows.Pass(absl::Milliseconds(500), before);
+    windows.Settle(before);
+    ASSERT_LT(limit.limit(), before);
+    before = limit.limit();
+  }
+  EXPECT_EQ(limit.least_latency(), absl::InfiniteDuration());
+}
+
 TEST(ConcurrencyLimitTest, RisesWithThePlatform) {
   ConcurrencyLimit limit(UpTo(1024));
   Slots slots(10, 0.040);
@@ -230,7 +321,12 @@ TEST(ConcurrencyLimitTest, StaysWithinItsBoundsWhateverComes) {
         const absl::Duration allowed = random.Below(4) == 0
                                            ? absl::InfiniteDuration()
                                            : absl::Milliseconds(1000 * random.Uniform() - 10);
-        limit.Answered(took, allowed, 1 + random.Below(2 * most), now);
+        const uint32_t in_flight = 1 + random.Below(2 * most);
+        if (random.Below(3) == 0) {
+          limit.Late(took, allowed, in_flight, now);
+        } else {
+          limit.Answered(took, allowed, in_flight, now);
+        }
       }
       ASSERT_GE(limit.limit(), least) << seed;
       ASSERT_LE(limit.limit(), most) << seed;

@@ -22,6 +22,7 @@ struct NoObserver final : AdmissionObserver {
   void Waited(absl::Duration) override {}
   void Shed(ShedReason) override {}
   void LimitChanged(absl::string_view, uint32_t) override {}
+  void Waiting(uint32_t, uint32_t) override {}
 };
 
 // What became of one tenant's requests that came within a stretch.
@@ -35,10 +36,13 @@ struct Tally {
 
 // Tenants that come as they like (Poisson), admission, and experts that serve ten at a time for
 // 40 ms each, in order of arrival: 250 a second. Who is still there at its deadline is late then,
-// and takes nobody's time.
+// and takes nobody's time. How it ends is `late`; callers that cancel do so a little before, since
+// gRPC rounds what they state up.
 class OverloadSimulation {
  public:
-  explicit OverloadSimulation(bool adaptive) {
+  explicit OverloadSimulation(bool adaptive,
+                              absl::StatusCode late = absl::StatusCode::kDeadlineExceeded)
+      : late_(late, "late") {
     config::v1::Admission config;
     config.set_adaptive(adaptive);
     admission_ = *Admission::Create(config, clock_, timers_, observer_);
@@ -103,7 +107,9 @@ class OverloadSimulation {
         at_experts_.push_back(
             {std::make_shared<Admission::Ticket>(*std::move(ticket)), tallies, tenant, deadline});
         const auto request = std::prev(at_experts_.end());
-        request->timer = timers_.Schedule(deadline, [this, request] { End(request, false); });
+        const absl::Time gone =
+            deadline - (absl::IsCancelled(late_) ? absl::Milliseconds(1) : absl::ZeroDuration());
+        request->timer = timers_.Schedule(gone, [this, request] { End(request, false); });
         FillSlots();
       }
     });
@@ -130,9 +136,10 @@ class OverloadSimulation {
     const auto ticket = std::move(request->ticket);
     at_experts_.erase(request);
     FillSlots();
-    ticket->Answered(in_time ? absl::OkStatus() : absl::DeadlineExceededError("late"));
+    ticket->Answered(in_time ? absl::OkStatus() : late_);
   }
 
+  const absl::Status late_;
   FakeClock clock_;
   FakeTimers timers_{clock_};
   NoObserver observer_;
@@ -162,6 +169,17 @@ TEST(OverloadSimulationTest, TheFirstFloodIsContainedInASecondOrTwo) {
   simulation.Run({{"flood", 725}, {"behaved", 25}}, absl::Seconds(2));
   auto told = simulation.Run({{"flood", 725}, {"behaved", 25}}, absl::Seconds(3));
   EXPECT_GE(told["behaved"].share(), 0.95);
+}
+
+TEST(OverloadSimulationTest, CallersThatCancelWhatIsLateAreNoBetterOff) {
+  OverloadSimulation simulation(/*adaptive=*/true, absl::StatusCode::kCancelled);
+  simulation.Run({{"flood", 725}, {"behaved", 25}}, absl::Seconds(5));
+  auto told = simulation.Run({{"flood", 725}, {"behaved", 25}}, absl::Seconds(60));
+  const Tally flood = told["flood"], behaved = told["behaved"];
+  EXPECT_GE(behaved.share(), 0.99);
+  EXPECT_GE(flood.in_time + behaved.in_time, 0.98 * 250 * 60);
+  EXPECT_LE(flood.missed + behaved.missed,
+            0.01 * (flood.asked + behaved.asked - flood.shed - behaved.shed));
 }
 
 TEST(OverloadSimulationTest, TwoWhoFloodHaveEqualParts) {

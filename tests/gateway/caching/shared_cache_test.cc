@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/store/memory_store.h"
+#include "gateway/caching/kept_answer.h"
 #include "tests/gateway/caching/caching_fixture.h"
 
 namespace penstock::gateway {
@@ -204,6 +205,17 @@ TEST_F(SharedCacheSilenceTest, FailuresAreAnswers) {
     store_.Fail(absl::UnavailableError("no connection"));
   }
   EXPECT_EQ(store_.deadlines.size(), 10u);
+}
+
+TEST_F(SharedCacheTest, AnswersFromTheStoreAndFromMemorySayThatTheyWereKept) {
+  const auto run = Ask(RequestOf({1}));
+  Run(0)->Reply(AnswerOf(5));
+  EXPECT_FALSE(IsKeptReply(*run->reply));
+  EXPECT_TRUE(IsKeptReply(*Ask(RequestOf({1}))->reply));
+  Restart();
+  EXPECT_TRUE(IsKeptReply(*Ask(RequestOf({1}))->reply));
+  EXPECT_EQ(events_.sources[Source::kShared], 1);
+  EXPECT_EQ(runs(), 1u);
 }
 
 TEST_F(SharedCacheTest, AFailureIsAMiss) {

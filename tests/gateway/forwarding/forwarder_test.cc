@@ -270,6 +270,92 @@ TEST_F(ForwarderTest, WhoIsSilentUntilTheDeadlineIsSilentToo) {
   EXPECT_EQ(b_.calls().size(), before + 1);
 }
 
+TEST_F(ForwarderTest, WhoIsSilentUntilItsCallerGivesUpAtTheDeadlineIsSilentToo) {
+  LearnLatency(absl::Seconds(1));
+  const auto give_up = [&](absl::Duration after) {
+    for (int i = 0; i < Forwarder::kSilencesToAvoid; ++i) {
+      const auto call = Forward(absl::Seconds(1));
+      clock_.Advance(after);
+      call->Cancel();
+    }
+    const size_t before = b_.calls().size();
+    const auto next = Forward(absl::Seconds(1));
+    next->Cancel();
+    return b_.calls().size() > before;
+  };
+  EXPECT_FALSE(give_up(absl::Milliseconds(900)));
+  EXPECT_TRUE(give_up(absl::Milliseconds(995)));
+}
+
+TEST_F(ForwarderTest, WhereNobodyElseCanBeAskedASilenceCostsNothingOfTheBudget) {
+  LearnLatency();
+  b_.SetHealthy(false);
+  for (int i = 0; i < 500; ++i) Forward(absl::Seconds(2));
+  timers_.AdvanceAndRun(absl::Seconds(1));  // each is silent twenty times over
+  b_.SetHealthy(true);
+  timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+  EXPECT_GE(retries_.reasons.size(), 100u);
+}
+
+TEST_F(ForwarderTest, TheSilenceOfAnAttemptCountsOnce) {
+  LearnLatency();
+  b_.SetHealthy(false);
+  Forward(absl::Seconds(10));
+  timers_.AdvanceAndRun(10 * Forwarder::kShortestSilence);
+  b_.SetHealthy(true);
+  b_.AnswerWith(Ok("b"));
+  timers_.AdvanceAndRun(Forwarder::kShortestSilence);
+  const size_t before = a_.calls().size();
+  Forward();
+  EXPECT_EQ(a_.calls().size(), before + 1) << "one silence makes it nobody's last choice";
+}
+
+TEST_F(ForwarderTest, WhereNobodyElseCanBeAskedItLooksAgainAfterAWhile) {
+  b_.SetHealthy(false);
+  Forward(absl::Milliseconds(200));  // no quantile is known: half of what is left
+  timers_.AdvanceAndRun(absl::Milliseconds(100));
+  EXPECT_EQ(timers_.scheduled(), 1u);
+  timers_.AdvanceAndRun(Forwarder::kShortestSilence - absl::Milliseconds(1));
+  b_.SetHealthy(true);
+  EXPECT_THAT(b_.calls(), IsEmpty());
+  timers_.AdvanceAndRun(absl::Milliseconds(1));
+  EXPECT_EQ(b_.calls().size(), 1u);
+}
+
+TEST_F(ForwarderTest, WhatComesAfterItsEndIsDropped) {
+  auto clock = std::make_unique<FakeClock>();
+  auto timers = std::make_unique<FakeTimers>(*clock);
+  auto forwarder =
+      std::make_unique<Forwarder>(std::vector<InferTarget*>{&a_, &b_}, *clock, *timers, retries_);
+  a_.IgnoreCancel();
+  bool answered = false;
+  CallOptions options;
+  options.deadline = clock->Now() + absl::Seconds(2);
+  forwarder->Forward("pool", Bytes(std::string("request")), std::move(options),
+                     [&](InferReply) { answered = true; });
+  timers->AdvanceAndRun(absl::Seconds(1));
+  ASSERT_EQ(b_.calls().size(), 1u);
+  b_.calls()[0]->Reply(Ok("b"));
+  EXPECT_TRUE(answered);
+  forwarder.reset();
+  timers.reset();
+  clock.reset();
+  // The attempt that was given up tells of its end.
+  EXPECT_TRUE(a_.calls()[0]->Reply(absl::DeadlineExceededError("late")));
+}
+
+// A timer's callback may be on its way already.
+TEST_F(ForwarderTest, ASilenceThatIsNoticedAfterItsEndIsDropped) {
+  auto forwarder =
+      std::make_unique<Forwarder>(std::vector<InferTarget*>{&a_, &b_}, clock_, timers_, retries_);
+  CallOptions options;
+  options.deadline = clock_.Now() + absl::Seconds(2);
+  forwarder->Forward("pool", Bytes(std::string("request")), std::move(options), [](InferReply) {});
+  forwarder.reset();
+  timers_.AdvanceAndRun(absl::Seconds(1));
+  EXPECT_THAT(b_.calls(), IsEmpty());
+}
+
 TEST_F(ForwarderTest, SecondAttemptsAfterASilenceHaveABudget) {
   LearnLatency();
   constexpr int kRequests = 200;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/tensors/infer_message.h"
+#include "gateway/caching/kept_answer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -19,13 +20,14 @@ struct Events final : InferForwarding::Observer, Forwarder::Observer {
   void RequestAnswered(absl::string_view pool, absl::StatusCode code, absl::Duration) override {
     answered.push_back(std::string(pool) + ":" + std::string(absl::StatusCodeToString(code)));
   }
-  void Waiting(uint32_t, uint32_t) override {}
+  void Waiting(uint32_t, uint32_t admitted) override { in_flight = admitted; }
   void Waited(absl::Duration) override {}
   void Shed(ShedReason reason) override { sheds.push_back(reason); }
   void LimitChanged(absl::string_view, uint32_t) override {}
   void Retried(absl::string_view) override {}
   std::vector<std::string> answered;
   std::vector<ShedReason> sheds;
+  uint32_t in_flight = 0;
 };
 
 Bytes RequestFor(const std::string& pool) {
@@ -157,6 +159,42 @@ TEST_F(InferForwardingTest, AWaiterThatIsCancelledIsNeverForwarded) {
   EXPECT_TRUE(absl::IsCancelled(waiting->WaitForReply().status));
   router_.calls()[0]->Reply(absl::OkStatus());
   EXPECT_EQ(router_.calls().size(), 1u);
+}
+
+TEST_F(InferForwardingTest, NothingIsInFlightOnceEverybodyIsAnswered) {
+  Call(RequestFor("digits"));
+  Call(RequestFor("digits"));
+  EXPECT_EQ(events_.in_flight, 2u);
+  router_.calls()[0]->Reply(absl::OkStatus());
+  router_.calls()[1]->Reply(absl::OkStatus());
+  EXPECT_EQ(events_.in_flight, 0u);
+}
+
+// Said between the cache and admission; a caller hears nothing of it.
+TEST_F(InferForwardingTest, WhetherAnAnswerWasKeptIsNotForCallers) {
+  const auto call = Call(RequestFor("digits"));
+  router_.calls()[0]->Reply(KeptReply({Bytes(std::string("answer"))}, ""));
+  EXPECT_THAT(call->WaitForReply().trailers, ::testing::IsEmpty());
+}
+
+TEST_F(InferForwardingTest, KeptAnswersSayNothingOfThePlatformsPace) {
+  Build(/*max_in_flight=*/1, /*max_queue=*/10);
+  const auto answer = [&](absl::Duration took, bool kept) {
+    Call(RequestFor("digits"));
+    clock_.Advance(took);
+    router_.calls().back()->Reply(
+        kept ? KeptReply({Bytes(std::string("answer"))}, "")
+             : InferReply{.status = absl::OkStatus(), .body = {}, .trailers = {}});
+  };
+  for (int i = 0; i < 200; ++i) answer(absl::Milliseconds(100), false);
+  for (int i = 0; i < 200; ++i) answer(absl::ZeroDuration(), true);
+  Call(RequestFor("digits"));  // holds the only place
+  // Answers take 100 ms: with 60 left, one that waits would be late.
+  auto late = std::make_shared<FakeIncomingCall>(RequestFor("digits"),
+                                                 clock_.Now() + absl::Milliseconds(60),
+                                                 Metadata{{"authorization", "Bearer abc"}});
+  handler_->ModelInfer(late);
+  EXPECT_TRUE(absl::IsResourceExhausted(late->WaitForReply().status));
 }
 
 TEST_F(InferForwardingTest, CountsEveryAnswerByPoolAndCode) {

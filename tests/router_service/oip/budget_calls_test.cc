@@ -120,6 +120,14 @@ TEST_F(BudgetCallsTest, WhatIsWrongChangesNothing) {
   EXPECT_THAT(settings_->All(), IsEmpty());
 }
 
+TEST_F(BudgetCallsTest, WhoAdministersSomePoolsSetsNoBudgetAcrossThem) {
+  EXPECT_THAT(Set(Calls(), "", "acme", 1, Root({"pool"})),
+              StatusIs(StatusCode::kPermissionDenied, HasSubstr("name one")));
+  EXPECT_THAT(settings_->All(), IsEmpty());
+  EXPECT_THAT(Set(Calls(), "pool", "acme", 1, Root({"pool"})), IsOk());
+  EXPECT_THAT(Set(Calls(), "", "acme", 1, Root()), IsOk());
+}
+
 TEST_F(BudgetCallsTest, AllBudgetsAreThoseThatTheCallerMaySee) {
   for (const auto& [pool, tenant] : std::vector<std::pair<const char*, const char*>>{
            {"pool", ""}, {"pool", "acme"}, {"pool", "zeta"}, {"other", "acme"}, {"", "acme"}}) {

@@ -1,9 +1,11 @@
 #include "router_service/pacing/budget_pacer.h"
 
 #include <limits>
+#include <map>
 #include <thread>
 #include <utility>
 
+#include "common/random.h"
 #include "gtest/gtest.h"
 #include "router_service/pacing/memory_window_ledger.h"
 #include "tests/support/fake_clock.h"
@@ -190,6 +192,54 @@ TEST_F(BudgetPacerTest, BudgetsAreChangedAndRemovedAtRunTime) {
   EXPECT_TRUE(pacer_.List("pool", "").empty());
   running->Settle({5});  // against the removed one
   EXPECT_EQ(pacer_.Peek("pool", "").headroom_j, std::numeric_limits<double>::infinity());
+}
+
+// Which budgets bind: as of a pacer that knew no others.
+TEST_F(BudgetPacerTest, WhateverCameAndWentWhatBindsIsAsIfBuiltAnew) {
+  const std::vector<std::string> pools = {"", "a", "b", "none"};
+  const std::vector<std::string> tenants = {"", "t", "u", "v", "none"};
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    CounterRandom random(17, seed);
+    MemoryWindowLedger windows;
+    // Every budget that binds adds as much to the price.
+    const PacingOptions options{.learning = false, .start_price_per_joule = 0.25};
+    BudgetPacer changed(clock_, windows, options);
+    std::map<std::pair<std::string, std::string>, std::map<std::pair<int, int>, Budget>> budgets;
+    for (int step = 0; step < 150; ++step) {
+      const std::string& pool = pools[random.Below(3)];
+      Budget budget = Config(static_cast<Budget::Resource>(random.Below(4)), 0,
+                             static_cast<Budget::Per>(random.Below(4)), random.Below(2) == 0,
+                             tenants[random.Below(4)]);
+      if (budget.resource() == Budget::REQUESTS && budget.per() == Budget::REQUEST) continue;
+      // Removed more often than set in one part of the steps, so that pools come and go.
+      const bool removes = random.Below(10) < (step / 30 % 2 == 0 ? 2u : 8u);
+      auto& of_names = budgets[{pool, budget.tenant()}];
+      if (removes) {
+        of_names.erase({budget.resource(), budget.per()});
+      } else {
+        budget.set_amount(1 + static_cast<double>(random.Below(1000)));
+        of_names[{budget.resource(), budget.per()}] = budget;
+      }
+      ASSERT_TRUE(changed.SetBudget(pool, budget).ok());
+      MemoryWindowLedger other_windows;
+      BudgetPacer anew(clock_, other_windows, options);
+      for (const auto& [names, of] : budgets) {
+        for (const auto& [kind, kept] : of) ASSERT_TRUE(anew.SetBudget(names.first, kept).ok());
+      }
+      for (const std::string& of_pool : pools) {
+        for (const std::string& tenant : tenants) {
+          const BudgetPacer::Quote quote = changed.Peek(of_pool, tenant);
+          const BudgetPacer::Quote wanted = anew.Peek(of_pool, tenant);
+          EXPECT_EQ(quote.price_per_joule, wanted.price_per_joule);
+          EXPECT_EQ(quote.headroom_j, wanted.headroom_j);
+          for (const Resource resource : kOtherResources) {
+            EXPECT_EQ(quote.others[resource].price, wanted.others[resource].price);
+            EXPECT_EQ(quote.others[resource].headroom, wanted.others[resource].headroom);
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_F(BudgetPacerTest, RefusesBudgetsThatMeanNothing) {

@@ -83,6 +83,40 @@ TEST_F(ServedContentTest, AModelThatIsGoneForAWhileChangesNothing) {
   EXPECT_THAT(Version(), Ne(version));
 }
 
+TEST_F(ServedContentTest, ADescriptionThatFailedIsAskedForAgain) {
+  Build(absl::StrCat(kTwoExperts, kCacheable));
+  Serve("small:1", "a");
+  const std::string version = Version();
+  FakeReplica& replica = Replica("small:1");
+  const ReplicaFacts facts = *replica.facts;
+  v1::Load load;
+  load.set_models_fingerprint(++fingerprint_);
+  for (const absl::Status& failed :
+       {absl::DeadlineExceededError("late"), absl::ResourceExhaustedError("busy")}) {
+    replica.facts->description.reset();
+    replica.facts->described = failed;
+    replica.load_sinks.back()(load);
+    EXPECT_EQ(Version(), version) << failed;
+  }
+  replica.facts = facts;
+  replica.facts->description->set_content_digest("b");
+  replica.load_sinks.back()(load);
+  EXPECT_THAT(Version(), Ne(version));
+}
+
+TEST_F(ServedContentTest, WhoHasNoDescriptionsIsAskedOnce) {
+  Build(absl::StrCat(kTwoExperts, kCacheable));
+  FakeReplica& replica = Replica("small:1");
+  replica.facts->description.reset();
+  replica.facts->described = absl::UnimplementedError("no such service");
+  v1::Load load;
+  load.set_models_fingerprint(++fingerprint_);
+  replica.load_sinks.back()(load);
+  const size_t asked = replica.asked_models.size();
+  for (int i = 0; i < 10; ++i) replica.load_sinks.back()(load);
+  EXPECT_EQ(replica.asked_models.size(), asked);
+}
+
 TEST_F(ServedContentTest, WhatReplicasServeCountsWhicheverOfThemServesIt) {
   constexpr char kReplicas[] = R"(
 pools:

@@ -1,5 +1,7 @@
 #include "router_service/settings/budget_settings.h"
 
+#include <limits>
+
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
@@ -139,6 +141,41 @@ TEST_F(BudgetSettingsTest, WhatThePacerRefusesIsNotKept) {
   foreign.set_version(1);
   EXPECT_THAT(one_.settings.Adopt(foreign), StatusIs(StatusCode::kInvalidArgument));
   EXPECT_EQ(one_.settings.VersionOf(NameOf("", wrong)), 0);
+}
+
+TEST_F(BudgetSettingsTest, AVersionOfTheFutureIsNotTaken) {
+  v1::BudgetSetting setting;
+  setting.set_pool("chat");
+  *setting.mutable_budget() = Requests(7);
+  for (const int64_t version :
+       {std::numeric_limits<int64_t>::max(),
+        absl::ToUnixMicros(clock_.Now() + absl::Hours(25)) << 10}) {
+    setting.set_version(version);
+    EXPECT_THAT(one_.settings.Adopt(setting),
+                StatusIs(StatusCode::kOutOfRange, HasSubstr("ahead of this router's clock")));
+  }
+  EXPECT_THAT(one_.settings.All(), IsEmpty());
+  ASSERT_THAT(one_.settings.Set("chat", Requests(3)), IsOk());
+  EXPECT_EQ(one_.amount(), 3);
+  // A clock that is somewhat ahead is another matter.
+  setting.set_version(absl::ToUnixMicros(clock_.Now() + absl::Hours(23)) << 10);
+  ASSERT_THAT(one_.settings.Adopt(setting), IsOk());
+  const auto next = one_.settings.Set("chat", Requests(4));
+  ASSERT_THAT(next, IsOk());
+  EXPECT_GT(next->version(), setting.version());
+}
+
+TEST_F(BudgetSettingsTest, AClockBeyondAllVersionsIsAnError) {
+  FakeClock broken(absl::FromUnixMicros(int64_t{1} << 53));
+  OneRouter router(broken);
+  EXPECT_THAT(router.settings.Set("chat", Requests(3)),
+              StatusIs(StatusCode::kOutOfRange, HasSubstr("clock")));
+  EXPECT_EQ(router.amount(), 0);
+  FakeClock last(absl::FromUnixMicros((int64_t{1} << 53) - 1));
+  OneRouter other(last);
+  const auto set = other.settings.Set("chat", Requests(3));
+  ASSERT_THAT(set, IsOk());
+  EXPECT_GT(set->version(), 0);
 }
 
 TEST_F(BudgetSettingsTest, OwnersAreThoseOfEveryBudget) {

@@ -1,5 +1,11 @@
 #include "router_service/settings/shared_settings.h"
 
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "common/store/memory_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -38,7 +44,10 @@ class SharedSettingsTest : public testing::Test {
           pacer(clock, windows, {}),
           settings(pacer, clock, instance) {
       SharedSettings::Events events;
-      events.adopted = [this](const v1::BudgetSetting& setting) { adopted.push_back(setting); };
+      events.adopted = [this](const v1::BudgetSetting& setting) {
+        adopted.push_back(setting);
+        if (on_adopted) on_adopted();
+      };
       events.refused = [this](const absl::Status& why) { refused.push_back(why); };
       shared = std::make_unique<SharedSettings>(
           SharedSettings::Deps{settings, switched, clock, timers}, std::move(events));
@@ -65,12 +74,25 @@ class SharedSettingsTest : public testing::Test {
     BudgetSettings settings;
     std::vector<v1::BudgetSetting> adopted;
     std::vector<absl::Status> refused;
+    std::function<void()> on_adopted;
     std::unique_ptr<SharedSettings> shared;
   };
   std::unique_ptr<OneRouter> Begin(uint32_t instance) {
     auto router = std::make_unique<OneRouter>(clock_, timers_, store_, instance);
     EXPECT_THAT(router->Start(), IsOk());
     return router;
+  }
+
+  // Into the store, past all routers.
+  void Write(const std::string& field, int64_t version, const std::optional<std::string>& value) {
+    const absl::Time deadline = clock_.Now() + absl::Seconds(1);
+    const auto done = [](const absl::Status& status) { ASSERT_THAT(status, IsOk()); };
+    const StoreField latest{field, version};
+    store_.RaiseTotals("budget_settings", 0, {&latest, 1}, absl::InfiniteDuration(), deadline,
+                       done);
+    if (!value.has_value()) return;
+    store_.Put(absl::StrCat("budget_setting/", field, "/", version), *value,
+               absl::InfiniteDuration(), deadline, done);
   }
 
   FakeClock clock_;
@@ -189,6 +211,95 @@ TEST_F(SharedSettingsTest, WhatIsNoSettingIsSaidOnceAndLeftOut) {
   // It takes another setting all the same.
   EXPECT_THAT(one->Set(9), IsOk());
   EXPECT_EQ(one->amount(), 9);
+}
+
+TEST_F(SharedSettingsTest, AVersionOfTheFutureIsSaidAndItsBudgetIsNotCalledShared) {
+  v1::BudgetSetting setting;
+  setting.set_pool("chat");
+  *setting.mutable_budget() = Requests(5);
+  setting.set_version(std::numeric_limits<int64_t>::max());
+  Write("1/2/4:chat", setting.version(), setting.SerializeAsString());
+  const auto one = Begin(1);
+  timers_.AdvanceAndRun(absl::Minutes(1));
+  EXPECT_THAT(one->refused, ElementsAre(StatusIs(StatusCode::kOutOfRange, HasSubstr("ahead"))));
+  // It may be set here, and no other router would hear of it.
+  EXPECT_THAT(one->Set(9), StatusIs(StatusCode::kFailedPrecondition, HasSubstr("1/2/4:chat")));
+  EXPECT_EQ(one->amount(), 9);
+  EXPECT_THAT(one->Set(9, "acme"), IsOk());
+}
+
+TEST_F(SharedSettingsTest, AVersionThatIsAheadOfASlowClockIsTakenOnceTheClockIsThere) {
+  v1::BudgetSetting setting;
+  setting.set_pool("chat");
+  *setting.mutable_budget() = Requests(5);
+  setting.set_version(absl::ToUnixMicros(clock_.Now() + absl::Hours(30)) << 10);
+  Write("1/2/4:chat", setting.version(), setting.SerializeAsString());
+  const auto one = Begin(1);
+  EXPECT_EQ(one->amount(), 0);
+  timers_.AdvanceAndRun(absl::Hours(7));
+  EXPECT_EQ(one->amount(), 5);
+  EXPECT_THAT(one->Set(9), IsOk());
+}
+
+TEST_F(SharedSettingsTest, AValueThatIsLostIsPutAgainByWhoHasIt) {
+  const auto one = Begin(1);
+  ASSERT_THAT(one->Set(9), IsOk());
+  const int64_t version = one->settings.VersionOf(NameOf("chat", Requests(9)));
+  store_.Erase(absl::StrCat("budget_setting/1/2/4:chat/", version), clock_.Now() + absl::Seconds(1),
+               [](const absl::Status& status) { ASSERT_THAT(status, IsOk()); });
+  OneRouter two(clock_, timers_, store_, 2);
+  ASSERT_THAT(two.Start(), IsOk());
+  EXPECT_EQ(two.amount(), 0);
+  for (int i = 0; i < 9; ++i) timers_.AdvanceAndRun(absl::Seconds(10));
+  EXPECT_EQ(two.amount(), 9);
+  EXPECT_THAT(two.refused, ElementsAre(StatusIs(StatusCode::kNotFound, HasSubstr("1/2/4:chat"))));
+}
+
+TEST_F(SharedSettingsTest, AValueThatNobodyHasIsSaidOnce) {
+  Write("1/2/4:chat", 7, std::nullopt);
+  const auto one = Begin(1);
+  for (int i = 0; i < 9; ++i) timers_.AdvanceAndRun(absl::Seconds(10));
+  EXPECT_THAT(one->refused, ElementsAre(StatusIs(StatusCode::kNotFound, HasSubstr("1/2/4:chat"))));
+  EXPECT_THAT(one->Set(9), IsOk());
+}
+
+TEST_F(SharedSettingsTest, HasHeardOnceAllThatIsThereWasRead) {
+  const auto one = Begin(1);
+  EXPECT_TRUE(one->shared->heard());  // there is nothing
+  ASSERT_THAT(one->Set(9), IsOk());
+  ASSERT_THAT(one->Set(3, "acme"), IsOk());
+  OneRouter two(clock_, timers_, store_, 2);
+  two.switched.Fail(absl::UnavailableError("away"));
+  ASSERT_THAT(two.Start(), IsOk());
+  EXPECT_FALSE(two.shared->heard());
+  two.switched.Fail(absl::OkStatus());
+  // The first setting comes, the second one is long in coming, ...
+  two.on_adopted = [&] { two.switched.Hold(); };
+  timers_.AdvanceAndRun(absl::Seconds(10));
+  ASSERT_EQ(two.switched.held(), 1u);
+  EXPECT_THAT(two.adopted, SizeIs(1));
+  EXPECT_FALSE(two.shared->heard());
+  // ... and comes.
+  two.on_adopted = nullptr;
+  two.switched.Release();
+  EXPECT_TRUE(two.shared->heard());
+  EXPECT_THAT(two.adopted, SizeIs(2));
+}
+
+TEST_F(SharedSettingsTest, ASettingThatCouldNotBeReadHasNotBeenHeard) {
+  const auto one = Begin(1);
+  ASSERT_THAT(one->Set(9), IsOk());
+  ASSERT_THAT(one->Set(3, "acme"), IsOk());
+  OneRouter two(clock_, timers_, store_, 2);
+  two.on_adopted = [&] { two.switched.Fail(absl::DeadlineExceededError("late")); };
+  ASSERT_THAT(two.Start(), IsOk());
+  EXPECT_THAT(two.adopted, SizeIs(1));
+  EXPECT_FALSE(two.shared->heard());
+  two.on_adopted = nullptr;
+  two.switched.Fail(absl::OkStatus());
+  timers_.AdvanceAndRun(absl::Seconds(10));
+  EXPECT_TRUE(two.shared->heard());
+  EXPECT_THAT(two.adopted, SizeIs(2));
 }
 
 TEST_F(SharedSettingsTest, RepliesThatComeTooLateDoNothing) {

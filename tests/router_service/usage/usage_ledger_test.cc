@@ -91,9 +91,28 @@ TEST_F(UsageLedgerTest, FieldsOfAnotherMakeArePassedOver) {
     AddUsageField(field, 1, totals);
   }
   AddUsageField("rt1:pa", -1, totals);
+  // Names that are no text, and one that the length cuts in two.
+  AddUsageField("rt1:p\xff", 1, totals);
+  AddUsageField("rt1:\xff" "a", 1, totals);
+  AddUsageField("rt1:\xc3\xa4", 1, totals);
   EXPECT_THAT(totals, IsEmpty());
   AddUsageField("rt1:pa", 4, totals);
   EXPECT_THAT(totals, ElementsAre(Pair(UsageKey{"a", "p"}, UsageTotals{4, 0, 0, 0, 0})));
+}
+
+TEST_F(UsageLedgerTest, WhatMayBeAskedForIsKeptWhole) {
+  const absl::Time asked = absl::UnixEpoch() + absl::Hours(2000);
+  FakeClock clock(asked);
+  MemoryStore store(clock);
+  UsageLedger ledger(store);
+  ledger.Tell("one", 2000, {{{"a", "chat"}, {1, 0, 0, 0, 0}, 0}}, 1, asked + absl::Seconds(1),
+              [](const absl::Status& status) { EXPECT_THAT(status, IsOk()); });
+  // To the end of the hour in which it is the oldest.
+  clock.Advance(UsageLedger::kKept + absl::Minutes(59));
+  size_t owners = 0;
+  ledger.Read(2000, clock.Now() + absl::Seconds(1),
+              [&](const auto& totals) { owners = totals.ok() ? totals->size() : 0; });
+  EXPECT_EQ(owners, 1u);
 }
 
 TEST_F(UsageLedgerTest, ErrorsAreTheStores) {

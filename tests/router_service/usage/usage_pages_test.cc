@@ -16,6 +16,7 @@ namespace penstock::router {
 namespace {
 
 using absl::StatusCode;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -160,14 +161,36 @@ TEST_F(UsagePagesTest, LongNamesMakePagesThatAreStillSmall) {
   EXPECT_GE(page_count, 5);
 }
 
-TEST_F(UsagePagesTest, HoursThatCannotBeKnownAreNotLookedFor) {
+TEST_F(UsagePagesTest, HoursThatAreToComeAreNotLookedFor) {
   counts_.Count("chat", "a", {1, 0, 0}, true);
-  v1::GetUsageRequest ever;
-  ever.mutable_from()->set_seconds(-62135596800);  // year 1
-  ever.mutable_to()->set_seconds(253402300799);    // 9999
+  v1::GetUsageRequest all = Hours(kHour - 35 * 24, kHour);
+  all.mutable_to()->set_seconds(253402300799);  // 9999
   int page_count = 0;
-  EXPECT_EQ(ReadAll(shared_, ever, page_count).size(), 1u);
+  EXPECT_EQ(ReadAll(shared_, all, page_count).size(), 1u);
   EXPECT_LE(page_count, 36);
+}
+
+TEST_F(UsagePagesTest, HoursThatAreNotKeptAnyMoreAreAnErrorNotASmallerSum) {
+  counts_.Count("chat", "a", {1, 0, 0}, true);
+  v1::GetUsageRequest ever = Hours(0, kHour + 1);
+  ever.mutable_from()->set_seconds(-62135596800);  // year 1
+  for (const v1::GetUsageRequest& request : {ever, Hours(kHour - 35 * 24 - 1, kHour)}) {
+    for (UsagePages* pages : {&alone_, &shared_}) {
+      // 160 hours after the epoch.
+      EXPECT_THAT(Read(*pages, request),
+                  StatusIs(StatusCode::kOutOfRange, HasSubstr("1970-01-07T16:00:00Z or later")));
+    }
+  }
+  EXPECT_THAT(Read(shared_, Hours(kHour - 35 * 24, kHour)), IsOk());
+}
+
+TEST_F(UsagePagesTest, AnExportOfAllThatIsKeptEndsThoughAnHourGoesMeanwhile) {
+  counts_.Count("chat", "a", {1, 0, 0}, true);
+  v1::GetUsageRequest request = Hours(kHour - 35 * 24, kHour + 1);
+  request.set_page_token(Read(shared_, request)->next_page_token());
+  ASSERT_NE(request.page_token(), "");
+  clock_.Advance(absl::Hours(1));
+  EXPECT_THAT(Read(shared_, request), IsOk());
 }
 
 TEST_F(UsagePagesTest, NamesWhatIsWrong) {
@@ -180,9 +203,12 @@ TEST_F(UsagePagesTest, NamesWhatIsWrong) {
   far.mutable_to()->set_seconds(int64_t{1} << 62);
   EXPECT_THAT(Read(alone_, far), StatusIs(StatusCode::kInvalidArgument, HasSubstr("9999")));
   for (const char* token : {"x", ".", "!!.me", "AAAA.me"}) {
-    v1::GetUsageRequest request = Hours(1, 2);
+    v1::GetUsageRequest request = Hours(kHour, kHour + 1);
     request.set_page_token(token);
-    EXPECT_FALSE(Read(alone_, request).ok()) << token;
+    EXPECT_THAT(Read(alone_, request).status(),
+                AnyOf(StatusIs(StatusCode::kInvalidArgument),
+                      StatusIs(StatusCode::kFailedPrecondition)))
+        << token;
   }
 }
 

@@ -69,11 +69,34 @@ TEST(LeasedWindowTest, WhatTheStoreForgotOfTheOwnIsToBeToldAgain) {
   EXPECT_FALSE(window.told());
 }
 
-TEST(LeasedWindowTest, AGrantThatIsNotKnownIsToBeFetched) {
+TEST(LeasedWindowTest, AGrantWhoseReplyWasLostIsReadBack) {
   LeasedWindow window("me");
-  window.Read({{"g/me", 30}});  // its reply was lost
-  EXPECT_FALSE(window.told());
-  EXPECT_EQ(window.Free(), 0);
+  window.Read({{"g/me", 30}});
+  EXPECT_TRUE(window.told());
+  EXPECT_EQ(window.Free(), 30);
+}
+
+TEST(LeasedWindowTest, WhatTheOwnerHadOfItBeforeIsReadBack) {
+  LeasedWindow window("me");
+  window.Settle(0, 7);  // before it was read
+  window.Read({{"g/me", 100}, {"r/me", 35}, {"s/me", 60}});
+  EXPECT_EQ(window.Free(), 5);
+  EXPECT_EQ(window.Taken(), 65);
+  EXPECT_EQ(window.settled(), 60);
+}
+
+TEST(LeasedWindowTest, ABrokenMeterLeavesNothing) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  LeasedWindow window("me");
+  window.Granted({.granted = 100, .taken = 100});
+  window.Reserve(30);
+  window.Settle(0, kMost);
+  window.Settle(0, kMost);
+  EXPECT_EQ(window.settled(), kMost);
+  EXPECT_EQ(window.Free(), 100 - kMost);
+  EXPECT_EQ(window.Taken(), kMost);
+  window.Settle(30, -1);
+  EXPECT_EQ(window.settled(), kMost);
 }
 
 TEST(LeasedWindowTest, AGrantSaysWhatOthersTookSince) {

@@ -25,6 +25,11 @@ struct LeasingRouter {
   std::shared_ptr<SharedWindowLedger> ledger;
 };
 
+// What is left moves to whom asks for it.
+inline bool ComesLater(WindowAnswer answer) {
+  return answer == WindowAnswer::kElsewhere || answer == WindowAnswer::kNotLeased;
+}
+
 inline SharedWindowLedger::Options OwnedBy(std::string owner) {
   SharedWindowLedger::Options options;
   options.owner = std::move(owner);

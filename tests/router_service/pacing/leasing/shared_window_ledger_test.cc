@@ -2,11 +2,15 @@
 
 #include <map>
 #include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "common/store/memory_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "router_service/pacing/budget_pacer.h"
+#include "router_service/pacing/window_refusal.h"
 #include "tests/router_service/pacing/leasing/leasing_router.h"
 #include "tests/support/status_matchers.h"
 
@@ -15,6 +19,7 @@ namespace {
 
 using testing::Each;
 using testing::Field;
+using testing::HasSubstr;
 
 constexpr int64_t kCap = 100'000;
 
@@ -31,6 +36,15 @@ class SharedWindowLedgerTest : public testing::Test {
   void Pass(absl::Duration time = absl::Milliseconds(100)) { timers_.AdvanceAndRun(time); }
   WindowAnswer Reserve(LeasingRouter& router, int64_t amount) {
     return router.ledger->Reserve("b", Now(), amount, cap_);
+  }
+  // Asks again while the answer is that there is more.
+  WindowAnswer Wait(LeasingRouter& router, int64_t amount) {
+    WindowAnswer answer = Reserve(router, amount);
+    for (int i = 0; i < 100 && ComesLater(answer); ++i) {
+      Pass();
+      answer = Reserve(router, amount);
+    }
+    return answer;
   }
   // Covered ones of `count`, spread over `time`; what is covered is settled at once.
   int Spend(LeasingRouter& router, int count, absl::Duration time, int64_t amount = 10) {
@@ -106,12 +120,56 @@ TEST_F(SharedWindowLedgerTest, NoneHoldsMoreThanAShortLease) {
 
 TEST_F(SharedWindowLedgerTest, AFirstRequestIsCoveredAtOnce) {
   auto a = Router("a");
+  EXPECT_EQ(Reserve(*a, kCap / 100), WindowAnswer::kCovered);
+}
+
+TEST_F(SharedWindowLedgerTest, ALargeFirstRequestOfAShortWindowIsCoveredAtOnce) {
+  length_ = absl::Minutes(1);
+  auto a = Router("a");
   EXPECT_EQ(Reserve(*a, kCap / 10), WindowAnswer::kCovered);
+}
+
+TEST_F(SharedWindowLedgerTest, OneThatDiesUntouchedTakesAHundredthOfALongWindow) {
+  auto a = Router("a");
+  EXPECT_EQ(FiguresOf(*a).granted, kCap / 100);
+  a->link.Fail(absl::UnavailableError("dead"));
+  auto b = Router("b");
+  EXPECT_EQ(Drain(*b, 100), kCap - kCap / 100);
+}
+
+TEST_F(SharedWindowLedgerTest, OneThatWasJustSetIsNotLeasedYet) {
+  LeasingRouter a(*store_, timers_, clock_, OwnedBy("a"));
+  config::v1::Budget config;
+  config.set_resource(config::v1::Budget::REQUESTS);
+  config.set_amount(10);
+  config.set_per(config::v1::Budget::HOUR);
+  config.set_hard(true);
+  WindowBudget budget(clock_, *a.ledger, "b", config);
+  WindowBudget::Hold hold;
+  ASSERT_EQ(budget.Take(hold), WindowAnswer::kNotLeased);
+  const absl::Status refusal = WindowRefusal(WindowAnswer::kNotLeased, "requests", budget);
+  EXPECT_THAT(refusal,
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("budget not leased yet")));
+  EXPECT_EQ(RetryAfter(refusal), absl::Milliseconds(50));
+  Pass(absl::Milliseconds(50));
+  EXPECT_EQ(budget.Take(hold), WindowAnswer::kCovered);
+}
+
+TEST_F(SharedWindowLedgerTest, WhatOthersHoldIsElsewhere) {
+  cap_ = 10;
+  auto a = Router("a"), b = Router("b");
+  int held = 0;
+  for (int i = 0; i < 100; ++i) {
+    held += Covers(Reserve(*a, 1)) ? 1 : 0;
+    Pass();
+  }
+  ASSERT_EQ(held, 10);
+  EXPECT_EQ(Reserve(*b, 1), WindowAnswer::kElsewhere);
 }
 
 TEST_F(SharedWindowLedgerTest, WhatIsAskedForInVainIsLeasedNext) {
   auto a = Router("a");
-  EXPECT_EQ(Reserve(*a, kCap / 2), WindowAnswer::kElsewhere);
+  EXPECT_EQ(Reserve(*a, kCap / 2), WindowAnswer::kNotLeased);
   // Where it wanted more than it has, what it has is all there is for the moment.
   EXPECT_LT(a->ledger->Left("b", Now(), kCap), kCap / 2);
   Pass();
@@ -157,7 +215,7 @@ TEST_F(SharedWindowLedgerTest, BurstsOverManySecondsNeverGoOverTheCapOfOne) {
 TEST_F(SharedWindowLedgerTest, ALeaseThatDiedWithItsRouterCountsAsSpent) {
   cap_ = 1000;
   auto a = Router("a"), b = Router("b");
-  ASSERT_EQ(Reserve(*a, 100), WindowAnswer::kCovered);
+  ASSERT_EQ(Wait(*a, 100), WindowAnswer::kCovered);
   const SharedWindowLedger::Figures died = FiguresOf(*a);
   a->link.Fail(absl::UnavailableError("dead"));
   Pass(absl::Seconds(5));
@@ -167,10 +225,88 @@ TEST_F(SharedWindowLedgerTest, ALeaseThatDiedWithItsRouterCountsAsSpent) {
 TEST_F(SharedWindowLedgerTest, OneThatStopsGivesBackWhatItDidNotSpend) {
   cap_ = 1000;
   auto a = Router("a"), b = Router("b");
-  ASSERT_EQ(Reserve(*a, 100), WindowAnswer::kCovered);
+  ASSERT_EQ(Wait(*a, 100), WindowAnswer::kCovered);
   a->ledger->Settle("b", Now(), 100, 40);
   a->ledger->Stop(absl::Seconds(1));
   EXPECT_EQ(Drain(*b), 960);
+}
+
+TEST_F(SharedWindowLedgerTest, OneThatStopsWaitsForACallThatIsUnderWay) {
+  cap_ = 1000;
+  auto a = Router("a");
+  Pass(absl::Milliseconds(500));
+  a->ledger->Keep("later", length_, cap_, 0);
+  Pass(absl::Milliseconds(100));
+  ASSERT_EQ(Wait(*a, 100), WindowAnswer::kCovered);
+  a->ledger->Settle("b", Now(), 100, 40);
+  Pass(absl::Seconds(2));
+  a->link.Hold();
+  for (int i = 0; i < 100 && a->link.held() == 0; ++i) Pass(SharedWindowLedger::kTick);
+  ASSERT_EQ(a->link.held(), 1u) << "both budgets, or none, are being read";
+  std::thread stop([&] { a->ledger->Stop(absl::Seconds(60)); });
+  // The other budget is given back at once, which shows that it stops.
+  while (a->link.held() < 2) std::this_thread::yield();
+  a->link.Release();
+  stop.join();
+  const int64_t window = Now().number();
+  for (const std::string key : {"b", "later"}) {
+    StoreFields fields;
+    store_->ReadTotals("budget/" + key, window, absl::InfiniteFuture(),
+                       [&](absl::StatusOr<StoreFields> read) { fields = *std::move(read); });
+    EXPECT_GT(fields["g/a"], 0) << key;
+    EXPECT_EQ(fields["g/a"] - fields["r/a"], fields["s/a"]) << key;
+  }
+  auto b = Router("b");
+  EXPECT_EQ(Drain(*b), 960);
+}
+
+TEST_F(SharedWindowLedgerTest, OneThatStopsDoesNotWaitForEverForACall) {
+  auto a = Router("a");
+  a->link.Hold();
+  Pass(absl::Seconds(2));
+  ASSERT_GT(a->link.held(), 0u);
+  a->ledger->Stop(absl::Milliseconds(1));
+  // It is not made up for once nobody waits: the store may be going.
+  a->link.Release();
+  EXPECT_EQ(a->link.held(), 0u);
+  EXPECT_EQ(Stored(Now().number())["r/a"], 0);
+}
+
+TEST_F(SharedWindowLedgerTest, AStoreThatIsTooBusyIsAskedAgain) {
+  auto a = Router("a");
+  Spend(*a, 100, absl::Seconds(5));
+  a->link.Fail(absl::ResourceExhaustedError("too many calls in flight"));
+  Pass(absl::Milliseconds(900));
+  EXPECT_FALSE(FiguresOf(*a).lost);
+  a->link.Fail(absl::OkStatus());
+  EXPECT_EQ(Wait(*a, kCap / 10), WindowAnswer::kCovered);
+  // One that stays so is as good as away.
+  a->link.Fail(absl::ResourceExhaustedError("full"));
+  Pass(absl::Seconds(3));
+  EXPECT_TRUE(FiguresOf(*a).lost);
+  a->link.Fail(absl::OkStatus());
+  Pass(absl::Seconds(1));
+  EXPECT_FALSE(FiguresOf(*a).lost);
+}
+
+TEST_F(SharedWindowLedgerTest, ManyBudgetsAreReadInTurn) {
+  constexpr size_t kAtATime = SharedWindowLedger::kMostBudgetsAtATime;
+  constexpr size_t kBudgets = 3 * kAtATime + 10;
+  LeasingRouter a(*store_, timers_, clock_, OwnedBy("a"));
+  timers_.RunDue();
+  a.link.Hold();
+  for (size_t i = 0; i < kBudgets; ++i) a.ledger->Keep("b" + std::to_string(i), length_, kCap, 0);
+  timers_.RunDue();  // it is woken once
+  EXPECT_EQ(a.link.held(), kAtATime);
+  Pass(SharedWindowLedger::kTick);
+  EXPECT_EQ(a.link.held(), 2 * kAtATime);
+  Pass(SharedWindowLedger::kTick);
+  EXPECT_EQ(a.link.held(), 3 * kAtATime);
+  Pass(SharedWindowLedger::kTick);
+  EXPECT_EQ(a.link.held(), kBudgets);
+  a.link.Release();
+  Pass(absl::Seconds(1));
+  EXPECT_TRUE(a.ledger->ready());
 }
 
 TEST_F(SharedWindowLedgerTest, AnIdleOneLeavesTheRestToWhomItIsWorthMore) {
@@ -327,7 +463,7 @@ TEST_F(SharedWindowLedgerTest, ABudgetWithoutACapKnowsWhatOthersSettled) {
 TEST_F(SharedWindowLedgerTest, AForgottenBudgetGivesBackItsLease) {
   cap_ = 1000;
   auto a = Router("a"), b = Router("b");
-  ASSERT_EQ(Reserve(*a, 100), WindowAnswer::kCovered);
+  ASSERT_EQ(Wait(*a, 100), WindowAnswer::kCovered);
   a->ledger->Forget("b");
   EXPECT_TRUE(a->ledger->figures().empty());
   Pass(absl::Seconds(1));

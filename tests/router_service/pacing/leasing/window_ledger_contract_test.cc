@@ -1,4 +1,6 @@
+#include <limits>
 #include <memory>
+#include <string>
 
 #include "common/store/memory_store.h"
 #include "gtest/gtest.h"
@@ -43,13 +45,20 @@ class WindowLedgerContractTest : public testing::TestWithParam<bool> {
   // What happens in the background, a little later.
   void Pass(absl::Duration time = absl::Milliseconds(100)) { timers_.AdvanceAndRun(time); }
   // Asks again while the answer is that there is more.
-  WindowAnswer Reserve(int64_t amount, int64_t cap) {
-    WindowAnswer answer = ledger().Reserve("b", Now(), amount, cap);
-    for (int i = 0; i < 100 && answer == WindowAnswer::kElsewhere; ++i) {
+  template <typename Ask>
+  WindowAnswer Asked(Ask ask) {
+    WindowAnswer answer = ask();
+    for (int i = 0; i < 100 && ComesLater(answer); ++i) {
       Pass();
-      answer = ledger().Reserve("b", Now(), amount, cap);
+      answer = ask();
     }
     return answer;
+  }
+  WindowAnswer Reserve(int64_t amount, int64_t cap) {
+    return Asked([&] { return ledger().Reserve("b", Now(), amount, cap); });
+  }
+  WindowAnswer Reserve(WindowBudget& budget, double amount, WindowBudget::Hold& hold) {
+    return Asked([&] { return budget.Reserve(amount, hold); });
   }
 
   FakeClock clock_{absl::UnixEpoch() + absl::Hours(10) + absl::Minutes(20)};
@@ -128,6 +137,78 @@ TEST_P(WindowLedgerContractTest, AForgottenBudgetBindsNobody) {
   EXPECT_EQ(ledger().Count("b", Now()).reserved, 0);
 }
 
+TEST_P(WindowLedgerContractTest, OneThatIsSetAgainInItsWindowIsNotSpentTwice) {
+  Keep(100);
+  ASSERT_EQ(Reserve(60, 100), WindowAnswer::kCovered);
+  ledger().Settle("b", Now(), 60, 60);
+  ledger().Forget("b");
+  Pass(absl::Seconds(5));
+  Keep(100);
+  EXPECT_EQ(ledger().Count("b", Now()).settled, 60);
+  EXPECT_EQ(Reserve(41, 100), WindowAnswer::kSpent);
+  EXPECT_EQ(Reserve(40, 100), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(1, 100), WindowAnswer::kSpent);
+  // Its next window is whole.
+  Pass(absl::Hours(1));
+  EXPECT_EQ(Reserve(100, 100), WindowAnswer::kCovered);
+}
+
+TEST_P(WindowLedgerContractTest, WhatEndsWhileItIsForgottenCountsOnceItIsSetAgain) {
+  Keep(100);
+  ASSERT_EQ(Reserve(30, 100), WindowAnswer::kCovered);
+  ledger().Forget("b");
+  Pass(absl::Seconds(5));
+  ledger().Settle("b", Now(), 30, 20);
+  Pass(absl::Seconds(5));
+  Keep(100);
+  EXPECT_EQ(ledger().Count("b", Now()).settled, 20);
+  EXPECT_EQ(ledger().Count("b", Now()).reserved, 0);
+  EXPECT_EQ(Reserve(80, 100), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(1, 100), WindowAnswer::kSpent);
+}
+
+TEST_P(WindowLedgerContractTest, ABrokenMeterSpendsAllAndGivesNothingBack) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  Keep(100);
+  ASSERT_EQ(Reserve(10, 100), WindowAnswer::kCovered);
+  ledger().Settle("b", Now(), 0, kMost);
+  ledger().Settle("b", Now(), 0, kMost);
+  Pass(absl::Seconds(3));
+  EXPECT_EQ(ledger().Count("b", Now()).settled, kMost);
+  EXPECT_EQ(ledger().Left("b", Now(), 100), 0);
+  EXPECT_EQ(Reserve(1, 100), WindowAnswer::kSpent);
+  ledger().Settle("b", Now(), 10, -5);
+  EXPECT_EQ(ledger().Count("b", Now()).settled, kMost);
+  EXPECT_EQ(Reserve(1, 100), WindowAnswer::kSpent);
+}
+
+TEST_P(WindowLedgerContractTest, ABrokenMeterRefusesNothingWithoutACap) {
+  Keep(WindowLedger::kNoCap);
+  ledger().Settle("b", Now(), 0, std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(Reserve(5, WindowLedger::kNoCap), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(WindowLedger::kNoCap, WindowLedger::kNoCap), WindowAnswer::kCovered);
+  EXPECT_EQ(ledger().Count("b", Now()).reserved, WindowLedger::kNoCap);
+}
+
+TEST(MemoryWindowLedgerTest, ForgottenBudgetsAreDroppedOnceTheirWindowsAreOver) {
+  constexpr absl::Duration kHour = absl::Hours(1);
+  const absl::Time start = absl::UnixEpoch() + 10 * kHour;
+  const auto window = [&](int hour) { return BudgetWindow::At(start + hour * kHour, kHour); };
+  MemoryWindowLedger ledger;
+  for (const char* key : {"kept", "forgotten", "rate", "untouched"}) {
+    ledger.Keep(key, kHour, 100, key == std::string("rate") ? 1 : 0);
+    if (key != std::string("untouched")) ledger.Settle(key, window(0), 0, 5);
+  }
+  for (const char* key : {"forgotten", "rate", "untouched"}) ledger.Forget(key);
+  EXPECT_EQ(ledger.budgets(), 3u);  // nothing is to be known of the one that was not touched
+  ledger.Settle("kept", window(0), 0, 1);
+  EXPECT_EQ(ledger.budgets(), 3u);
+  ledger.Settle("kept", window(1), 0, 1);
+  EXPECT_EQ(ledger.budgets(), 2u);
+  ledger.Settle("kept", window(2), 0, 1);
+  EXPECT_EQ(ledger.budgets(), 1u);
+}
+
 TEST_P(WindowLedgerContractTest, WindowsWithoutEndAreNotKept) {
   Keep(10, absl::Seconds(1));
   for (int i = 0; i < 200; ++i) {
@@ -181,16 +262,14 @@ TEST_P(WindowLedgerContractTest, HardDollarsAreReservedBeforeTheyAreSpent) {
   WindowBudget budget(clock_, ledger(), "b", Config(Budget::DOLLARS, 1, Budget::DAY, true));
   Pass();
   WindowBudget::Hold hold, other;
-  EXPECT_EQ(budget.Reserve(0.2, hold), WindowAnswer::kCovered);
-  Pass();
-  EXPECT_EQ(budget.Reserve(0.5, hold), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(budget, 0.2, hold), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(budget, 0.5, hold), WindowAnswer::kCovered);
   EXPECT_DOUBLE_EQ(budget.spent(), 0);
   EXPECT_NEAR(budget.remaining(), 0.3, 1e-12);
   EXPECT_EQ(budget.Reserve(0.4, other), WindowAnswer::kSpent);
   budget.Settle(hold, 0.55);
   EXPECT_NEAR(budget.spent(), 0.55, 1e-12);
-  Pass();
-  EXPECT_EQ(budget.Reserve(0.4, other), WindowAnswer::kCovered);
+  EXPECT_EQ(Reserve(budget, 0.4, other), WindowAnswer::kCovered);
 }
 
 TEST_P(WindowLedgerContractTest, SoftDollarsCountWhenTheyAreSettled) {
@@ -207,14 +286,7 @@ TEST_P(WindowLedgerContractTest, ARateIsDrawnFromTheWindowBeforeFirst) {
   WindowBudget budget(clock_, ledger(), "b", Config(Budget::JOULES, 10, Budget::SECOND, true));
   Pass();
   WindowBudget::Hold hold;
-  const auto reserve = [&](double joules) {
-    WindowAnswer answer = budget.Reserve(joules, hold);
-    for (int i = 0; i < 50 && answer == WindowAnswer::kElsewhere; ++i) {
-      Pass();
-      answer = budget.Reserve(joules, hold);
-    }
-    return answer;
-  };
+  const auto reserve = [&](double joules) { return Reserve(budget, joules, hold); };
   EXPECT_EQ(reserve(5000), WindowAnswer::kCovered);
   EXPECT_EQ(hold[0].window.start, BudgetWindow::At(clock_.Now(), absl::Minutes(10)).Before().start);
   EXPECT_EQ(reserve(5000), WindowAnswer::kCovered);
@@ -231,9 +303,9 @@ TEST_P(WindowLedgerContractTest, AHoldOfSeveralPartsIsSettledInTheirWindows) {
   WindowBudget budget(clock_, ledger(), "b", Config(Budget::JOULES, 100, Budget::HOUR, true));
   Pass();
   WindowBudget::Hold hold;
-  ASSERT_EQ(budget.Reserve(10, hold), WindowAnswer::kCovered);
+  ASSERT_EQ(Reserve(budget, 10, hold), WindowAnswer::kCovered);
   Pass(absl::Hours(1));
-  ASSERT_EQ(budget.Reserve(10, hold), WindowAnswer::kCovered);
+  ASSERT_EQ(Reserve(budget, 10, hold), WindowAnswer::kCovered);
   ASSERT_EQ(hold.size(), 2u);
   const BudgetWindow before = hold[0].window, now = hold[1].window;
   budget.Settle(hold, 35);

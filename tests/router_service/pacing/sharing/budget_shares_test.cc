@@ -60,7 +60,7 @@ class Table {
     }
     for (size_t i = 0; i < names_.size(); ++i) {
       if (!alive_[i]) continue;
-      const auto heard = shares_[i].Hear(Rows(), told_[i].demand, now_);
+      const auto heard = shares_[i].Hear(Rows(), told_[i].demand, now_, kPeriod);
       if (!heard.has_value()) continue;
       said_[i] = heard->share;
       elsewhere_[i] = heard->requests_elsewhere;
@@ -190,13 +190,13 @@ TEST(BudgetSharesTest, WhoComesTakesOverTheCreditOfThoseThatAreThere) {
   own.allowed = 50;
   BudgetShares shares("new");
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
-  const auto first = shares.Hear(told, own, now);
+  const auto first = shares.Hear(told, own, now, kPeriod);
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ(first->share, 0.5);
   // It may be dead.
   EXPECT_EQ(first->credit_correction, 0);
   told["old"].beat = 8;
-  const auto second = shares.Hear(told, own, now += kPeriod);
+  const auto second = shares.Hear(told, own, now += kPeriod, kPeriod);
   ASSERT_TRUE(second.has_value());
   EXPECT_EQ(second->credit_correction, -550);
 }
@@ -208,21 +208,69 @@ TEST(BudgetSharesTest, WhoIsThereDoesNotTakeOverTheCreditOfWhoComes) {
   own.taken = 1500;
   BudgetShares shares("old");
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
-  for (int i = 0; i < 100; ++i) shares.Hear(told, own, now += kPeriod);
+  for (int i = 0; i < 100; ++i) shares.Hear(told, own, now += kPeriod, kPeriod);
   told["new"].demand.allowed = 50;
   for (int64_t beat = 1; beat < 3; ++beat) {
     told["new"].beat = beat;
-    const auto heard = shares.Hear(told, own, now += kPeriod);
+    const auto heard = shares.Hear(told, own, now += kPeriod, kPeriod);
     ASSERT_TRUE(heard.has_value());
     EXPECT_LT(heard->credit_correction, 20);
   }
+}
+
+TEST(BudgetSharesTest, InSlowRoundsTheLivingLiveAndTheDeadDie) {
+  for (const absl::Duration round : {absl::Seconds(1.1), absl::Seconds(6.4)}) {
+    ToldDemands told;
+    BudgetShares shares("own");
+    CounterRandom random(5, 0);
+    absl::Time now = absl::UnixEpoch() + absl::Hours(1);
+    double share = 1;
+    const auto hear = [&] {
+      const auto heard = shares.Hear(told, {}, now += round, round);
+      if (heard.has_value()) share = heard->share;
+    };
+    for (int i = 1; i <= 100; ++i) {
+      // Now and then it tells just after, and so is not heard of for two rounds.
+      told["dies"].beat = told["lives"].beat = random.Below(4) == 0 ? i - 1 : i;
+      hear();
+      EXPECT_NEAR(share, 1.0 / 3, 0.01) << i;
+    }
+    for (int i = 1; i <= 12; ++i) {
+      told["lives"].beat = 100 + i;
+      hear();
+    }
+    EXPECT_NEAR(share, 0.5, 0.01) << round;
+    for (int i = 1; i <= 6; ++i) hear();
+    EXPECT_EQ(share, 1) << round;
+  }
+}
+
+TEST(BudgetSharesTest, WhatIsToldOfABudgetThatWasSetAgainCountsFromZero) {
+  ToldDemands told;
+  BudgetShares shares("own");
+  absl::Time now = absl::UnixEpoch() + absl::Hours(1);
+  ToldDemand& other = told["other"];
+  other.beat = 5;
+  other.demand.settled = 100;
+  shares.Hear(told, {}, now += kPeriod, kPeriod);
+  other.beat = 6;
+  other.demand.settled = 120;
+  auto heard = shares.Hear(told, {}, now += kPeriod, kPeriod);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_EQ(heard->spent_elsewhere, 20);
+  other.beat = 7;
+  other.generation = 7;
+  other.demand.settled = 3;
+  heard = shares.Hear(told, {}, now += kPeriod, kPeriod);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_EQ(heard->spent_elsewhere, 3);
 }
 
 TEST(BudgetSharesTest, HostileRowsAreBounded) {
   BudgetShares shares("own");
   ToldDemands told;
   for (int i = 0; i < 4000; ++i) told["router" + std::to_string(i)].beat = 1;
-  const auto heard = shares.Hear(told, {}, absl::UnixEpoch());
+  const auto heard = shares.Hear(told, {}, absl::UnixEpoch(), kPeriod);
   ASSERT_TRUE(heard.has_value());
   EXPECT_DOUBLE_EQ(heard->share, 1.0 / (BudgetShares::kMostRouters + 1));
 }
@@ -264,6 +312,26 @@ TEST(ToldDemandTest, OfTwoWindowsTheLaterRowCounts) {
   MergeFields(fields(late), read);
   MergeFields(fields(early), read);
   EXPECT_EQ(read["r"].demand.arrivals, 4u);
+}
+
+TEST(ToldDemandTest, OfTwoGenerationsTheLaterCountsWhole) {
+  ToldDemand old, again;
+  old.beat = 9;
+  old.demand.settled = 100;
+  again.beat = 10;
+  again.generation = 10;
+  again.demand.settled = 3;
+  StoreFields fields;
+  for (const ToldDemand& told : {old, again}) {
+    for (const StoreField& field : FieldsOf("r", told)) fields[field.field] = field.value;
+  }
+  for (const char* strange : {"r/.b", "r/x.b", "r.b", "/.b"}) fields[strange] = 99;
+  ToldDemands read;
+  MergeFields(fields, read);
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read["r"].beat, 10);
+  EXPECT_EQ(read["r"].generation, 10);
+  EXPECT_EQ(read["r"].demand.settled, 3);
 }
 
 TEST(ToldDemandTest, NamesOfBudgetsDiffer) {

@@ -115,6 +115,20 @@ class SharedPacingTest : public testing::Test {
     routers_.push_back(std::move(router));
     return *routers_.back();
   }
+  // With a budget for each of so many tenants.
+  Router& Join(const Budget& budget, int tenants) {
+    Router& router = Join(budget);
+    for (int tenant = 0; tenant < tenants; ++tenant) {
+      Budget of_tenant = budget;
+      of_tenant.set_tenant(Tenant(tenant));
+      EXPECT_TRUE(router.pacer->SetBudget("pool", of_tenant).ok());
+    }
+    return router;
+  }
+  static std::string Tenant(int tenant) { return "tenant" + std::to_string(tenant); }
+  double Share(size_t router, const std::string& tenant = "") {
+    return routers_[router]->pacer->List("pool", tenant).at(0).share();
+  }
   void Kill(size_t router) {
     routers_[router]->exchange->Stop();
     routers_[router]->exchange = nullptr;
@@ -314,18 +328,70 @@ TEST_F(SharedPacingTest, AMeanPerRequestNeedsNoSharing) {
 }
 
 TEST_F(SharedPacingTest, MoreBudgetsThanOneRoundTakesAllHaveTheirTurn) {
-  for (int i = 0; i < 2; ++i) {
-    Router& router = Join(Of(50, Budget::SECOND, false));
-    for (int tenant = 0; tenant < 150; ++tenant) {
-      Budget budget = Of(50, Budget::HOUR, false);
-      budget.set_tenant("tenant" + std::to_string(tenant));
-      ASSERT_TRUE(router.pacer->SetBudget("pool", budget).ok());
-    }
-  }
+  for (int i = 0; i < 2; ++i) Join(Of(50, Budget::HOUR, false), 150);
   timers_.AdvanceAndRun(absl::Seconds(1));
-  for (int tenant = 0; tenant < 150; ++tenant) {
-    const auto list = routers_[0]->pacer->List("pool", "tenant" + std::to_string(tenant));
-    EXPECT_LT(list.at(0).share(), 1) << tenant;
+  for (int tenant = 0; tenant < 150; ++tenant) EXPECT_LT(Share(0, Tenant(tenant)), 1) << tenant;
+}
+
+TEST_F(SharedPacingTest, OfManyBudgetsTheDeadFallOutToo) {
+  constexpr int kTenants = 699;  // a round takes more than a second
+  for (int i = 0; i < 3; ++i) Join(Of(50, Budget::HOUR, false), kTenants);
+  timers_.AdvanceAndRun(absl::Seconds(10));
+  for (int tenant = 0; tenant < kTenants; ++tenant) {
+    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(Share(i, Tenant(tenant)), 1.0 / 3, 0.01);
+  }
+  Kill(1);
+  timers_.AdvanceAndRun(absl::Seconds(15));
+  for (int tenant = 0; tenant < kTenants; ++tenant) {
+    EXPECT_NEAR(Share(0, Tenant(tenant)) + Share(2, Tenant(tenant)), 1, 0.02) << tenant;
+  }
+  // The store's silence is still nobody's death.
+  store_.away = true;
+  timers_.AdvanceAndRun(absl::Minutes(1));
+  store_.away = false;
+  timers_.AdvanceAndRun(absl::Seconds(3));
+  for (int tenant = 0; tenant < kTenants; ++tenant) {
+    EXPECT_NEAR(Share(0, Tenant(tenant)) + Share(2, Tenant(tenant)), 1, 0.02) << tenant;
+  }
+  Kill(2);
+  timers_.AdvanceAndRun(absl::Seconds(8));
+  for (int tenant = 0; tenant < kTenants; ++tenant) EXPECT_EQ(Share(0, Tenant(tenant)), 1);
+}
+
+TEST_F(SharedPacingTest, WhatABudgetThatWasSetAgainSpendsIsHeardAtOnce) {
+  const Budget budget = Of(36'000, Budget::HOUR, false);
+  Budget none = budget;
+  none.set_amount(0);
+  for (int i = 0; i < 2; ++i) Join(budget);
+  for (const absl::Duration away : {absl::ZeroDuration(), absl::Seconds(3), absl::Minutes(2)}) {
+    Run(200, kApart, {1, 0});
+    timers_.AdvanceAndRun(absl::Seconds(1));
+    ASSERT_TRUE(routers_[0]->pacer->SetBudget("pool", none).ok());
+    timers_.AdvanceAndRun(away);
+    ASSERT_TRUE(routers_[0]->pacer->SetBudget("pool", budget).ok());
+    const double heard = routers_[1]->pacer->List("pool", "").at(0).spent();
+    const double spent = spent_;
+    Run(20, kApart, {1, 0});
+    ASSERT_GT(spent_, spent);
+    timers_.AdvanceAndRun(absl::Seconds(1));
+    EXPECT_NEAR(routers_[1]->pacer->List("pool", "").at(0).spent() - heard, spent_ - spent, 1e-3)
+        << away;
+    EXPECT_LT(Share(0), 1) << away;
+    timers_.AdvanceAndRun(absl::Seconds(5));
+    EXPECT_NEAR(Share(0) + Share(1), 1, 0.02) << away;
+  }
+}
+
+TEST_F(SharedPacingTest, AnotherAmountIsNoOtherBudget) {
+  for (int i = 0; i < 2; ++i) Join(Of(36'000, Budget::HOUR, false));
+  Run(200, kApart, {1, 1});
+  for (const auto& router : routers_) {
+    ASSERT_TRUE(router->pacer->SetBudget("pool", Of(18'000, Budget::HOUR, false)).ok());
+  }
+  Run(200, kApart, {1, 1});
+  timers_.AdvanceAndRun(absl::Seconds(1));
+  for (const auto& router : routers_) {
+    EXPECT_NEAR(router->pacer->List("pool", "").at(0).spent(), spent_, 1e-3);
   }
 }
 
