@@ -2,7 +2,7 @@
 #   One library a folder, penstock::name. PUBLIC: what our headers include; PRIVATE: the rest.
 # penstock_binary(name SRCS ... DEPS ...)
 #   An executable in build/<preset>/bin.
-# penstock_test(name SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
+# penstock_test(name [ONE_THREAD] SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
 #   One test binary a folder; each gtest case is a ctest case. Only the sources in PATHS know where the
 #   tree and its binaries are: the compiler cache must hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
@@ -34,7 +34,10 @@ function(penstock_test name)
   if(NOT PENSTOCK_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "LABEL" "SRCS;DEPS;PATHS" ${ARGN})
+  cmake_parse_arguments(ARG "ONE_THREAD" "LABEL" "SRCS;DEPS;PATHS" ${ARGN})
+  if(ARG_ONE_THREAD AND PENSTOCK_SANITIZE MATCHES thread)
+    return()
+  endif()
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()

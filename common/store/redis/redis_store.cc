@@ -22,15 +22,16 @@ std::string TtlText(absl::Duration ttl) {
 
 // The reply's status alone.
 RedisCalls::Done StatusTo(Store::DoneStatus done) {
-  return
-      [done = std::move(done)](absl::StatusOr<RedisReply> reply) mutable { done(reply.status()); };
+  return [done = std::move(done)](absl::StatusOr<RedisReply> reply) mutable {
+    done(std::move(reply).status());
+  };
 }
 
 // What `decode` makes of the reply.
 template <typename T, typename Decode>
 RedisCalls::Done DecodedTo(Store::Done<T> done, Decode decode) {
   return [done = std::move(done), decode](absl::StatusOr<RedisReply> reply) mutable {
-    if (!reply.ok()) return done(reply.status());
+    if (!reply.ok()) return done(std::move(reply).status());
     done(decode(*std::move(reply)));
   };
 }

@@ -135,7 +135,7 @@ TEST_F(RedisStoreTest, CallsInFlightEndWithTheirServer) {
   Notification ended;
   absl::Status status;
   store->Put("k", "v", absl::Hours(1), absl::InfiniteFuture(), [&](absl::Status end) {
-    status = end;
+    status = std::move(end);
     ended.Notify();
   });
   server_.Kill();
