@@ -1,4 +1,3 @@
-#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +16,7 @@
 #include "cli/client/pool_client.h"
 #include "cli/client/request_options.h"
 #include "cli/command.h"
+#include "cli/output/message_json.h"
 #include "cli/output/table.h"
 #include "common/status_macros.h"
 
@@ -47,19 +47,6 @@ struct BudgetOptions {
   UsageExport::Per per_period = UsageExport::Per::kHour;
 };
 
-absl::Status Print(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions format;
-  format.add_whitespace = true;
-  format.preserve_proto_field_names = true;
-  format.always_print_primitive_fields = true;
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(message, &json, format).ok()) {
-    return absl::InternalError("the answer has no JSON form");
-  }
-  std::printf("%s", json.c_str());
-  return absl::OkStatus();
-}
-
 absl::StatusOr<v1::GetBudgetResponse> Fetch(PoolClient& client, const BudgetOptions& options) {
   grpc::ClientContext context;
   client.Prepare(context, kTimeout);
@@ -77,7 +64,7 @@ absl::Status RunGet(const BudgetOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client,
                             PoolClient::Create(options.client));
   PENSTOCK_ASSIGN_OR_RETURN(const v1::GetBudgetResponse response, Fetch(*client, options));
-  if (options.json) return Print(response);
+  if (options.json) return PrintJson(response);
   std::printf("%s", BudgetTable(response).c_str());
   return absl::OkStatus();
 }
@@ -105,7 +92,7 @@ absl::Status RunSet(const BudgetOptions& options) {
                  "(%s).\nThey tell it once it answers, unless all of them end before.\n",
                  response.pending_because().c_str());
   }
-  if (options.json) return Print(response);
+  if (options.json) return PrintJson(response);
   const std::string done = budget.amount() == 0 ? "removed: " : "set: ";
   std::printf("%s%s\n", done.c_str(), DescribeBudget(options.pool, budget).c_str());
   if (response.sharing() == v1::SetBudgetResponse::SHARED) {

@@ -1,4 +1,3 @@
-#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 #include "cli/client/pool_client.h"
 #include "cli/client/request_options.h"
 #include "cli/command.h"
+#include "cli/output/message_json.h"
 #include "cli/output/table.h"
 #include "common/status_macros.h"
 
@@ -75,23 +75,10 @@ std::string Text(const v1::ShadowStatus& status) {
   return text;
 }
 
-absl::Status Print(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions format;
-  format.add_whitespace = true;
-  format.preserve_proto_field_names = true;
-  format.always_print_primitive_fields = true;
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(message, &json, format).ok()) {
-    return absl::InternalError("the answer has no JSON form");
-  }
-  std::printf("%s", json.c_str());
-  return absl::OkStatus();
-}
-
 absl::Status RunShadow(const ShadowOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<PoolClient> client, PoolClient::Create(options.client));
   PENSTOCK_ASSIGN_OR_RETURN(const v1::ShadowStatus status, Fetch(*client, options));
-  if (options.json) return Print(status);
+  if (options.json) return PrintJson(status);
   std::printf("%s", Text(status).c_str());
   return absl::OkStatus();
 }
@@ -114,7 +101,7 @@ absl::Status RunPromote(const ShadowOptions& options) {
   client->Prepare(context, kTimeout);
   v1::PromoteResponse response;
   PENSTOCK_RETURN_IF_ERROR(client->OfRouting(client->routing().Promote(&context, request, &response)));
-  if (options.json) return Print(response);
+  if (options.json) return PrintJson(response);
   std::printf("live      %s\nprevious  %s\n", response.live_version().c_str(),
               response.previous_version().c_str());
   return absl::OkStatus();
