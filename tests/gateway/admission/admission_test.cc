@@ -72,6 +72,10 @@ class AdmissionTest : public ::testing::Test {
     }
     FAIL() << name << " holds no ticket";
   }
+  // One after the other: each may let in who waits, and so add to the list.
+  void LeaveAll() {
+    while (!tickets_.empty()) Leave(tickets_.front().first);
+  }
   // So many requests, one after the other, that take so long each.
   void Pass(Admission& admission, int count, absl::Duration each) {
     for (int i = 0; i < count; ++i) {
@@ -95,7 +99,7 @@ TEST_F(AdmissionTest, AdmitsAtOnceWhileThereIsRoom) {
   Enter(*admission, "a");
   Enter(*admission, "b");
   EXPECT_THAT(events_, ElementsAre("a:OK", "b:OK"));
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, RefusesWhatTheQueueCannotHold) {
@@ -105,8 +109,7 @@ TEST_F(AdmissionTest, RefusesWhatTheQueueCannotHold) {
   Enter(*admission, "refused");
   EXPECT_THAT(events_, ElementsAre("running:OK", "refused:RESOURCE_EXHAUSTED"));
   EXPECT_EQ(admission->queued(), 1u);
-  Leave("running");
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, AdmitsByPriorityThenArrival) {
@@ -115,9 +118,7 @@ TEST_F(AdmissionTest, AdmitsByPriorityThenArrival) {
   Enter(*admission, "late", 9);
   Enter(*admission, "first", 0);
   Enter(*admission, "second", 0);
-  Leave("running");
-  Leave("first");
-  Leave("second");
+  for (const char* name : {"running", "first", "second"}) Leave(name);
   EXPECT_THAT(events_, ElementsAre("running:OK", "first:OK", "second:OK", "late:OK"));
   Leave("late");
   EXPECT_EQ(admission->in_flight(), 0u);
@@ -150,7 +151,7 @@ TEST_F(AdmissionTest, AnAdmittedWaiterForgetsItsDeadline) {
   Enter(*admission, "waiting", 5, clock_.Now() + absl::Seconds(1));
   Leave("running");
   EXPECT_EQ(timers_.scheduled(), 0u);
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, ALongQueueOfRequestsThatEndAtOnceNeedsNoDeepStack) {
@@ -200,7 +201,7 @@ TEST_F(AdmissionTest, NewcomersDoNotOvertakeAQueueThatEmpties) {
   EXPECT_THAT(events_, ElementsAre("running:OK", "first:OK", "second:OK"));
   Leave("second");
   EXPECT_EQ(events_.back(), "newcomer:OK");
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, TenantsTakeTurns) {
@@ -210,7 +211,7 @@ TEST_F(AdmissionTest, TenantsTakeTurns) {
   Enter(*admission, "b1", {"pool", "behaved"});
   for (const char* name : {"running", "f1", "b1", "f2"}) Leave(name);
   EXPECT_THAT(events_, ElementsAre("running:OK", "f1:OK", "b1:OK", "f2:OK", "f3:OK"));
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, AFullQueueMakesRoomForWhoHasLessInIt) {
@@ -222,7 +223,7 @@ TEST_F(AdmissionTest, AFullQueueMakesRoomForWhoHasLessInIt) {
   EXPECT_THAT(events_, ElementsAre("running:OK", "f2:RESOURCE_EXHAUSTED"));
   EXPECT_EQ(observed_.sheds[ShedReason::kPushedOut], 1);
   EXPECT_EQ(admission->queued(), 2u);
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, WhoseTurnWouldComeTooLateIsRefusedAtOnceWithATimeToComeBack) {
@@ -241,7 +242,7 @@ TEST_F(AdmissionTest, WhoseTurnWouldComeTooLateIsRefusedAtOnceWithATimeToComeBac
   // Its tenant has nobody waiting: its turn comes after one request.
   Enter(*admission, "other", {"pool", "other", 5, clock_.Now() + absl::Milliseconds(400)});
   EXPECT_EQ(admission->queued(), 12u);
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, WhoWaitedTooLongIsToldBeforeTheDeadline) {
@@ -252,7 +253,7 @@ TEST_F(AdmissionTest, WhoWaitedTooLongIsToldBeforeTheDeadline) {
   timers_.AdvanceAndRun(absl::Milliseconds(350));  // the one that runs takes longer than usual
   EXPECT_THAT(events_, ElementsAre("running:OK", "waiting:RESOURCE_EXHAUSTED"));
   EXPECT_EQ(observed_.sheds[ShedReason::kOutOfTime], 1);
-  tickets_.clear();
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, WhoseTimeIsUpIsNotAdmittedThoughItsTimerIsLate) {
@@ -290,7 +291,7 @@ TEST_F(AdmissionTest, APoolThatIsOverloadedLeavesRoomForTheOthers) {
   EXPECT_GT(admission->queued(), 0u);
   Enter(*admission, "quick", {"quick", "tenant"});
   EXPECT_EQ(events_.back(), "quick:OK");
-  while (!tickets_.empty()) Leave(tickets_.front().first);
+  LeaveAll();
 }
 
 TEST_F(AdmissionTest, TellsWhatItHoldsAfterEachChange) {
@@ -329,7 +330,7 @@ class AdmissionFloodTest : public AdmissionTest {
     }
     for (int i = 0; i < 400; ++i) Enter(*admission, "flood", {"pool", "tenant"});
     const uint32_t in_flight = admission->in_flight();
-    tickets_.clear();
+    LeaveAll();
     return in_flight;
   }
 };
@@ -363,7 +364,7 @@ TEST_F(AdmissionTest, ManyPoolsAtOnceShareWhatIsLeft) {
   for (int i = 0; i < 5000; ++i) Enter(*admission, "a", {absl::StrCat("pool-", i), "tenant"});
   EXPECT_EQ(admission->in_flight(), 5000u);
   EXPECT_LE(admission->pools(), Admission::kMaxPools + 1);
-  tickets_.clear();
+  LeaveAll();
   EXPECT_EQ(admission->pools(), 0u);
 }
 
@@ -374,7 +375,7 @@ TEST_F(AdmissionTest, TellsHowLongWaited) {
   clock_.Advance(absl::Milliseconds(30));
   Leave("running");
   EXPECT_THAT(observed_.waited, ElementsAre(absl::ZeroDuration(), absl::Milliseconds(30)));
-  tickets_.clear();
+  LeaveAll();
 }
 
 // What an admitted request does first is not one thread's work, though one thread empties the
@@ -464,9 +465,7 @@ TEST_F(AdmissionTest, KeepsItsPromisesWhateverComes) {
       }
       ASSERT_EQ(untold, admission->queued());
     }
-    while (!in.empty()) {
-      const std::vector<Admission::Ticket> leaving = std::exchange(in, {});
-    }
+    while (!in.empty()) std::exchange(in, {}).clear();
     ASSERT_EQ(admission->queued(), 0u);
     ASSERT_EQ(admission->in_flight(), 0u);
     ASSERT_EQ(timers_.scheduled(), 0u);
@@ -493,7 +492,7 @@ TEST_F(AdmissionTest, MoreRoomAdmitsWhoWaitsAndLessTurnsNobodyOut) {
   EXPECT_EQ(admission->queued(), 1u);
   Leave("b");
   EXPECT_EQ(events_.back(), "c:OK");
-  tickets_.clear();
+  LeaveAll();
 }
 
 }  // namespace
