@@ -3,8 +3,9 @@
 # penstock_binary(name SRCS ... DEPS ...)
 #   An executable in build/<preset>/bin.
 # penstock_test(name [ONE_THREAD] SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
-#   One test binary a folder; each gtest case is a ctest case. Only the sources in PATHS know where the
-#   tree and its binaries are: the compiler cache must hit in another clone for the rest.
+#   One test binary a folder; each gtest case is a ctest case, but in sanitized builds of the core, whose
+#   processes take longer to start than most cases to run. Only the sources in PATHS know where the tree and
+#   its binaries are: the compiler cache must hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
 #   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS.
 
@@ -49,6 +50,11 @@ function(penstock_test name)
     set_property(SOURCE ${ARG_PATHS} APPEND PROPERTY COMPILE_DEFINITIONS
       PENSTOCK_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
       PENSTOCK_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  endif()
+  if(PENSTOCK_SANITIZE AND PENSTOCK_CORE_ONLY)
+    add_test(NAME ${target} COMMAND ${target} --gtest_brief=1)
+    set_tests_properties(${target} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 1500)
+    return()
   endif()
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)

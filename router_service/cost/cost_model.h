@@ -87,6 +87,7 @@ class CostModel {
                 bool same_classes);
 
   size_t experts() const { return starts_; }
+  bool learns() const { return options_.learning; }
   CostEstimate Estimate(size_t expert, size_t application_class, uint64_t rows,
                         const ReplicaLoad& load, double work = 1) const;
 

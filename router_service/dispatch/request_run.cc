@@ -95,6 +95,7 @@ void RequestRun::Run(const absl::Status& decided) {
     Finish(Refused(decided));
     return;
   }
+  if (!request_.ask_late) request_.pool->record->lateness_probe.Asked();
   if (RetryBudget* const retries = request_.pool->record->retries.get(); retries != nullptr) {
     retries->RequestCame(rooms_.clock.Now());
   }
@@ -173,6 +174,26 @@ void RequestRun::NoteChoice(const ExpertChoice& choice, uint64_t view) {
   if (record_ != nullptr) RecordChoice(choice, view, *record_);
 }
 
+ExpertChoice RequestRun::Choose(const ScoredExperts& scored, const BudgetView& budgets,
+                                absl::Time now) {
+  ExpertChoice choice = ChooseExperts(request_, scored, budgets, now);
+  if (request_.ask_late || !request_.pool->record->cost.learns() || !IsInfeasible(choice.selection)) return choice;
+  request_.ask_late = true;
+  ExpertChoice late = ChooseExperts(request_, scored, budgets, now);
+  request_.ask_late = IsOnlyLate(late) && request_.pool->record->lateness_probe.Take();
+  return request_.ask_late ? late : choice;
+}
+
+absl::StatusOr<RowChoice> RequestRun::ChooseForRows(const ScoredRows& scored,
+                                                    const BudgetView& budgets, absl::Time now) {
+  absl::StatusOr<RowChoice> choice = ChooseRows(request_, scored, budgets, now);
+  if (request_.ask_late || !request_.pool->record->cost.learns() || choice.ok()) return choice;
+  request_.ask_late = true;
+  absl::StatusOr<RowChoice> late = ChooseRows(request_, scored, budgets, now);
+  request_.ask_late = late.ok() && request_.pool->record->lateness_probe.Take();
+  return request_.ask_late ? late : choice;
+}
+
 absl::Status RequestRun::DecideExperts(const BudgetView& budgets, BatchWindow* window) {
   const absl::Time now = rooms_.clock.Now();
   PENSTOCK_ASSIGN_OR_RETURN(
@@ -188,7 +209,7 @@ absl::Status RequestRun::DecideExperts(const BudgetView& budgets, BatchWindow* w
   if (Explorer* const explorer = request_.pool->record->explorer.get(); explorer != nullptr) {
     explorer->Remember(sequence_, ScoredFeatures().view(), scored.predicted);
   }
-  ExpertChoice choice = ChooseExperts(request_, scored, budgets, now);
+  ExpertChoice choice = Choose(scored, budgets, now);
   NoteChoice(choice, budgets.view);
   Explore(request_, scored, rooms_.seed, sequence_, choice);
   if (request_.pool->rooms->guards.disagreement && scored.finite &&
@@ -218,7 +239,7 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
     RefundExploration(request_, choice);
     const BudgetView left = ViewBudgets();
     headroom_ = HeadroomIn(left);
-    choice = ChooseExperts(request_, scored, left, now);
+    choice = Choose(scored, left, now);
     NoteChoice(choice, left.view);
     status = ChoiceStatus(request_, choice);
     if (status.ok() && !reservation_.Hold(ChosenAmounts(choice))) status = reservation_.refusal();
@@ -259,10 +280,10 @@ void RequestRun::TryShadow(const ExpertChoice& choice, absl::Time now) {
 absl::Status RequestRun::DecideRows(const BudgetView& budgets) {
   const absl::Time now = rooms_.clock.Now();
   PENSTOCK_ASSIGN_OR_RETURN(const ScoredRows scored, ScoreRows(request_, random_, now));
-  absl::StatusOr<RowChoice> choice = ChooseRows(request_, scored, budgets, now);
+  absl::StatusOr<RowChoice> choice = ChooseForRows(scored, budgets, now);
   const bool others = budgets.others.bind();
   if (choice.ok() && !reservation_.TryHold(RowAmounts(request_, *choice, others))) {
-    choice = ChooseRows(request_, scored, ViewBudgets(), now);
+    choice = ChooseForRows(scored, ViewBudgets(), now);
     if (choice.ok() && !reservation_.Hold(RowAmounts(request_, *choice, others))) {
       return reservation_.refusal();
     }
@@ -359,6 +380,10 @@ void RequestRun::Finish(PlanAnswer answer) {
     AddRetryAfter(reply.status, reply.trailers);
   }
   const bool ok = reply.status.ok();
+  if (request_.ask_late) {
+    const bool in_time = absl::ToDoubleSeconds(latency) <= request_.latency_budget_s;
+    request_.pool->record->lateness_probe.Ended(ok && in_time);
+  }
   request_.pool->record->statistics.Ended(ok, static_cast<uint64_t>(request_.rows), latency,
                                           energy_.joules(), now);
   if (shadow_ != nullptr) DescribeShadow(request_, *shadow_, decision_);

@@ -53,6 +53,11 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
 
   absl::Status Decide(BatchWindow* window);
   absl::Status DecideExperts(const BudgetView& budgets, BatchWindow* window);
+  // Where only time is what nobody has enough of, the pool's probe may have it that the fastest is
+  // asked.
+  ExpertChoice Choose(const ScoredExperts& scored, const BudgetView& budgets, absl::Time now);
+  absl::StatusOr<RowChoice> ChooseForRows(const ScoredRows& scored, const BudgetView& budgets,
+                                          absl::Time now);
   // The reservation, and the plan. `waited`: the shadow was tried before.
   absl::Status Commit(const ScoredExperts& scored, ExpertChoice choice, absl::Time now,
                       bool waited);

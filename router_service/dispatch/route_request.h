@@ -39,6 +39,8 @@ struct RouteRequest {
   double energy_cap_j = kNone;
   double min_quality = 0;
   std::vector<uint32_t> forced;
+  // Whoever is fastest is asked, though nobody is expected to answer in time (LatenessProbe).
+  bool ask_late = false;
 
   absl::Time arrived;
   absl::Time deadline;       // latency budget and gRPC deadline, less the answer's reserve

@@ -13,6 +13,7 @@
 #include "router_service/combining/combiner.h"
 #include "router_service/combining/local_gate.h"
 #include "router_service/cost/cost_model.h"
+#include "router_service/cost/lateness_probe.h"
 #include "router_service/exploration/explorer.h"
 #include "router_service/features/feature_extractor.h"
 #include "router_service/gating/count_gate.h"
@@ -69,6 +70,7 @@ struct PoolRecord {
         replica_choice(std::make_unique<ReplicaChoice>(experts, ReplicaChoice::Options())) {}
   PoolStatistics statistics;
   CostModel cost;
+  LatenessProbe lateness_probe;
   ShadowRecord shadow;
   ResilienceRecord resilience;
   std::unique_ptr<RetryBudget> retries;  // null: it has no limit; fixed once made

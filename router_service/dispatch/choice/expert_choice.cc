@@ -184,6 +184,19 @@ bool IsChosen(const SelectionResult& result) {
          result.verdict == SelectionVerdict::kDegraded;
 }
 
+bool IsInfeasible(const SelectionResult& result) {
+  return result.verdict == SelectionVerdict::kInfeasible ||
+         result.verdict == SelectionVerdict::kInfeasibleNow;
+}
+
+bool IsOnlyLate(const ExpertChoice& choice) {
+  const SelectionResult& result = choice.selection;
+  return result.verdict == SelectionVerdict::kDegraded &&
+         result.degraded == Degraded::kDeadline &&
+         result.energy_j <= choice.limits.energy_cap_j &&
+         result.quality >= choice.limits.min_quality;
+}
+
 double ValueOf(const Pool& pool) {
   return pool.config.selection().has_value() ? pool.config.selection().value() : 1;
 }
@@ -348,7 +361,7 @@ ExpertChoice ChooseExperts(const RouteRequest& request, const ScoredExperts& sco
   limits.beyond_headroom = pool.rooms->guards.mandatory;
   limits.min_quality = request.min_quality;
   limits.objective = request.objective;
-  limits.degrade = pool.config.on_infeasible() == config::v1::Pool::DEGRADE;
+  limits.degrade = pool.config.on_infeasible() == config::v1::Pool::DEGRADE || request.ask_late;
   limits.forced = request.forced;
 
   const bool cascade = pool.rooms->cascade != nullptr && request.forced.empty() &&

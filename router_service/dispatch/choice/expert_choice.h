@@ -119,6 +119,10 @@ absl::Status ChoiceStatus(const RouteRequest& request, const ExpertChoice& choic
 
 // Somebody runs.
 bool IsChosen(const SelectionResult& result);
+// There is somebody to ask, whom the request's own limits do not allow.
+bool IsInfeasible(const SelectionResult& result);
+// Somebody runs whom only the time left does not allow.
+bool IsOnlyLate(const ExpertChoice& choice);
 
 // Worth of a right answer in the pool's quality units.
 double ValueOf(const Pool& pool);

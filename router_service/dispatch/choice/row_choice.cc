@@ -203,7 +203,7 @@ absl::StatusOr<RowChoice> ChooseRows(const RouteRequest& request, const ScoredRo
     choice.degraded = "budget";
   }
   if (choice.latency_s > request.TimeLeft(now)) {
-    if (!degrade) {
+    if (!degrade && !request.ask_late) {
       const std::string message =
           absl::StrCat("no choice of experts meets the latency budget of ",
                        request.latency_budget_s * 1e3, " ms: ", figures);
