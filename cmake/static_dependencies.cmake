@@ -23,6 +23,8 @@ foreach(target ${imported})
 endforeach()
 # A forwarded request allocates some hundred times, most of it freed in the same thread. Sanitizers have an
 # allocator of their own: they build against shared libraries, without this.
-find_library(PENSTOCK_ALLOCATOR libtcmalloc_minimal.a REQUIRED)
+find_library(PENSTOCK_JEMALLOC libjemalloc_pic.a REQUIRED)
+add_library(penstock_allocator_options OBJECT ${CMAKE_SOURCE_DIR}/common/allocator_options.cc)
+set(PENSTOCK_ALLOCATOR penstock_allocator_options ${PENSTOCK_JEMALLOC})
 # The archive does not say that it needs zlib.
 set_property(TARGET protobuf::libprotobuf APPEND PROPERTY INTERFACE_LINK_LIBRARIES ZLIB::ZLIB)
