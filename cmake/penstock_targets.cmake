@@ -3,8 +3,8 @@
 # penstock_binary(name SRCS ... DEPS ...)
 #   An executable in build/<preset>/bin.
 # penstock_test(name [ONE_THREAD] SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
-#   One test binary a folder; each gtest case is a ctest case, but in sanitized builds of the core, whose
-#   processes take longer to start than most cases to run. Only the sources in PATHS know where the tree and
+#   One test binary a folder; each gtest case is a ctest case, but in sanitized builds, whose processes
+#   take longer to start than most cases to run. Only the sources in PATHS know where the tree and
 #   its binaries are: the compiler cache must hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
 #   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS.
@@ -51,7 +51,7 @@ function(penstock_test name)
       PENSTOCK_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
       PENSTOCK_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   endif()
-  if(PENSTOCK_SANITIZE AND PENSTOCK_CORE_ONLY)
+  if(PENSTOCK_SANITIZE)
     add_test(NAME ${target} COMMAND ${target} --gtest_brief=1)
     set_tests_properties(${target} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 1500)
     return()
