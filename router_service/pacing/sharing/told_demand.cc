@@ -47,7 +47,8 @@ std::vector<StoreField> FieldsOf(absl::string_view router, const ToldDemand& tol
 void MergeFields(const StoreFields& fields, ToldDemands& told) {
   std::map<std::pair<absl::string_view, int64_t>, ToldDemand> read;  // by router and generation
   for (const auto& [field, value] : fields) {
-    if (field.size() < 3 || field[field.size() - 2] != '.') continue;
+    // Totals only grow, from 0.
+    if (field.size() < 3 || field[field.size() - 2] != '.' || value < 0) continue;
     const absl::string_view name = absl::string_view(field).substr(0, field.size() - 2);
     const size_t slash = name.rfind('/');
     int64_t generation = 0;

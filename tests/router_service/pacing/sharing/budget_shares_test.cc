@@ -326,6 +326,7 @@ TEST(ToldDemandTest, OfTwoGenerationsTheLaterCountsWhole) {
     for (const StoreField& field : FieldsOf("r", told)) fields[field.field] = field.value;
   }
   for (const char* strange : {"r/.b", "r/x.b", "r.b", "/.b"}) fields[strange] = 99;
+  fields["negative/1.a"] = -5;  // as 64 bits it would be the most arrivals that there are
   ToldDemands read;
   MergeFields(fields, read);
   ASSERT_EQ(read.size(), 1u);
