@@ -5,14 +5,16 @@
 #   deploy/quickstart.sh                  the report, then stops
 #   deploy/quickstart.sh --report FILE    writes the report as JSON too
 #   deploy/quickstart.sh --serve          leaves the platform serving on 127.0.0.1:8001 until Ctrl-C
+#   deploy/quickstart.sh --serve --observe
+#                                         starts Debian's prometheus beside it, with deploy/prometheus's rules
 #
 # Installs what it needs from Debian's packages (root or sudo), and reads the images from a Python package.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
-report="" serve=false
+usage() { sed -n '2,12s/^# \{0,1\}//p' "$0"; }
+report="" serve=false observe=false
 while [ $# -gt 0 ]; do
   case "$1" in
     --report)
@@ -20,10 +22,19 @@ while [ $# -gt 0 ]; do
       case "$2" in /*) report=$2 ;; *) report=$here/$2 ;; esac
       shift 2 ;;
     --serve) serve=true; shift ;;
+    --observe) observe=true; shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "error: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
   esac
 done
+
+if $observe; then
+  $serve || { echo "error: --observe wants --serve: without it the platform stops after the report" >&2; exit 2; }
+  command -v prometheus >/dev/null || {
+    echo "error: --observe wants prometheus, which is not installed: apt-get install --no-install-recommends prometheus" >&2
+    exit 1
+  }
+fi
 
 source deploy/packages.sh
 mkdir -p build
@@ -42,7 +53,14 @@ ready=$(mktemp -u)
 log=build/quickstart.log
 build/release/bin/penstock serve --config examples/digits/platform.yaml --ready_file "$ready" >"$log" 2>&1 &
 server=$!
-stop() { kill -TERM "$server" 2>/dev/null && wait "$server" || true; rm -f "$ready"; }
+prometheus=""
+stop() {
+  local process
+  for process in $prometheus "$server"; do
+    kill -TERM "$process" 2>/dev/null && wait "$process" || true
+  done
+  rm -f "$ready"
+}
 trap stop EXIT
 for ((i = 0; i < 600; i++)); do
   [ -s "$ready" ] && break
@@ -56,7 +74,25 @@ build/release/bin/penstock evaluate --pool digits \
   --inputs build/digits/heldout.images.f32 --labels build/digits/heldout.labels.u8 --dimension 784 \
   --gateway_metrics 127.0.0.1:8002 --expert_metrics 127.0.0.1:8202 ${report:+--report "$report"}
 
+# Scrapes the ports that the services have by default, those of deploy/prometheus/targets/local.yaml.
+start_prometheus() {
+  local port log=build/prometheus.log
+  for port in {9090..9099}; do # Debian's package may run one of its own
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  prometheus --config.file=deploy/prometheus/prometheus.yaml --storage.tsdb.path=build/prometheus \
+    --web.listen-address="127.0.0.1:$port" >"$log" 2>&1 &
+  prometheus=$!
+  for ((i = 0; i < 300; i++)); do
+    grep -q 'Server is ready to receive web requests' "$log" && break
+    kill -0 "$prometheus" 2>/dev/null || { echo "error: prometheus stopped:" >&2; tail -5 "$log" >&2; exit 1; }
+    sleep 0.1
+  done
+  echo "prometheus on http://127.0.0.1:$port: graphs under /graph, alerts under /alerts (see docs/observability.md)"
+}
+
 if $serve; then
+  if $observe; then start_prometheus; fi
   echo "serving on 127.0.0.1:8001 (metrics: 8002, 8102, 8202); Ctrl-C stops"
   wait "$server"
 fi

@@ -12,7 +12,14 @@ class Samples:
 
     def __init__(self, text):
         self.samples = []
+        self.families = {}  # name: (type, help)
+        helps = {}
         for line in text.splitlines():
+            if line.startswith("# HELP "):
+                name, _, helps[name] = line[7:].partition(" ")
+            elif line.startswith("# TYPE "):
+                name, _, kind = line[7:].partition(" ")
+                self.families[name] = (kind, helps.get(name, ""))
             matched = None if line.startswith("#") else _LINE.match(line)
             if matched:
                 labels = dict(_LABEL.findall(matched.group(2) or ""))

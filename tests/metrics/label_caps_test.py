@@ -1,0 +1,171 @@
+"""label_caps_test.py BIN_FOLDER: 100,000 names that callers made up become no labels.
+
+Every request names a pool, a model version, a class, an expert and an id of its own, and they come
+from thousands of tenants; they go to a gateway, and some to a router and to an expert service that
+trust their callers. After all of them the services have the series that they had after the first
+few. Of 150 pools that exist a gateway tells 100 by name, so one that told none at all would fail,
+too.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+
+import grpc
+from tritonclient.grpc import service_pb2
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from fleet import Fleet, scrape, usage_of, write_tiny_model  # noqa: E402
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+WINDOW = 256  # requests in flight
+# As many as a file of keys has room for, about.
+TENANTS = 8_000
+POOLS, POOLS_TOLD = 150, 100
+# Codes and reasons that come with the first of a kind of request.
+MOST_MORE_SERIES = 30
+BAIT = "hostile"
+
+
+class Caller:
+    """Sends requests to one service, many at once; codes of the answers."""
+
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.infer = self.channel.unary_unary(METHOD)
+        self.room = threading.Semaphore(WINDOW)
+        self.codes = collections.Counter()
+        self.lock = threading.Lock()
+
+    def send(self, request, metadata=()):
+        self.room.acquire()
+        future = self.infer.future(request.SerializeToString(), timeout=60, metadata=metadata)
+        future.add_done_callback(self._ended)
+
+    def _ended(self, future):
+        with self.lock:
+            self.codes[future.code().name] += 1
+        self.room.release()
+
+    def finish(self):
+        for _ in range(WINDOW):
+            assert self.room.acquire(timeout=120), "a request has no answer"
+        for _ in range(WINDOW):
+            self.room.release()
+        codes, self.codes = dict(self.codes), collections.Counter()
+        return codes
+
+
+def request_for(name, mark=None):
+    """Of the tiny model; with `mark`, every name that a caller may choose holds it."""
+    request = service_pb2.ModelInferRequest(model_name=name)
+    one = request.inputs.add(name="x", datatype="FP32", shape=[1, 4])
+    one.contents.fp32_contents.extend([1, 2, 3, 4])
+    if mark is not None:
+        request.model_version = request.id = mark
+        request.parameters["penstock_class"].string_param = mark
+        request.parameters["penstock_experts"].string_param = mark
+    return request
+
+
+def start(fleet):
+    repository = fleet.folder / "models"
+    write_tiny_model(repository, "tiny")
+    expert = fleet.expert({"model_repository": str(repository), "trust_plaintext": True})
+    experts = [{"name": "tiny", "replicas": [{"address": expert.grpc}]}]
+    router = fleet.router({"trust_plaintext": True, "pools": [
+        {"name": f"pool{number}", "experts": experts} for number in range(POOLS)]})
+    keys = fleet.folder / "keys.json"
+    keys.write_text(json.dumps({"keys": [
+        {"sha256": hashlib.sha256(f"key-{number}".encode()).hexdigest(),
+         "tenant": f"{BAIT}-tenant-{number}"} for number in range(TENANTS)]}), encoding="utf-8")
+    gateway = fleet.gateway({"routers": [{"address": router.grpc}],
+                             "identity": {"api_keys_file": str(keys)}})
+    return {"gateway": gateway, "router": router, "expert": expert}
+
+
+def attack(caller, first, count):
+    for number in range(first, first + count):
+        mark = f"{BAIT}-{number}"
+        caller.send(request_for(mark, mark),
+                    [("authorization", f"Bearer key-{number % TENANTS}"), ("x-request-id", mark)])
+    return caller.finish()
+
+
+def look(service):
+    """(series, those that hold what a caller made up, scrape)"""
+    samples = scrape(service.metrics, timeout_s=30)
+    told = [f"{name} {labels}" for name, labels, _ in samples.samples
+            if any(BAIT in value for value in labels.values())]
+    return len(samples.samples), told, samples
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("binaries", type=pathlib.Path, help="folder of the built binaries")
+    parser.add_argument("--count", type=int, default=100_000,
+                        help="hostile requests to the gateway; a tenth as many to router and "
+                        "expert service")
+    parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
+    options = parser.parse_args()
+    wrong, rows = [], []
+    with Fleet(options.binaries) as fleet:
+        services = start(fleet)
+        callers = {kind: Caller(service.grpc) for kind, service in services.items()}
+        for number in range(POOLS):  # from here on every pool that will be told is
+            callers["gateway"].send(request_for(f"pool{number}"),
+                                    [("authorization", "Bearer key-0")])
+        codes = callers["gateway"].finish()
+        if codes != {"OK": POOLS}:
+            wrong.append(f"requests to pools that exist: {codes}")
+        pools = {labels["pool"] for labels, _ in
+                 look(services["gateway"])[2].each("penstock_gateway_requests_total", code="OK")}
+        if len(pools - {"other"}) != POOLS_TOLD or "other" not in pools:
+            wrong.append(f"gateway: of {POOLS} pools {len(pools)} are told, wanted {POOLS_TOLD} "
+                         "and other")
+        for kind, service in services.items():
+            count = options.count if kind == "gateway" else options.count // 10
+            attack(callers[kind], 0, 10)
+            before, _, _ = look(service)
+            resident = usage_of(service.pid).resident_bytes
+            began = time.monotonic()
+            codes = attack(callers[kind], 10, count)
+            took = time.monotonic() - began
+            after, told, _ = look(service)
+            rows.append({"service": kind, "requests": count, "codes": codes,
+                         "seconds": round(took, 1), "series_before": before, "series_after": after,
+                         "resident_grew_bytes": usage_of(service.pid).resident_bytes - resident})
+            if codes.get("OK") or sum(codes.values()) != count:
+                wrong.append(f"{kind}: {codes} of {count} requests for what does not exist")
+            if told:
+                wrong.append(f"{kind}: {len(told)} series hold what callers made up, the first is "
+                             f"{told[0]}")
+            if after - before > MOST_MORE_SERIES:
+                wrong.append(f"{kind}: {before} series before, {after} after")
+        wrong += fleet.end()
+        if wrong:
+            fleet.keep()
+    print(f"{'service':8} {'requests':>8} {'seconds':>8} {'series':>7} {'after':>7} {'grew MiB':>9}"
+          "  codes")
+    for row in rows:
+        print(f"{row['service']:8} {row['requests']:8d} {row['seconds']:8.1f} "
+              f"{row['series_before']:7d} {row['series_after']:7d} "
+              f"{row['resident_grew_bytes'] / 2**20:9.1f}  {row['codes']}")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    if options.json:
+        options.json.write_text(json.dumps({"rows": rows, "wrong": wrong,
+                                            "load_average": os.getloadavg()[0]}, indent=1) + "\n",
+                                encoding="utf-8")
+    for text in wrong:
+        print(f"error: {text}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

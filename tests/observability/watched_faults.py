@@ -1,0 +1,171 @@
+"""What makes each alert fire: one fault after the other, and how it is mended."""
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+
+
+def nothing():
+    """Of what needs no mending, or was there from the start."""
+
+
+@dataclasses.dataclass
+class Fault:
+    """`alerts`: by name, the labels of the series that must be there while the fault is, and must
+    not be before; but for those that are `there_before`, for another reason or on a busy machine.
+    """
+
+    what: str
+    alerts: dict
+    begin: Callable = nothing
+    end: Callable = nothing
+    there_before: tuple = ()
+
+
+def all_faults(platform):
+    fleet, gateway, router = platform.fleet, platform.gateway, platform.routers[0]
+    lone, third = platform.experts[3], platform.experts[2]
+
+    def write(service, **changes):
+        service.config.update(changes)
+        service.write_config()
+
+    def spoil_router():
+        path = router.folder / "config.yaml"
+        spoilt = path.read_text(encoding="utf-8").replace('"name": "lone"', '"nmae": "lone"', 1)
+        fresh = router.folder / "config.new"
+        fresh.write_text(spoilt, encoding="utf-8")
+        fresh.rename(path)
+
+    def spoil_keys():
+        platform.keys.write_text("keys: [{sha256: none}]\n", encoding="utf-8")
+
+    def restart_third(fault):
+        third.stop()
+        third.config["fault"] = fault
+        third.restart()
+
+    def ask_in_no_time():
+        loads.append(platform.load("digits", rate=30, arguments=("--latency_budget_ms", 0.01)))
+
+    decisions, away = fleet.folder / "decisions-1", fleet.folder / "decisions-1.away"
+    loads = []
+    router_job = {"instance": router.metrics}
+    return [
+        Fault(
+            "a budget of 50 requests that more of them want",
+            {"PenstockBudgetSpent": {"pool": "spent"}},
+            there_before=("PenstockBudgetSpent",),
+        ),
+        Fault(
+            "a gate that knows one expert",
+            {"PenstockGateCollapse": {"pool": "collapsed"}},
+            there_before=("PenstockGateCollapse",),
+        ),
+        Fault(
+            "a configuration with a wrong field",
+            {"PenstockReloadRefused": router_job},
+            spoil_router,
+            router.write_config,
+        ),
+        Fault(
+            "API keys that are none",
+            {"PenstockCredentialsRefused": {"instance": gateway.metrics, "file": "api_keys"}},
+            spoil_keys,
+            platform.write_keys,
+        ),
+        Fault(
+            "room for one request at once",
+            {"PenstockShedding": {}},
+            lambda: write(gateway, admission={"max_in_flight": 1, "max_queue": 0}),
+            lambda: write(gateway, admission={}),
+            there_before=("PenstockShedding",),
+        ),
+        Fault(
+            "callers who want answers in no time",
+            {"PenstockAnswersDegraded": {"pool": "digits", "reason": "deadline"}},
+            ask_in_no_time,
+            lambda: loads.pop().stop(),
+        ),
+        Fault(
+            "the folder of a decision log is gone",
+            {"PenstockDecisionLogLosesRecords": router_job},
+            lambda: decisions.rename(away),
+            lambda: away.rename(decisions),
+        ),
+        Fault(
+            "a replica that fails nine requests of ten",
+            {
+                "PenstockReplicaEjected": {"pool": "explored", "expert": "tiny"},
+                "PenstockRetryBudgetEmpty": {"pool": "explored"},
+            },
+            lambda: restart_third({"hold": "2ms", "fail_share": 0.9}),
+            lambda: restart_third({"hold": "2ms"}),
+            there_before=("PenstockRetryBudgetEmpty",),
+        ),
+        Fault(
+            "an expert that is paused",
+            {"PenstockBreakerOpen": {"pool": "lone"}},
+            lone.pause,
+            lone.go_on,
+        ),
+        Fault(
+            "an expert that is killed",
+            {
+                "PenstockTargetDown": {"instance": lone.metrics},
+                "PenstockErrorBudgetBurnFast": {"scope": "pool", "pool": "lone"},
+                "PenstockErrorBudgetBurnSlow": {"scope": "pool", "pool": "lone"},
+            },
+            lone.kill,
+            lone.restart,
+            there_before=("PenstockErrorBudgetBurnFast", "PenstockErrorBudgetBurnSlow"),
+        ),
+        Fault(
+            "Redis hangs",
+            {
+                "PenstockStoreFailing": {"store": "state"},
+                "PenstockBudgetWithoutStore": {"pool": "both"},
+            },
+            platform.redis.pause,
+            platform.redis.go_on,
+            there_before=("PenstockStoreFailing",),
+        ),
+        Fault(
+            "Redis is down",
+            {"PenstockStoreDown": {"store": "state"}},
+            platform.redis.kill,
+            platform.redis.restart,
+        ),
+    ]
+
+
+def report_answers(platform, count):
+    """Asks `both` and reports how good the answers were: what a shadow is compared by."""
+    common = ["--target", platform.gateway.grpc, "--api_key_file", platform.key_file]
+    command = platform.fleet.binaries / "penstock"
+    for _ in range(count):
+        asked = subprocess.run(
+            [
+                command,
+                "infer",
+                *common,
+                "--pool",
+                "both",
+                "--input",
+                "x=[0.1, 0.2, 0.3, 0.4]",
+                "--json",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        decision = json.loads(asked.stdout)["parameters"]["penstock_decision_id"]
+        subprocess.run(
+            [command, "report", *common, "--decision", decision, "--quality", "1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
