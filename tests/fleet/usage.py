@@ -1,5 +1,6 @@
 """What a process holds, by /proc."""
 
+import collections
 import dataclasses
 import math
 import os
@@ -12,6 +13,7 @@ class Usage:
     anonymous_bytes: int  # RssAnon: without files that are mapped
     descriptors: int
     threads: int
+    threads_by_name: dict  # how many of each
     cpu_seconds: float  # user and system, since it started
 
 
@@ -23,6 +25,7 @@ def usage_of(pid):
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
             stat = file.read().rpartition(")")[2].split()
+        names = _thread_names(pid)
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     if "VmRSS" not in status:
@@ -31,7 +34,18 @@ def usage_of(pid):
     ticks = os.sysconf("SC_CLK_TCK")
     return Usage(resident_bytes=kilobytes["VmRSS"] * 1024,
                  anonymous_bytes=kilobytes["RssAnon"] * 1024, descriptors=descriptors,
-                 threads=int(status["Threads"]), cpu_seconds=(int(stat[11]) + int(stat[12])) / ticks)
+                 threads=int(status["Threads"]), threads_by_name=names,
+                 cpu_seconds=(int(stat[11]) + int(stat[12])) / ticks)
+
+
+def _thread_names(pid):
+    names = collections.Counter()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            names[pathlib.Path(f"/proc/{pid}/task/{thread}/comm").read_text(encoding="utf-8").strip()] += 1
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended meanwhile
+    return dict(names)
 
 
 def cpus():

@@ -9,7 +9,7 @@ class Sample:
     resident: int
     anonymous: int
     descriptors: int
-    threads: int
+    threads: dict  # how many by name
     series: int  # of its metrics; 0: it has none
 
 
@@ -40,6 +40,7 @@ class Row:
     highest_growth: float  # the highest sample over the window's first one
     descriptors: tuple  # without clients: when the window began, at its end
     threads: tuple
+    other_threads: str  # what the end has more of, and less
     series: tuple  # with clients: in the window's first half and in its second, at most
 
     def problems(self, most_growth, most_series):
@@ -47,13 +48,20 @@ class Row:
         if self.resident_growth > most_growth:
             found.append(f"{self.name}: resident memory grew by {100 * self.resident_growth:.1f} %, "
                          f"wanted at most {100 * most_growth:.0f} %")
-        for what, (first, last) in (("file descriptors", self.descriptors), ("threads", self.threads)):
+        for what, (first, last), more in (("file descriptors", self.descriptors, ""),
+                                          ("threads", self.threads, self.other_threads)):
             if first != last:
-                found.append(f"{self.name}: {what} went from {first} to {last} without clients")
+                found.append(f"{self.name}: {what} went from {first} to {last} without clients{more}")
         if self.series[1] > self.series[0] * (1 + most_series):
             found.append(f"{self.name}: series of metrics went from {self.series[0]} to "
                          f"{self.series[1]}")
         return found
+
+
+def other_threads(first, last):
+    changes = {name: last.get(name, 0) - first.get(name, 0) for name in sorted({*first, *last})}
+    told = ", ".join(f"{change:+d} {name}" for name, change in changes.items() if change)
+    return f" ({told})" if told else ""
 
 
 def make_row(name, samples, quiet_first, quiet_last):
@@ -66,6 +74,7 @@ def make_row(name, samples, quiet_first, quiet_last):
                anonymous_growth=growth([(sample.at, sample.anonymous) for sample in samples]),
                highest_growth=max(value for _, value in resident) / resident[0][1] - 1,
                descriptors=(quiet_first.descriptors, quiet_last.descriptors),
-               threads=(quiet_first.threads, quiet_last.threads),
+               threads=(sum(quiet_first.threads.values()), sum(quiet_last.threads.values())),
+               other_threads=other_threads(quiet_first.threads, quiet_last.threads),
                series=(max(sample.series for sample in samples[:half]),
                        max(sample.series for sample in samples[half:])))

@@ -10,7 +10,7 @@ from growth import Sample, fit, growth, make_row  # noqa: E402
 
 def sample(at, resident=100, descriptors=10, threads=5, series=7):
     return Sample(at=at, resident=resident, anonymous=resident, descriptors=descriptors,
-                  threads=threads, series=series)
+                  threads={"grpc": 2, "router": threads - 2}, series=series)
 
 
 def problems(samples, first=None, last=None):
@@ -40,7 +40,8 @@ class GrowthTest(unittest.TestCase):
         flat = [sample(at) for at in range(10)]
         self.assertIn("file descriptors went from 10 to 11",
                       problems(flat, last=sample(9, descriptors=11))[0])
-        self.assertIn("threads went from 5 to 6", problems(flat, last=sample(9, threads=6))[0])
+        self.assertIn("threads went from 5 to 6 without clients (+1 router)",
+                      problems(flat, last=sample(9, threads=6))[0])
 
     def test_more_series_are_a_problem(self):
         self.assertIn("7 to 8", problems([sample(at, series=8 if at > 7 else 7)

@@ -70,7 +70,7 @@ class Soak:
                 raise RuntimeError(f"{process.name} is gone: {why}\n{process.log_end()}") from None
             samples[process.name] = Sample(
                 at=time.monotonic() - self.began, resident=usage.resident_bytes,
-                anonymous=usage.anonymous_bytes, descriptors=usage.descriptors, threads=usage.threads,
+                anonymous=usage.anonymous_bytes, descriptors=usage.descriptors, threads=usage.threads_by_name,
                 series=series)
         return samples
 

@@ -38,6 +38,9 @@ grpc::ChannelArguments TargetArguments(const InferTargetOptions& options) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // how long a connect may take
   // Who is back serves within two seconds: gRPC adds up to a fifth to a pause, and a probe or two follow.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  // A pod that was restarted has another address. By itself gRPC looks a name up every 30 s at most, and what
+  // it finds as the connection ends is the old one still.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
   if (!options.server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.server_name);
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options.server_name);
