@@ -9,7 +9,7 @@ logs="$build/tsan-reports"
 rm -rf "$logs" && mkdir -p "$logs"
 status=0
 # EqualityTest sends every held-out image through five processes: minutes under TSan, nothing of its own.
-for test in common_net gateway expert_oip router_oip cli integration; do
+for test in common_net gateway_service expert_oip router_oip cli integration; do
   binary="$build/bin/penstock_${test}_test"
   [ -x "$binary" ] || { echo "error: no $binary"; exit 1; }
   TSAN_OPTIONS="exitcode=0:history_size=7:ignore_noninstrumented_modules=1:log_path=$logs/$test" \
