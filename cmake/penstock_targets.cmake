@@ -53,7 +53,8 @@ function(penstock_test name)
   endif()
   if(PENSTOCK_SANITIZE)
     add_test(NAME ${target} COMMAND ${target} --gtest_brief=1)
-    set_tests_properties(${target} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 1500)
+    set_tests_properties(${target} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 1500
+      ENVIRONMENT LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/leaks_of_others.supp)
     return()
   endif()
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
