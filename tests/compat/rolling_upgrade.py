@@ -22,7 +22,8 @@ LEAST_SPENT = 0.8
 MOST_SPENT_TWICE = 1.02
 # Requests that may be under way as a budget comes to its end.
 MOST_AT_THE_END = 32
-# Budgets are of the day, and all of the run has to be in one.
+# All of the run has to be in one window of its budgets. Every period that they can have ends with
+# the day (UTC), at the latest.
 WHOLE_S = 600
 
 
@@ -36,7 +37,8 @@ def parse_arguments():
         "each whose services are replaced old by new, and new by old again, under an open-loop "
         "load. Exit code 1 where a request failed, where a budget was exceeded or any version "
         "tells another sum than what the experts ran, where an answer differs, where a "
-        "service did not end with 0; 77 where the history lacks the commit.")
+        "service did not end with 0; 77 where the history lacks the commit, or the budgets' day, "
+        f"which is UTC's, has less than {WHOLE_S} s left.")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin",
                         help="folder of the present binaries")
     parser.add_argument("--baseline", help="another commit than BASELINE's, 40 hex digits")
@@ -49,11 +51,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def await_day():
-    left = 86400 - time.time() % 86400
-    if left < WHOLE_S:
-        print(f"the day ends in {left:.0f} s: waiting for the next", flush=True)
-        time.sleep(left + 1)
+def left_of_day_s():
+    return 86400 - time.time() % 86400
 
 
 def await_spent(tool, routers, pool, least, most, wrong):
@@ -227,7 +226,10 @@ def main():
     binaries = {"old": old.resolve(), "new": options.bin.resolve()}
     tool = Tool(binaries["new"] / "penstock")
     wrong, figures = [], {"old": str(options.old_bin or commit), "build_s": round(built_s, 1)}
-    await_day()
+    if (left := left_of_day_s()) < WHOLE_S:
+        print(f"skipped: the budgets' day (UTC) ends in {left:.0f} s, and the run takes up to "
+              f"{WHOLE_S} s of one day: run it again after midnight UTC")
+        return SKIPPED
     with Fleet(options.bin, keep_files=options.keep) as fleet:
         mixes = Mixes(fleet, binaries)
         figures["mixes"], figures["budgets"] = check_mixes(mixes, tool, wrong)
