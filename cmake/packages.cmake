@@ -11,11 +11,23 @@ set(router_does "who answers an inference request, within its latency and energy
 set(expert_does "models in batches by deadline, with the joules that they took")
 set(cli_does "command line: ask, explain, train, plan, replay, and serve in one process")
 
+# Beside the libraries, which are found by what programs load. A gateway and a router may have a
+# store at rediss://, whose certificate is checked by the system's authorities: openssl has the
+# folder in which the library looks for them, ca-certificates has them.
+set(gateway_depends "adduser, ca-certificates, openssl")
+set(router_depends "adduser, ca-certificates, openssl")
+set(expert_depends "adduser")
+
 # What the units differ in.
 set(gateway_start_timeout 90)
 set(router_start_timeout 90)
 set(expert_start_timeout 600)
 set(only_software "PrivateDevices=yes\nMemoryDenyWriteExecute=yes")
+set(gateway_after "")
+set(router_after "")
+# It loads the driver and makes the devices that the unit may open. Where it is not installed the
+# line says nothing.
+set(expert_after " nvidia-persistenced.service")
 set(gateway_devices "${only_software}")
 set(router_devices "${only_software}")
 set(expert_devices "# GPUs where there are any; their driver compiles kernels in memory.
@@ -27,6 +39,7 @@ install(TARGETS penstock RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT c
 foreach(service ${PENSTOCK_SERVICES})
   set(does "${${service}_does}")
   set(devices "${${service}_devices}")
+  set(after "${${service}_after}")
   set(start_timeout ${${service}_start_timeout})
   configure_file(deploy/systemd/penstock.service.in
                  ${packaging}/penstock-${service}.service @ONLY)
@@ -73,7 +86,7 @@ foreach(component ${CPACK_COMPONENTS_ALL})
   set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_NAME penstock-${component})
   set(CPACK_DEBIAN_${COMPONENT}_DESCRIPTION "Penstock: ${${component}_does}")
   if(NOT component STREQUAL cli)
-    set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_DEPENDS adduser)
+    set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_DEPENDS "${${component}_depends}")
     set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_SUGGESTS penstock-cli)
     set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_CONTROL_EXTRA
         ${packaging}/${component}/postinst ${packaging}/${component}/prerm

@@ -10,7 +10,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "docs"))
 import generate_configuration  # noqa: E402
 
-_DURATION = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?s$"}
+# None of them takes a negative one.
+_DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?s$"}
 # Helm's numbers are doubles: beyond 2^53 an integer is written as a string.
 _LARGE = [{"type": "string", "pattern": r"^-?[0-9]+$"}]
 _SCALARS = {

@@ -8,7 +8,7 @@ installed=$1 image=$2
 : "${SOURCE_DATE_EPOCH:?wanted seconds since 1970 in SOURCE_DATE_EPOCH}"
 [ ! -e "$image" ] || { echo "error: $image is there already" >&2; exit 1; }
 
-install -d "$image"/{etc/ssl/certs,etc/penstock,usr/bin,usr/lib,usr/lib64,var/lib/dpkg/status.d}
+install -d "$image"/{etc/ssl/certs,etc/penstock,usr/bin,usr/lib/ssl,usr/lib64,var/lib/dpkg/status.d}
 # As Debian has it: the libraries' own paths name /lib and /lib64.
 for merged in bin lib lib64; do ln -s "usr/$merged" "$image/$merged"; done
 cp "$installed"/usr/bin/* "$image/usr/bin/"
@@ -33,6 +33,8 @@ done <"$installed/libraries"
 [ -s "$installed/libraries" ] || { echo "error: ldd named no libraries" >&2; exit 1; }
 
 cp -L /etc/ssl/certs/ca-certificates.crt "$image/etc/ssl/certs/"
+# Where OpenSSL looks by itself, as it was built for Debian: rediss:// without `ca`.
+ln -s /etc/ssl/certs/ca-certificates.crt "$image/usr/lib/ssl/cert.pem"
 # NVIDIA's runtime and scanners go by these.
 cp -L /etc/os-release /etc/debian_version "$image/etc/"
 echo 'hosts: files dns' >"$image/etc/nsswitch.conf"

@@ -8,6 +8,7 @@ own command, and the request that the file's head tells.
 """
 
 import copy
+import json
 import os
 import pathlib
 import shlex
@@ -25,7 +26,12 @@ from fleet import Fleet, scrape  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "deploy/compose.yaml"
 OURS = ("expert-small", "expert-large", "router", "gateway")  # in the order in which they start
-FOREIGN_CHECKS = {"redis": ["redis-cli", "ping"], "prometheus": ["wget"], "grafana": ["wget"]}
+FOREIGN_CHECKS = {
+    "redis": ["redis-cli", "ping"],
+    "redis-cache": ["redis-cli", "ping"],
+    "prometheus": ["wget"],
+    "grafana": ["wget"],
+}
 
 
 def replaced(value, addresses):
@@ -91,6 +97,10 @@ def check_files(compose, binaries):
     ]
     assert compose.services["gateway"]["build"]["target"] in stages, stages
     assert (COMPOSE.parent / compose.services["gateway"]["build"]["context"]).resolve() == ROOT
+    # State must not be evicted, and kept answers must.
+    for name, policy in (("redis", "noeviction"), ("redis-cache", "allkeys-lru")):
+        command = compose.services[name]["command"]
+        assert command[command.index("--maxmemory-policy") + 1] == policy, command
     for name, command in FOREIGN_CHECKS.items():
         assert compose.services[name]["healthcheck"]["test"][1:][: len(command)] == command, name
     ports = [
@@ -192,11 +202,38 @@ def until_it_passes(command, patience_s=30):
         ), f"{shlex.join(map(str, command))}: {done.stdout}{done.stderr}"
 
 
+def check_stores(binaries, gateway, words, state, kept):
+    """The same request again is answered from what was kept, in one Redis; the hour's budget is in
+    the other, and something is spent of it.
+    """
+    command = [binaries / words[0], *words[1:], "--target", gateway.grpc, "--json"]
+    until = time.monotonic() + 60
+    while (
+        scrape(gateway.metrics).sum("penstock_gateway_cache_requests_total", source="local") == 0
+    ):
+        until_it_passes(command)
+        assert time.monotonic() < until, "asked again and again, nothing is answered from the cache"
+    assert kept.ask("--scan", "--pattern", "penstock:cache:*"), "no answer is kept in its Redis"
+    assert not state.ask("--scan", "--pattern", "penstock:cache:*"), "answers are kept with state"
+    budgets = [binaries / "penstock", "budget", "get", "--target", gateway.grpc, "--json"]
+    until = time.monotonic() + 60
+    while True:
+        told = json.loads(until_it_passes(budgets))
+        hourly = [one for one in told["budgets"] if one["budget"].get("per") == "HOUR"]
+        if len(hourly) == 1 and float(hourly[0].get("spent", 0)) > 0:
+            break
+        assert time.monotonic() < until, f"nothing is spent of an hour's budget: {told}"
+    assert state.ask("--scan", "--pattern", "penstock:router:*"), "no budget is in Redis"
+
+
 def run_platform(compose, binaries):
     with Fleet(binaries) as fleet:
-        redis = fleet.redis()
-        addresses = {"redis:6379": f"127.0.0.1:{redis.port}"}
-        assert redis.ask("PING") == "PONG"
+        state, kept = fleet.redis(name="state"), fleet.redis(name="kept")
+        addresses = {
+            "redis:6379": f"127.0.0.1:{state.port}",
+            "redis-cache:6379": f"127.0.0.1:{kept.port}",
+        }
+        assert state.ask("PING") == kept.ask("PING") == "PONG"
         running = {}
         for name in OURS:
             config = replaced(copy.deepcopy(configuration(compose, name)[1]), addresses)
@@ -238,7 +275,7 @@ def run_platform(compose, binaries):
             for name in ("expert-small", "expert-large")
         }
         assert accepted["expert-small"] >= 2 and accepted["expert-large"] >= 1, accepted
-        assert int(redis.ask("DBSIZE")) > 0
+        check_stores(binaries, running["gateway"], words, state, kept)
         failed = fleet.end()
         assert not failed, failed
     print(f"{len(OURS)} services, redis; accepted {accepted}")

@@ -4,6 +4,7 @@ inside.
 
 from .checks import Checks
 from .debian_tree import DebianTree, Unavailable, base_tree
+from .picture import PICTURE
 from .sandbox import Sandbox
 
-__all__ = ["Checks", "DebianTree", "Sandbox", "Unavailable", "base_tree"]
+__all__ = ["PICTURE", "Checks", "DebianTree", "Sandbox", "Unavailable", "base_tree"]

@@ -1,6 +1,7 @@
 """The chart, and the real helm and kubectl that the tests ask about it."""
 
 import fcntl
+import json
 import os
 import pathlib
 import subprocess
@@ -91,12 +92,27 @@ class Helm:
             "helm", "template", "penstock", CHART, "--namespace", "penstock", *arguments
         )
 
+    def notes(self, *arguments):
+        """NOTES.txt, as an installation would print it; RuntimeError where helm refuses."""
+        words = ["install", "penstock", CHART, "--namespace", "penstock", "--dry-run=client"]
+        told = self.run("helm", *words, *arguments)
+        if told.returncode != 0:
+            raise RuntimeError(f"helm install {' '.join(map(str, arguments))}: {told.stderr}")
+        return told.stdout.partition("\nNOTES:\n")[2]
+
     def render(self, *arguments):
         """The manifests, each a dict; RuntimeError where helm refuses."""
         told = self.template(*arguments)
         if told.returncode != 0:
             raise RuntimeError(f"helm template {' '.join(map(str, arguments))}: {told.stderr}")
         return manifests(told.stdout)
+
+    def render_values(self, values):
+        """Likewise, of values that stand here."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            json.dump(values, file)
+            file.flush()
+            return self.render("-f", file.name)
 
 
 def manifests(text):

@@ -18,8 +18,9 @@ import tempfile
 
 import yaml
 from chart import CHART, EXAMPLES, ROOT, Helm, configurations, identity
+from cases import CASES
 from manifest_rules import pods, problems
-from queries import query_problems, wake_problems
+from queries import metric_problems
 
 sys.path.insert(0, str(ROOT / "helm"))
 from values_file import read_values  # noqa: E402
@@ -28,10 +29,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
 # What booleans need to have an effect.
 BENEATH = HERE / "booleans-values.yaml"
-# Values that a boolean needs beside booleans-values.yaml, where others must not have them.
+SECRETS = ["tls.secrets.gateway=g,tls.secrets.router=r,tls.secrets.expert=e"]
+# Values that a boolean, or one of its two values, needs beside booleans-values.yaml, where others
+# must not have them.
 NEEDS = {
-    "tls.clientCertificates": ["tls.enabled=true"],
+    "tls.enabled": SECRETS,
+    "tls.clientCertificates": ["tls.enabled=true", *SECRETS],
     "tls.certManager.enabled": ["tls.enabled=true"],
+    "tls.certManager.enabled=false": SECRETS,
+    "redis.keepsAnswers": ["redis.enabled=true"],
     "redis.persistence.enabled": ["redis.enabled=true"],
     "router.autoscaling.enabled": ["redis.enabled=true"],
 }
@@ -124,34 +130,27 @@ def check_example(helm, name, arguments, findings, update):
     )
     findings.add(name, golden_problems(name, rendered, update))
     findings.add(name, notes_problems(helm, arguments, rendered))
-    findings.add(name, query_problems(rendered))
+    findings.add(name, metric_problems(rendered))
 
 
 def notes_problems(helm, arguments, rendered):
     """Commands of NOTES.txt name what is there, with flags that their programs have."""
-    told = helm.run(
-        "helm",
-        "install",
-        "penstock",
-        CHART,
-        "--namespace",
-        "penstock",
-        "--dry-run=client",
-        *arguments,
-    )
-    notes = told.stdout.partition("\nNOTES:\n")[2]
+    notes = helm.notes(*arguments)
     commands = [
         line.strip()
         for line in notes.splitlines()
         if line.strip().startswith(("kubectl ", "helm ", "penstock "))
     ]
     if len(commands) < 3 or "<no value>" in notes:
-        return [f"NOTES.txt has {len(commands)} commands:\n{notes}{told.stderr}"]
+        return [f"NOTES.txt has {len(commands)} commands:\n{notes}"]
     made = {identity(one).lower() for one in rendered}
     made |= {
         f"secret/{one['spec']['secretName']}" for one in rendered if one["kind"] == "Certificate"
     }
+    routers = next(one for one in rendered if identity(one) == "StatefulSet/penstock-router")
     found = []
+    if ("There is one router" in notes) != (routers["spec"].get("replicas") == 1):
+        found.append(f"{routers['spec'].get('replicas')} routers, and NOTES.txt says:\n{notes}")
     for command in commands:
         program, *words = shlex.split(command.partition(">")[0])
         if program == "penstock":
@@ -185,10 +184,7 @@ def wiring_problems(helm):
             }
         },
     }
-    with tempfile.TemporaryDirectory() as temporary:
-        file = pathlib.Path(temporary) / "values.json"
-        file.write_text(json.dumps(values), encoding="utf-8")
-        rendered = helm.render("-f", file)
+    rendered = helm.render_values(values)
     router = configurations(rendered)["router", ""]
     pool = next(pool for pool in router["pools"] if pool["name"] == "p")
     found = {
@@ -205,24 +201,30 @@ def wiring_problems(helm):
 
 
 def checksum_problems(helm):
-    """What restarts pods: with `reload` only what a service does not take while it serves."""
+    """What restarts pods: with `reload` only what a service does not take while it serves. With
+    `restart` what old pods mount stays as it is; with `reload` all mount what is changed."""
+    found = []
 
     def sums(*sets):
         words = [word for one in sets for word in ("--set", one)]
         return {
-            identity(one): metadata["annotations"]["checksum/config"]
-            for one, metadata, _ in pods(
+            identity(one): (
+                metadata["annotations"]["checksum/config"],
+                next(each for each in spec["volumes"] if each["name"] == "config")["configMap"],
+            )
+            for one, metadata, spec in pods(
                 helm.render("-f", CHART / "ci/minimal-values.yaml", *words)
             )
+            if one["kind"] != "Pod"
         }
 
     def changed(*sets, mode):
         before, after = sums(f"configChange={mode}"), sums(f"configChange={mode}", *sets)
-        return {
-            name.partition("/")[2].removeprefix("penstock-")
-            for name in before
-            if before[name] != after[name]
-        }
+        restarted = {name for name in before if before[name][0] != after[name][0]}
+        renamed = {name for name in before if before[name][1] != after[name][1]}
+        if renamed != (restarted if mode == "restart" else set()):
+            found.append(f"configChange={mode}: {sets} mounts another ConfigMap in {renamed}")
+        return {name.partition("/")[2].removeprefix("penstock-") for name in restarted}
 
     asked = [
         (
@@ -235,7 +237,6 @@ def checksum_problems(helm):
         (["router.replicas=2,router.config.store=memory://"], {"gateway", "router"}, {"router"}),
         (["experts.linear.config.execution.threads=2"], {"expert-linear"}, {"expert-linear"}),
     ]
-    found = []
     for sets, restart, reload in asked:
         for mode, wanted in (("restart", restart), ("reload", reload)):
             restarted = changed(*sets, mode=mode)
@@ -254,7 +255,8 @@ def check_boolean(helm, path, default, unchanged):
     """Both ways, which must render something else each. `unchanged` is rendered by default."""
     found, texts = [], []
     for setting in ("true", "false"):
-        sets = [word for one in NEEDS.get(path, []) for word in ("--set", one)]
+        needed = [*NEEDS.get(path, []), *NEEDS.get(f"{path}={setting}", [])]
+        sets = [word for one in needed for word in ("--set", one)]
         rendered = unchanged
         if sets or setting != default:
             try:
@@ -278,8 +280,12 @@ def main():
     left_over = {path.stem for path in GOLDEN.glob("*.yaml")} - set(cases())
     findings.add("golden", [f"{name}.yaml is of no example" for name in sorted(left_over)])
     findings.add("checksums", checksum_problems(helm))
-    findings.add("waking", wake_problems(helm))
     findings.add("wiring", wiring_problems(helm))
+    for name, find in CASES.items():
+        try:
+            findings.add(name, find(helm))
+        except RuntimeError as why:
+            findings.add(name, [str(why)])
     paths, unchanged = booleans(), helm.render("-f", BENEATH)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         checked = pool.map(lambda one: check_boolean(helm, *one, unchanged), paths.items())

@@ -1,6 +1,7 @@
 """What must hold of any rendering of the chart: schemas, references, security, drain."""
 
 import functools
+import hashlib
 import json
 import re
 
@@ -97,8 +98,40 @@ def _drain_problems(rendered, manifest, labels, spec):
     before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     needs = before + sum(float(drain[part].removesuffix("s")) for part in ("grace", "timeout"))
     has = spec["terminationGracePeriodSeconds"]
-    if not needs + 1 <= has <= needs + 10:
+    # Cancelled calls have 5 s more, the last telling of what was used 1 s, the end the rest.
+    if not needs + 5 + 1 + 5 <= has <= needs + 20:
         yield f"{identity(manifest)}: drains for up to {needs} s, is killed after {has} s"
+
+
+def _rollout_problems(manifest, labels, spec):
+    """The next pod is replaced once callers have found and asked the one before."""
+    component = labels["app.kubernetes.io/component"]
+    if component not in ("gateway", "router", "expert"):
+        return
+    tls = any(volume["name"] == "tls" for volume in spec["volumes"])
+    wanted = (15 if component != "gateway" else 0) + (15 if tls else 0)
+    has = manifest["spec"].get("minReadySeconds", 0)
+    if has < wanted:
+        yield f"{identity(manifest)}: minReadySeconds is {has}, wanted {wanted}"
+
+
+def _restart_problems(rendered, manifest, metadata, spec):
+    """Pods know their configuration by its content, or take changes of it while they serve."""
+    mounted = next(one for one in spec["volumes"] if one["name"] == "config")["configMap"]["name"]
+    config = next(one for one in rendered if identity(one) == f"ConfigMap/{mounted}")
+    name = manifest["metadata"]["name"]
+    if config.get("immutable"):
+        if not re.fullmatch(rf"{name}-[0-9a-f]{{10}}", mounted):
+            yield f"{identity(manifest)}: the ConfigMap {mounted} is not named by its content"
+    elif mounted != name:
+        yield f"{identity(manifest)}: the ConfigMap {mounted} is not its own"
+    if metadata["labels"]["app.kubernetes.io/component"] == "redis":
+        data = json.dumps(config["data"], sort_keys=True, separators=(",", ":"))
+        for mark in "<>&":  # as Go writes JSON
+            data = data.replace(mark, f"\\u{ord(mark):04x}")
+        has = metadata["annotations"]["checksum/config"]
+        if hashlib.sha256(data.encode()).hexdigest() != has:
+            yield f"{identity(manifest)}: checksum/config {has} is not that of the whole {mounted}"
 
 
 def _reference_problems(rendered):
@@ -134,9 +167,14 @@ def _reference_problems(rendered):
             if source and f"ConfigMap/{source}" not in names:
                 yield f"{identity(manifest)}: mounts the ConfigMap {source}, which is not there"
             secret = volume.get("secret", {}).get("secretName", "")
-            if volume["name"] == "tls" and certificates and secret not in certificates:
+            own = re.fullmatch(r"penstock-(gateway|router|expert)-tls", secret)
+            if volume["name"] == "tls" and own and secret not in certificates:
                 made = sorted(certificates)
                 yield f"{identity(manifest)}: mounts the secret {secret}; certificates make {made}"
+        for volume in spec.get("volumes", []):
+            sources = sorted(volume.keys() - {"name"})
+            if len(sources) != 1:
+                yield f"{identity(manifest)}: the volume {volume['name']} has the sources {sources}"
         mounted = {
             mount["name"] for one in spec["containers"] for mount in one.get("volumeMounts", [])
         }
@@ -146,6 +184,17 @@ def _reference_problems(rendered):
         }
         if mounted != declared:
             yield f"{identity(manifest)}: mounts {sorted(mounted)}, has {sorted(declared)}"
+
+
+def _password_problems(rendered):
+    """A password's file that a configuration names is mounted."""
+    for manifest, metadata, spec in pods(rendered):
+        labels = metadata["labels"]
+        part = labels["app.kubernetes.io/component"], labels.get("penstock/expert-pool", "")
+        text = json.dumps(configurations(rendered).get(part, {}))
+        mounts = [one["mountPath"] for one in spec["containers"][0].get("volumeMounts", [])]
+        if "password_file=%2Fredis%2Fpassword" in text and "/redis" not in mounts:
+            yield f"{identity(manifest)}: its configuration names /redis/password, mounts {mounts}"
 
 
 def _address_problems(rendered):
@@ -212,6 +261,10 @@ def problems(rendered):
     for manifest, metadata, spec in pods(rendered):
         found += _security_problems(manifest, spec)
         found += _drain_problems(rendered, manifest, metadata["labels"], spec)
+        if manifest["kind"] != "Pod":
+            found += _rollout_problems(manifest, metadata["labels"], spec)
+            found += _restart_problems(rendered, manifest, metadata, spec)
+    found += _password_problems(rendered)
     found += _copy_problems(rendered)
     return found
 

@@ -40,6 +40,24 @@ DEEP = [
 ]
 # Values, and what the refusal must say.
 WRONG = [
+    ("gateway.replicas=0", ["/gateway/replicas", "minimum"]),
+    ("router.podDisruptionBudget.maxUnavailable=0", ["/maxUnavailable", "minimum"]),
+    ("networkPolicy.dnsPorts[0]=0", ["/networkPolicy/dnsPorts/0", "minimum"]),
+    (
+        "router.persistence.enabled=true,router.persistence.size=1Gi,"
+        "router.config.decision_log.max_bytes=4294967296",
+        ["decision_log.max_bytes is 4294967296", "1073741824"],
+    ),
+    ("redis.keepsAnswers=true", ["redis.keepsAnswers", "redis.address"]),
+    (
+        "tls.enabled=true,tls.certManager.enabled=true,"
+        "tls.secrets.gateway=g,tls.secrets.router=r,tls.secrets.expert=e",
+        ["tls.certManager is enabled", "issue nothing"],
+    ),
+    (
+        "experts.a.keda.enabled=true,experts.a.keda.prometheusAddress=http://p",
+        ["experts.a.keda is enabled", "nothing would wake it"],
+    ),
     ("gateway.replicas=three", ["/gateway/replicas", "want integer"]),
     ("gateway.service.type=Loadbalancer", ["/gateway/service/type", "LoadBalancer"]),
     ("gateway.service.port=70000", ["/gateway/service/port", "65,?535"]),
@@ -49,6 +67,7 @@ WRONG = [
     ("router.persistence.size=10GB", ["/router/persistence/size", "10GB"]),
     ("experts.My_Pool.replicas=1", ["My_Pool"]),
     ("gateway.config.server.drain.grace=1", ["/gateway/config/server/drain/grace", "want string"]),
+    ("router.config.server.drain.timeout=-30s", ["/router/config/server/drain/timeout", "-30s"]),
     ("router.config.on_store_down=MAYBE", ["/router/config/on_store_down", "DENY"]),
     ("gateway.config.server.grpc=0.0.0.0:1", ["config.server.grpc is set by the chart"]),
     ("router.replicas=2", ["2 routers without a store", "redis.enabled"]),
@@ -100,15 +119,20 @@ SLEEPING = {
     "router": {"config": {"pools": [{"name": "p", "experts": [{"name": "a"}]}]}},
     "experts": {"a": {"keda": {"enabled": True, "prometheusAddress": "http://p"}}},
 }
+# Somebody is awake, whom no pool asks.
+AWAKE_IN_VAIN = {**SLEEPING, "experts": {**SLEEPING["experts"], "b": {"replicas": 2}}}
 UNSERVED = {"router": {"config": {"pools": [{"name": "p", "experts": [{"name": "b"}]}]}}}
 DIGITS = {"router": {"config": {"pools": [{"name": "digits", "experts": [{"name": "linear"}]}]}}}
 TWO_SOURCES = {
     "expert": {"models": {"hostPath": {"path": "/m"}, "nfs": {"server": "s", "path": "/m"}}}
 }
+ANNOTATED = {"gateway": {"podAnnotations": {"checksum/config": "mine"}}}
 WRONG_FILES = [
     (SLEEPING, ["may sleep at once", "keda.minReplicas"]),
+    (AWAKE_IN_VAIN, ["may sleep at once", "keda.minReplicas"]),
     (UNSERVED, ["expert b of pool p has no replicas", "(example)", "config.models"]),
     (DIGITS, ["the example has the pool digits"]),
+    (ANNOTATED, ["gateway.podAnnotations: checksum/config"]),
     (TWO_SOURCES, ["/expert/models", "maxProperties"]),
 ]
 TYPO = "unheardOf"

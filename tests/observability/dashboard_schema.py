@@ -13,6 +13,18 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
 
+def queries(dashboard):
+    """[(title of the panel, expression with something in the place of variables)]."""
+    found = []
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for name in variables_in(expression):
+                expression = expression.replace(f"${name}", "5m" if name in BUILT_IN else ".*")
+            found.append((panel["title"], expression))
+    return found
+
+
 def problems(name, dashboard, metrics, records):
     """Texts; `metrics`: type by name, `records`: names of recording rules."""
     found = []

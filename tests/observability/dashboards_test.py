@@ -16,8 +16,8 @@ import sys
 import tempfile
 
 import watched_files
-from dashboard_schema import BUILT_IN, problems
-from promql import names_in, variables_in
+from dashboard_schema import problems, queries
+from promql import names_in
 
 
 def syntax_errors(expressions):
@@ -39,18 +39,6 @@ def syntax_errors(expressions):
             check=False,
         )
     return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
-def queries(dashboard):
-    """Expressions of a dashboard with something in place of its variables."""
-    found = []
-    for panel in dashboard["panels"]:
-        for target in panel.get("targets", []):
-            expression = target["expr"]
-            for name in variables_in(expression):
-                expression = expression.replace(f"${name}", "5m" if name in BUILT_IN else ".*")
-            found.append(expression)
-    return found
 
 
 def broken(dashboard):
@@ -106,7 +94,7 @@ def main():
     asked = 0
     for name, dashboard in dashboards.items():
         found += problems(name, dashboard, metrics, records)
-        of_it = queries(dashboard)
+        of_it = [expression for _, expression in queries(dashboard)]
         asked += len(of_it)
         wrong = syntax_errors(of_it)
         found += [f"{name}: {wrong}"] if wrong else []

@@ -87,22 +87,38 @@ def of_coverage(root, rules, runbooks):
             yield f"{rule.name}: no unit test asks for it"
 
 
+def of_panels(runbooks, dashboards):
+    """What a page has in italics is a dashboard, or a panel of one."""
+    titles = {dashboard["title"] for dashboard in dashboards}
+    titles |= {panel["title"] for dashboard in dashboards for panel in dashboard["panels"]}
+    short = {title.removeprefix("Penstock / ") for title in titles}
+    for name, page in runbooks.items():
+        for named in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", page):
+            if " ".join(named.split()) not in short:
+                yield f"docs/runbooks/{name}.md: *{named}* is no dashboard and no panel"
+
+
 def of_windows(rules):
-    """Ranges are what names say; error ratios of all windows are the same but for those."""
-    kinds = {}
+    """Ranges are what names say; error ratios, and counts, of all windows are the same but for
+    those.
+    """
     for rule in rules:
-        named = re.search(r"_(?:rate|delta)(\d+\w)$", rule.name)
+        named = re.search(r"_(?:rate|delta|increase)(\d+\w)$", rule.name)
         ranges = set(re.findall(r"\[(\w+)\]", rule.expression))
         if rule.kind == "record" and ranges != ({named.group(1)} if named else set()):
             yield f"{rule.name}: reads ranges of {sorted(ranges)}"
-    for rule in rules:
-        matched = re.fullmatch(r"penstock:slo_errors_per_request:ratio_rate(\w+)", rule.name)
-        if matched:
-            kinds.setdefault(rule.expression.replace(f"[{matched.group(1)}]", "[W]"), set()).add(
-                matched.group(1)
-            )
-    if len(kinds) != 2 or len({frozenset(windows) for windows in kinds.values()}) != 1:
-        yield f"slo.yaml: its windows differ: {[sorted(windows) for windows in kinds.values()]}"
+    for what in ("penstock:slo_errors_per_request:ratio_rate", "penstock:slo_errors:sum_increase"):
+        kinds = {}
+        for rule in rules:
+            matched = re.fullmatch(rf"{what}(\w+)", rule.name)
+            if matched:
+                kinds.setdefault(
+                    rule.expression.replace(f"[{matched.group(1)}]", "[W]"), set()
+                ).add(matched.group(1))
+        # One of a pool, one of the platform.
+        if len(kinds) != 2 or len({frozenset(windows) for windows in kinds.values()}) != 1:
+            told = [sorted(windows) for windows in kinds.values()]
+            yield f"slo.yaml: the windows of {what} differ: {told}"
 
 
 def main():
@@ -123,6 +139,7 @@ def main():
     found += of_names(rules, watched_files.metrics(root))
     found += of_alerts(rules, runbooks)
     found += of_coverage(root, rules, runbooks)
+    found += of_panels(runbooks, watched_files.dashboards(root).values())
     found += of_windows(rules)
     for text in found:
         print(text)

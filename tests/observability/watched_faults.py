@@ -13,17 +13,23 @@ def nothing():
 @dataclasses.dataclass
 class Fault:
     """`alerts`: by name, the labels of the series that must be there while the fault is, and must
-    not be before; but for those that are `there_before`, for another reason or on a busy machine.
+    not be before; but for those that `may_hold` before, on a busy machine or for an earlier fault.
+    `settles`: those of them whose windows are short enough to see that they are gone once it is
+    mended.
     """
 
     what: str
     alerts: dict
     begin: Callable = nothing
     end: Callable = nothing
-    there_before: tuple = ()
+    may_hold: tuple = ()
+    settles: tuple = ()
 
 
-def all_faults(platform):
+def all_faults(platform, load):
+    """`load(pool)` starts one that goes on until the end: what is asked of late has no fault that
+    could be mended.
+    """
     fleet, gateway, router = platform.fleet, platform.gateway, platform.routers[0]
     lone, third = platform.experts[3], platform.experts[2]
 
@@ -46,6 +52,22 @@ def all_faults(platform):
         third.config["fault"] = fault
         third.restart()
 
+    def batch_lone(batching):
+        path = platform.repository / "lone/config.yaml"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if not line.startswith("batching:")]
+        path.write_text("\n".join([*kept, f"batching: {batching}", ""]), encoding="utf-8")
+        lone.stop()
+        lone.restart()
+
+    def pause_routers():
+        for each in platform.routers:
+            each.pause()
+
+    def let_routers_go_on():
+        for each in platform.routers:
+            each.go_on()
+
     def ask_in_no_time():
         loads.append(platform.load("digits", rate=30, arguments=("--latency_budget_ms", 0.01)))
 
@@ -54,33 +76,46 @@ def all_faults(platform):
     router_job = {"instance": router.metrics}
     return [
         Fault(
+            "an expert that is killed",
+            {
+                "PenstockTargetDown": {"instance": lone.metrics},
+                "PenstockErrorBudgetBurnFast": {"scope": "pool", "pool": "lone"},
+                "PenstockErrorBudgetBurnSlow": {"scope": "pool", "pool": "lone"},
+            },
+            lone.kill,
+            lone.restart,
+            settles=("PenstockTargetDown",),
+        ),
+        Fault(
             "a budget of 50 requests that more of them want",
             {"PenstockBudgetSpent": {"pool": "spent"}},
-            there_before=("PenstockBudgetSpent",),
+            lambda: load("spent"),
         ),
         Fault(
             "a gate that knows one expert",
             {"PenstockGateCollapse": {"pool": "collapsed"}},
-            there_before=("PenstockGateCollapse",),
+            lambda: load("collapsed"),
         ),
         Fault(
             "a configuration with a wrong field",
             {"PenstockReloadRefused": router_job},
             spoil_router,
             router.write_config,
+            settles=("PenstockReloadRefused",),
         ),
         Fault(
             "API keys that are none",
             {"PenstockCredentialsRefused": {"instance": gateway.metrics, "file": "api_keys"}},
             spoil_keys,
             platform.write_keys,
+            settles=("PenstockCredentialsRefused",),
         ),
         Fault(
             "room for one request at once",
             {"PenstockShedding": {}},
             lambda: write(gateway, admission={"max_in_flight": 1, "max_queue": 0}),
             lambda: write(gateway, admission={}),
-            there_before=("PenstockShedding",),
+            may_hold=("PenstockShedding",),
         ),
         Fault(
             "callers who want answers in no time",
@@ -102,24 +137,21 @@ def all_faults(platform):
             },
             lambda: restart_third({"hold": "2ms", "fail_share": 0.9}),
             lambda: restart_third({"hold": "2ms"}),
-            there_before=("PenstockRetryBudgetEmpty",),
+            may_hold=("PenstockRetryBudgetEmpty",),
+            settles=("PenstockReplicaEjected",),
+        ),
+        Fault(
+            "an expert whose queue has room for one",
+            {"PenstockExpertsOverloaded": {"model": "lone"}},
+            lambda: batch_lone("{max_queue: 1, max_delay_us: 400000}"),
+            lambda: batch_lone("{}"),
         ),
         Fault(
             "an expert that is paused",
             {"PenstockBreakerOpen": {"pool": "lone"}},
             lone.pause,
             lone.go_on,
-        ),
-        Fault(
-            "an expert that is killed",
-            {
-                "PenstockTargetDown": {"instance": lone.metrics},
-                "PenstockErrorBudgetBurnFast": {"scope": "pool", "pool": "lone"},
-                "PenstockErrorBudgetBurnSlow": {"scope": "pool", "pool": "lone"},
-            },
-            lone.kill,
-            lone.restart,
-            there_before=("PenstockErrorBudgetBurnFast", "PenstockErrorBudgetBurnSlow"),
+            settles=("PenstockBreakerOpen",),
         ),
         Fault(
             "Redis hangs",
@@ -129,13 +161,32 @@ def all_faults(platform):
             },
             platform.redis.pause,
             platform.redis.go_on,
-            there_before=("PenstockStoreFailing",),
+            may_hold=("PenstockStoreFailing",),
+            settles=("PenstockBudgetWithoutStore",),
         ),
         Fault(
             "Redis is down",
-            {"PenstockStoreDown": {"store": "state"}},
+            {
+                "PenstockStoreDown": {"store": "state"},
+                "PenstockCacheStoreDown": {"store": "cache"},
+            },
             platform.redis.kill,
             platform.redis.restart,
+            settles=("PenstockStoreDown", "PenstockCacheStoreDown"),
+        ),
+        Fault(
+            "both routers are paused",
+            {"PenstockNoRouter": {}},
+            pause_routers,
+            let_routers_go_on,
+            settles=("PenstockNoRouter",),
+        ),
+        Fault(
+            "the only gateway is paused",
+            {"PenstockNoGateway": {}},
+            gateway.pause,
+            gateway.go_on,
+            settles=("PenstockNoGateway",),
         ),
     ]
 

@@ -33,8 +33,8 @@ class WatchedPlatform:
     Pools: `both` asks two experts by a gate and has a shadow, a plan, hedges and budgets; `lone`
     has one expert with one replica, whose rows end early; `explored` explores, asks bad replicas as
     often as it may and retries nothing; `kept` has its answers kept; `digits` is a cascade;
-    `collapsed` has a gate that knows one expert; `spent` has a hard budget of requests that a few of
-    them spend.
+    `collapsed` has a gate that knows one expert; `spent` has a hard budget of requests that a few
+    of them spend.
     """
 
     def __init__(self, fleet, root):

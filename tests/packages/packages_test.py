@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The Debian packages: built by cpack, installed into a clean Debian 12, run as their units say,
-and removed.
+upgraded and removed.
 
 No systemd runs in the tree: what it would do before ExecStart (the account, the folders, a
 read-only system, no new privileges, an empty /run and /tmp) is done by
 tests/debian_tree/sandbox.py, and the units themselves are read by `systemd-analyze verify` and
 `systemd-analyze security`. Each service then runs by its unit's own command lines, is reloaded, and
-is told to stop while a request is under way.
+is told to stop while a request is under way. Then packages of a later version are installed over
+these, before all are removed.
 
 Exit 77 where the machine has no root or no debootstrap.
 """
@@ -23,7 +24,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from debian_tree import Checks, DebianTree, Sandbox, Unavailable, base_tree  # noqa: E402
+from debian_tree import PICTURE, Checks, DebianTree, Sandbox, Unavailable, base_tree  # noqa: E402
 from fleet.process import NotReady  # noqa: E402
 from packages.unit_file import UnitFile  # noqa: E402
 
@@ -35,6 +36,8 @@ MUST_HOLD = {
     "penstock-router": ["/usr/share/penstock/digits/router/gate.safetensors"],
     "penstock-expert": ["/usr/share/penstock/digits/models/linear/1/model.safetensors"],
 }
+# Of what programs load no file names these: a store at rediss:// without `ca` wants them.
+AUTHORITIES = ("ca-certificates", "openssl")
 MOST_EXPOSED = (
     2.5  # of systemd-analyze security, 0 to 10: a unit without any of these lines has 9.6
 )
@@ -53,13 +56,13 @@ NOT_OURS = (
     "/tmp",
     "/run",
 )
-IMAGE = "image=" + json.dumps([round((index % 28) / 28, 2) for index in range(784)])
 
 
-def build(build_folder, folder):
-    """{package: file}; RuntimeError where cpack fails."""
+def build(build_folder, folder, version=None):
+    """{package: file}; RuntimeError where cpack fails. `version`: another than the project's."""
+    raised = ["-D", f"CPACK_PACKAGE_VERSION={version}"] if version else []
     done = subprocess.run(
-        ["cpack", "--config", build_folder / "CPackConfig.cmake", "-B", folder],
+        ["cpack", "--config", build_folder / "CPackConfig.cmake", "-B", folder, *raised],
         capture_output=True,
         text=True,
         check=False,
@@ -76,7 +79,7 @@ def check_contents(checks, tree):
         wanted = [program, f"/usr/share/doc/{package}/copyright", *MUST_HOLD.get(package, [])]
         if package != "penstock-cli":
             wanted += [
-                f"/lib/systemd/system/{package}.service".replace("/lib", "/usr/lib", 1),
+                f"/usr/lib/systemd/system/{package}.service",
                 f"/etc/penstock/{package.removeprefix('penstock-')}.yaml",
             ]
         missing = [path for path in wanted if path not in listed]
@@ -92,6 +95,14 @@ def check_contents(checks, tree):
         checks.that(f"{package}: all is root's, and nobody else's to write", not wrong, wrong or "")
         verified = tree.run(["dpkg", "--verify", package], check=False).stdout.strip()
         checks.that(f"{package}: files are as packed", not verified, verified)
+        if package in ("penstock-gateway", "penstock-router"):
+            depends = tree.run(["dpkg-query", "-W", "-f", "${Depends}", package]).stdout
+            named = {word.split()[0] for word in depends.split(",")}
+            checks.that(
+                f"{package} depends on the system's authorities",
+                named >= set(AUTHORITIES),
+                sorted(named),
+            )
         needs = tree.run(["ldd", program]).stdout
         sections = tree.run(["dpkg-query", "-W", "-f", "${Conffiles}", package]).stdout.split()
         checks.that(
@@ -239,7 +250,7 @@ def drain(checks, sandbox, unit, service, process, address, pool):
             "--pool",
             pool,
             "--input",
-            IMAGE,
+            PICTURE,
             "--json",
             "--timeout_s",
             "30",
@@ -278,7 +289,7 @@ def serve(checks, tree, units, logs):
         until = time.monotonic() + 30
         while time.monotonic() < until:
             status = sandbox.run(
-                ["/usr/bin/penstock", "infer", "--pool", "digits", "--input", IMAGE, "--json"],
+                ["/usr/bin/penstock", "infer", "--pool", "digits", "--input", PICTURE, "--json"],
                 user="nobody",
             )
             if status.returncode == 0:
@@ -312,6 +323,58 @@ def serve(checks, tree, units, logs):
         drain(
             checks, sandbox, units["expert"], "expert", running["expert"], "127.0.0.1:8201", "mlp32"
         )
+
+
+def versions(tree):
+    told = tree.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *PACKAGES]).stdout
+    return dict(line.split() for line in told.splitlines())
+
+
+def check_upgrade(checks, tree, build_folder, folder):
+    """What an administrator changed, in a file and by `systemctl`, is as it was afterwards."""
+    links = tree.root / "etc/systemd/system/multi-user.target.wants"
+    tree.run(["systemctl", "disable", "penstock-router.service"])
+    configs = {
+        service: (tree.root / f"etc/penstock/{service}.yaml").read_bytes() for service in SERVICES
+    }
+    was = versions(tree)
+    later = was["penstock-cli"] + ".1"
+    install_files(tree, build(build_folder, folder, later).values())
+    now = versions(tree)
+    checks.that(
+        "an upgrade installs the later version",
+        now == dict.fromkeys(PACKAGES, later) and now != was,
+        f"{was['penstock-cli']}, then {now}",
+    )
+    changed = [
+        service
+        for service, content in configs.items()
+        if (tree.root / f"etc/penstock/{service}.yaml").read_bytes() != content
+    ]
+    checks.that("an upgrade leaves configuration as it was", not changed, changed)
+    # Another name would be a file that dpkg laid beside the administrator's.
+    beside = sorted(path.name for path in (tree.root / "etc/penstock").iterdir())
+    checks.that(
+        "an upgrade lays nothing beside it",
+        beside == sorted(f"{service}.yaml" for service in SERVICES),
+        beside,
+    )
+    enabled = {
+        service for service in SERVICES if (links / f"penstock-{service}.service").is_symlink()
+    }
+    checks.that(
+        "an upgrade enables nothing, and disables nothing",
+        enabled == {"gateway", "expert"},
+        f"enabled: {sorted(enabled)}; the router was disabled",
+    )
+
+
+def install_files(tree, files):
+    for path in files:
+        (tree.root / "root" / path.name).write_bytes(path.read_bytes())
+    tree.install(*(f"/root/{path.name}" for path in files))
+    for path in files:
+        (tree.root / "root" / path.name).unlink()
 
 
 def check_removal(checks, tree, before):
@@ -374,13 +437,10 @@ def main():
             ", ".join(f"{name} {path.stat().st_size / 1e6:.1f} MB" for name, path in files.items()),
         )
         tree = DebianTree(base, scratch / "tree")
-        tree.install("systemd")
+        # Authorities stay where others want them too: they are no leftovers of ours.
+        tree.install("systemd", *AUTHORITIES)
         before = tree.paths(NOT_OURS)
-        for path in files.values():
-            (tree.root / "root" / path.name).write_bytes(path.read_bytes())
-        tree.install(*(f"/root/{path.name}" for path in files.values()))
-        for path in files.values():
-            (tree.root / "root" / path.name).unlink()
+        install_files(tree, files.values())
         units = {
             service: UnitFile(tree.root / f"lib/systemd/system/penstock-{service}.service")
             for service in SERVICES
@@ -392,6 +452,7 @@ def main():
         with open(tree.root / "etc/penstock/expert.yaml", "a", encoding="utf-8") as config:
             config.write(f"fault: {{hold: {HOLD_S}s}}\n")
         serve(checks, tree, units, scratch)
+        check_upgrade(checks, tree, arguments.build.resolve(), scratch / "later")
         check_removal(checks, tree, before)
     checks.end(arguments.json)
 

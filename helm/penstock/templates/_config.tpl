@@ -1,14 +1,15 @@
-{{/* The services' configurations: what the release gives, then what the values say, then what must be. All
-     of these return JSON, which keeps numbers and booleans as they are. */}}
+{{/* The services' configurations: what the release gives, then what the values say, then what must
+     be. All of these return JSON, which keeps numbers and booleans as they are. */}}
 
-{{/* {base, over}: maps are merged, anything else of `over` wins, false and 0 among it (sprig's merge keeps
-     the base there). */}}
+{{/* {base, over}: maps are merged, anything else of `over` wins, false and 0 among it (sprig's
+     merge keeps the base there). */}}
 {{- define "penstock.merged" -}}
 {{- $out := deepCopy .base -}}
 {{- range $key, $value := .over -}}
   {{- $old := get $out $key -}}
   {{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
-    {{- $_ := set $out $key (include "penstock.merged" (dict "base" $old "over" $value) | fromJson) -}}
+    {{- $inner := include "penstock.merged" (dict "base" $old "over" $value) | fromJson -}}
+    {{- $_ := set $out $key $inner -}}
   {{- else -}}
     {{- $_ := set $out $key $value -}}
   {{- end -}}
@@ -56,37 +57,51 @@
 {{- toJson $out -}}
 {{- end -}}
 
-{{/* Routers are named one by one: a gateway chooses among them call by call, by their own health. */}}
-{{- define "penstock.gateway.config" -}}
+{{/* -> how many routers there may be. */}}
+{{- define "penstock.mostRouters" -}}
 {{- $values := .Values.router -}}
-{{- $count := ternary $values.autoscaling.maxReplicas $values.replicas $values.autoscaling.enabled | int -}}
+{{- ternary $values.autoscaling.maxReplicas $values.replicas $values.autoscaling.enabled | int -}}
+{{- end -}}
+
+{{/* Routers are named one by one: a gateway chooses among them call by call, by their own health.
+     */}}
+{{- define "penstock.gateway.config" -}}
 {{- $part := dict "root" . "component" "router" -}}
+{{- $name := include "penstock.partName" $part -}}
+{{- $host := include "penstock.host" $part -}}
 {{- $routers := list -}}
-{{- range $i := until $count -}}
-  {{- $pod := printf "%s-%d.%s" (include "penstock.partName" $part) $i (include "penstock.host" $part) -}}
-  {{- $address := printf "%s:%s" $pod (include "penstock.grpcPort" $part) -}}
-  {{- $routers = append $routers (include "penstock.endpoint" (dict "root" $ "address" $address) | fromJson) -}}
+{{- range $i := until (include "penstock.mostRouters" . | int) -}}
+  {{- $address := printf "%s-%d.%s:%s" $name $i $host (include "penstock.grpcPort" $part) -}}
+  {{- $endpoint := include "penstock.endpoint" (dict "root" $ "address" $address) | fromJson -}}
+  {{- $routers = append $routers $endpoint -}}
 {{- end -}}
 {{- $base := dict "routers" $routers -}}
-{{- $config := include "penstock.merged" (dict "base" $base "over" .Values.gateway.config) | fromJson -}}
+{{- if .Values.redis.keepsAnswers -}}
+  {{- $_ := set $base "cache" (dict "store" (include "penstock.store" .)) -}}
+{{- end -}}
+{{- $over := .Values.gateway.config -}}
+{{- $config := include "penstock.merged" (dict "base" $base "over" $over) | fromJson -}}
 {{- include "penstock.withServer" (dict "root" . "component" "gateway" "config" $config) -}}
 {{- end -}}
 
-{{/* Who is believed, by certificate or because only the release's own get here. root, field, component */}}
+{{/* Who is believed, by certificate or because only the release's own get here.
+     root, field, component */}}
 {{- define "penstock.trust" -}}
 {{- if .root.Values.tls.enabled -}}
-{{- toJson (dict .field (list (include "penstock.host" (dict "root" .root "component" .component)))) -}}
+{{- $host := include "penstock.host" (dict "root" .root "component" .component) -}}
+{{- toJson (dict .field (list $host)) -}}
 {{- else -}}
 {"trust_plaintext": true}
 {{- end -}}
 {{- end -}}
 
-{{/* -> the routers' store; empty: none. */}}
+{{/* -> the store of the release; empty: none. */}}
 {{- define "penstock.store" -}}
 {{- $redis := .Values.redis -}}
 {{- $address := $redis.address -}}
 {{- if $redis.enabled -}}
-  {{- $address = printf "redis://%s:6379" (include "penstock.host" (dict "root" . "component" "redis")) -}}
+  {{- $host := include "penstock.host" (dict "root" . "component" "redis") -}}
+  {{- $address = printf "redis://%s:6379" $host -}}
 {{- end -}}
 {{- if and $address $redis.passwordSecret.name -}}
   {{- $joint := ternary "&" "?" (contains "?" $address) -}}
@@ -95,7 +110,14 @@
 {{- $address -}}
 {{- end -}}
 
-{{/* root, pools, deployments -> the pools with `replicas` where they have none, as {"pools": [...]}. */}}
+{{/* root, pool -> where routers find an expert pool's pods. */}}
+{{- define "penstock.expert.address" -}}
+{{- $part := dict "root" .root "component" "expert" "pool" .pool -}}
+dns:///{{ include "penstock.host" $part }}:{{ include "penstock.grpcPort" $part }}
+{{- end -}}
+
+{{/* root, pools, deployments -> the pools with `replicas` where they have none, as
+     {"pools": [...]}. */}}
 {{- define "penstock.router.pools" -}}
 {{- $out := list -}}
 {{- range $pool := .pools -}}
@@ -106,17 +128,16 @@
       {{- $replicas := list -}}
       {{- range $name, $deployment := $.deployments -}}
         {{- if has $model (default (list $name) $deployment.config.models) -}}
-          {{- $part := dict "root" $.root "component" "expert" "pool" $name -}}
-          {{- $address := printf "dns:///%s:%s" (include "penstock.host" $part) (include "penstock.grpcPort" $part) -}}
+          {{- $address := include "penstock.expert.address" (dict "root" $.root "pool" $name) -}}
           {{- $endpoint := dict "root" $.root "address" $address "keepalive" true -}}
           {{- $replicas = append $replicas (include "penstock.endpoint" $endpoint | fromJson) -}}
         {{- end -}}
       {{- end -}}
       {{- if not $replicas -}}
         {{- $names := keys $.deployments | sortAlpha | join ", " -}}
-        {{- $serves := printf "none of experts (%s) has the model %s in its config.models" $names $model -}}
-        {{- fail (printf "router.config.pools: expert %s of pool %s has no replicas, and %s"
-            $expert.name $pool.name $serves) -}}
+        {{- $what := printf "expert %s of pool %s has no replicas" $expert.name $pool.name -}}
+        {{- fail (printf "router.config.pools: %s, and none of experts (%s) has the model %s %s"
+            $what $names $model "in its config.models") -}}
       {{- end -}}
       {{- $expert = set (deepCopy $expert) "replicas" $replicas -}}
     {{- end -}}
@@ -127,50 +148,106 @@
 {{- toJson (dict "pools" $out) -}}
 {{- end -}}
 
+{{/* "10Gi" -> 10737418240 */}}
+{{- define "penstock.bytes" -}}
+{{- $size := toString . -}}
+{{- $unit := regexFind "[A-Za-z]*$" $size -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12
+    "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "m" 0.001 -}}
+{{- mulf (trimSuffix $unit $size | float64) (get $units $unit) | floor | int64 -}}
+{{- end -}}
+
+{{/* -> the most that the decision logs' volumes should hold: a quarter is for the segment that is
+     being written, and for the file system itself. */}}
+{{- define "penstock.logBytes" -}}
+{{- $size := include "penstock.bytes" .Values.router.persistence.size | int64 -}}
+{{- div (mul $size 3) 4 -}}
+{{- end -}}
+
 {{- define "penstock.router.config" -}}
-{{- $base := include "penstock.trust" (dict "root" . "field" "trusted_gateways" "component" "gateway") | fromJson -}}
+{{- $trust := dict "root" . "field" "trusted_gateways" "component" "gateway" -}}
+{{- $base := include "penstock.trust" $trust | fromJson -}}
 {{- with include "penstock.store" . -}}
   {{- $_ := set $base "store" . -}}
 {{- end -}}
 {{- if .Values.router.persistence.enabled -}}
-  {{- $_ := set $base "decision_log" (dict "directory" "/var/lib/penstock/decisions") -}}
+  {{- $_ := set $base "decision_log" (dict
+      "directory" "/var/lib/penstock/decisions"
+      "max_bytes" (include "penstock.logBytes" . | int64)) -}}
 {{- end -}}
-{{- $config := include "penstock.merged" (dict "base" $base "over" .Values.router.config) | fromJson -}}
+{{- $over := .Values.router.config -}}
+{{- $config := include "penstock.merged" (dict "base" $base "over" $over) | fromJson -}}
 {{- $pools := default list $config.pools -}}
 {{- if .Values.example.enabled -}}
   {{- $pools = append $pools (include "penstock.example.pool" . | fromYaml) -}}
 {{- end -}}
-{{- $deployments := include "penstock.experts" . | fromJson -}}
-{{- $filled := include "penstock.router.pools" (dict "root" . "pools" $pools "deployments" $deployments) -}}
+{{- $filled := include "penstock.router.pools" (dict
+    "root" . "pools" $pools "deployments" (include "penstock.experts" . | fromJson)) -}}
 {{- $_ := set $config "pools" (fromJson $filled).pools -}}
 {{- include "penstock.withServer" (dict "root" . "component" "router" "config" $config) -}}
 {{- end -}}
 
 {{/* root, pool, values -> JSON */}}
 {{- define "penstock.expert.config" -}}
-{{- $base := include "penstock.trust" (dict "root" .root "field" "trusted_routers" "component" "router") | fromJson -}}
+{{- $trust := dict "root" .root "field" "trusted_routers" "component" "router" -}}
+{{- $base := include "penstock.trust" $trust | fromJson -}}
 {{- $_ := set $base "model_repository" "/models" -}}
 {{- $_ := set $base "models" (list .pool) -}}
-{{- $config := include "penstock.merged" (dict "base" $base "over" .values.config) | fromJson -}}
-{{- include "penstock.withServer" (dict "root" .root "component" "expert" "pool" .pool "config" $config) -}}
+{{- $over := .values.config -}}
+{{- $config := include "penstock.merged" (dict "base" $base "over" $over) | fromJson -}}
+{{- include "penstock.withServer" (dict
+    "root" .root "component" "expert" "pool" .pool "config" $config) -}}
 {{- end -}}
 
-{{/* -> the expert pools by name, each with the values of `expert` that it does not override, as JSON. */}}
+{{/* -> the expert pools by name, each with the values of `expert` that it does not override, as
+     JSON. */}}
 {{- define "penstock.experts" -}}
 {{- $out := dict -}}
-{{- range $name, $own := .Values.experts -}}
-  {{- $merged := include "penstock.merged" (dict "base" $.Values.expert "over" (default dict $own)) | fromJson -}}
+{{- $pools := deepCopy .Values.experts -}}
+{{- if .Values.example.enabled -}}
+  {{- $_ := set $pools "example" (include "penstock.example.expert" . | fromYaml) -}}
+{{- end -}}
+{{- range $name, $values := $pools -}}
+  {{- $own := default dict $values -}}
+  {{- $merging := dict "base" $.Values.expert "over" $own -}}
+  {{- $merged := include "penstock.merged" $merging | fromJson -}}
   {{/* A volume has one source: another one replaces it. */}}
-  {{- if hasKey (default dict $own) "models" -}}
+  {{- if hasKey $own "models" -}}
     {{- $_ := set $merged "models" $own.models -}}
   {{- end -}}
   {{- $_ := set $out $name $merged -}}
 {{- end -}}
-{{- if .Values.example.enabled -}}
-  {{- $own := include "penstock.example.expert" . | fromYaml -}}
-  {{- $_ := set $out "example" (include "penstock.merged" (dict "base" .Values.expert "over" $own) | fromJson) -}}
-{{- end -}}
 {{- toJson $out -}}
+{{- end -}}
+
+{{/* What of the routers' pools an expert pool serves. root, pools (of the routers' configuration),
+     pool -> {"experts": [...], "pools": [...], "planned": a plan says who is awake}. */}}
+{{- define "penstock.served" -}}
+{{- $address := include "penstock.expert.address" . -}}
+{{- $experts := list -}}
+{{- $pools := list -}}
+{{- $planned := false -}}
+{{- range $of := .pools -}}
+  {{- range $expert := $of.experts -}}
+    {{- range $expert.replicas -}}
+      {{- if eq .address $address -}}
+        {{- $experts = append $experts $expert.name -}}
+        {{- $pools = append $pools $of.name -}}
+        {{- if $of.planning -}}{{- $planned = true -}}{{- end -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson (dict "experts" (uniq $experts) "pools" (uniq $pools) "planned" $planned) -}}
+{{- end -}}
+
+{{/* part with config -> the name of its ConfigMap. With `restart` another configuration is another
+     ConfigMap: pods of the old one keep what they have, whatever becomes of the new ones. */}}
+{{- define "penstock.configName" -}}
+{{- include "penstock.partName" . -}}
+{{- if eq .root.Values.configChange "restart" -}}
+-{{ toYaml .config | sha256sum | trunc 10 }}
+{{- end -}}
 {{- end -}}
 
 {{/* What a pod is restarted for. configChange, component, config */}}

@@ -1,4 +1,5 @@
-{{/* The example: two digit classifiers from a ConfigMap. Shares of right answers: examples/digits/README.md. */}}
+{{/* The example: two digit classifiers from a ConfigMap. Shares of right answers:
+     examples/digits/README.md. */}}
 {{- define "penstock.example.pool" -}}
 name: digits
 experts:

@@ -1,15 +1,17 @@
-{{/* The pods of gateway, router and experts: one container each, without rights. `pod` is a dict of root,
-     component, pool, values (the component's) and config. */}}
+{{/* The pods of gateway, router and experts: one container each, without rights. `pod` is a dict of
+     root, component, pool, values (the component's) and config. */}}
 
 {{/* "1.5s" -> 2 */}}
 {{- define "penstock.wholeSeconds" -}}
 {{- trimSuffix "s" . | float64 | ceil | int -}}
 {{- end -}}
 
-{{/* From the end's decision to SIGKILL: preStop, the service's own drain, and 5 s to exit in. */}}
+{{/* From the end's decision to SIGKILL: preStop, the service's own drain, and 15 s: 5 s in which
+     calls that were cancelled at its end are answered, 1 s in which a router tells the store what
+     was used, the rest to let go of models and devices and to exit in. */}}
 {{- define "penstock.terminationSeconds" -}}
 {{- $drain := .config.server.drain -}}
-{{- add .values.preStopSeconds 5
+{{- add .values.preStopSeconds 15
     (include "penstock.wholeSeconds" $drain.grace)
     (include "penstock.wholeSeconds" $drain.timeout) -}}
 {{- end -}}
@@ -63,12 +65,13 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if .values.topologySpread.enabled }}
+{{- $spread := .values.topologySpread }}
+{{- if and $spread.enabled $spread.keys }}
 topologySpreadConstraints:
-  {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  {{- range $spread.keys }}
   - maxSkew: 1
-    topologyKey: {{ $key }}
-    whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $.values.topologySpread.required }}
+    topologyKey: {{ . | quote }}
+    whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $spread.required }}
     labelSelector:
       matchLabels:
         {{- include "penstock.selector" $ | nindent 8 }}
@@ -76,8 +79,15 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Liveness and start ask whether the port is open: a service that says NOT_SERVING (no router is healthy,
-     it drains) is alive. The kubelet's gRPC probe speaks no TLS. */}}
+{{/* Ready is not yet found and asked: callers look up addresses every few seconds. With TLS it only
+     says that the port is open, which is so before models are warm and before a router knows its
+     experts. */}}
+{{- define "penstock.minReadySeconds" -}}
+{{- add .values.minReadySeconds (ternary 15 0 .root.Values.tls.enabled) -}}
+{{- end -}}
+
+{{/* Liveness and start ask whether the port is open: a service that says NOT_SERVING (no router is
+     healthy, it drains) is alive. The kubelet's gRPC probe speaks no TLS. */}}
 {{- define "penstock.probes" -}}
 startupProbe:
   tcpSocket:
@@ -105,7 +115,8 @@ readinessProbe:
 {{- define "penstock.resources" -}}
 {{- $resources := deepCopy .values.resources -}}
 {{- if and (eq .component "expert") .values.gpu.enabled -}}
-  {{- $limits := set (default dict $resources.limits) "nvidia.com/gpu" (toString .values.gpu.count) -}}
+  {{- $limits := default dict $resources.limits -}}
+  {{- $_ := set $limits "nvidia.com/gpu" (toString .values.gpu.count) -}}
   {{- $_ := set $resources "limits" $limits -}}
 {{- end -}}
 {{- with $resources }}
@@ -130,7 +141,10 @@ resources:
   {{- $out = append $out (dict "name" "tls" "mount" "/tls" "source" $source) -}}
 {{- end -}}
 {{- $secret := .root.Values.redis.passwordSecret -}}
-{{- if and (eq .component "router") $secret.name (include "penstock.store" .root) -}}
+{{- $store := get (dict
+    "router" (get .config "store")
+    "gateway" (dig "cache" "store" "" .config)) .component -}}
+{{- if and $secret.name $store -}}
   {{- $items := list (dict "key" $secret.key "path" "password") -}}
   {{- $source := dict "secret" (dict "secretName" $secret.name "items" $items) -}}
   {{- $out = append $out (dict "name" "redis-password" "mount" "/redis" "source" $source) -}}
@@ -141,6 +155,7 @@ resources:
 {{- define "penstock.podTemplate" -}}
 {{- $volumes := (include "penstock.volumes" . | fromJson).volumes -}}
 {{- $gpu := and (eq .component "expert") .values.gpu.enabled -}}
+{{- $image := include "penstock.image" (dict "root" .root "kind" (ternary "cuda" "cpu" $gpu)) -}}
 metadata:
   labels:
     {{- include "penstock.selector" . | nindent 4 }}
@@ -160,7 +175,7 @@ spec:
   terminationGracePeriodSeconds: {{ include "penstock.terminationSeconds" . }}
   containers:
     - name: {{ .component }}
-      image: {{ include "penstock.image" (dict "root" .root "kind" (ternary "cuda" "cpu" $gpu)) | quote }}
+      image: {{ $image | quote }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       command: [/usr/bin/penstock-{{ .component }}]
       args: [--config, /etc/penstock/{{ .component }}.yaml]
@@ -197,7 +212,7 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "penstock.partName" . }}
+        name: {{ include "penstock.configName" . }}
     {{- range $volumes }}
     - name: {{ .name }}
       {{- toYaml .source | nindent 6 }}

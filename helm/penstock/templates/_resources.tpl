@@ -1,10 +1,16 @@
-{{/* What gateway, router and experts have alike. `part` has values, too; `kind` is what it scales. */}}
+{{/* What gateway, router and experts have alike. `part` has values, too; `kind` is what it
+     scales. */}}
 
 {{- define "penstock.configMap" -}}
+{{- $named := include "penstock.configName" . -}}
+{{- $part := dict "root" .root "component" .component "pool" .pool "named" $named -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  {{- include "penstock.metadata" . | nindent 2 }}
+  {{- include "penstock.metadata" $part | nindent 2 }}
+{{- if eq .root.Values.configChange "restart" }}
+immutable: true
+{{- end }}
 data:
   {{ .component }}.yaml: |
     {{- toYaml .config | nindent 4 }}
@@ -59,7 +65,8 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* Every pod by its address, those that are not ready among them: who asks follows their own health. */}}
+{{/* Every pod by its address, those that are not ready among them: who asks follows their own
+     health. */}}
 {{- define "penstock.headlessService" -}}
 apiVersion: v1
 kind: Service
@@ -140,8 +147,10 @@ spec:
 {{/* What may go out anywhere: names are looked up. */}}
 {{- define "penstock.dnsEgress" -}}
 - ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end -}}
 
 {{/* part -> the peer that its pods are. */}}

@@ -1,4 +1,5 @@
-{{/* -> the pool that `helm test` asks; empty: there is no test. The command line has no client certificate. */}}
+{{/* -> the pool that `helm test` asks; empty: there is no test. The command line has no client
+     certificate. */}}
 {{- define "penstock.test.pool" -}}
 {{- if not .Values.tls.clientCertificates -}}
 {{- default (ternary "digits" "" .Values.example.enabled) .Values.test.pool -}}
