@@ -30,6 +30,10 @@ def replaced(value, rules):
     return value
 
 
+# Of openssl req: a key that is quick to make, without a password.
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
 class Mounts:
     """What the pods of a rendering mount, as files of this machine."""
 
@@ -68,11 +72,7 @@ class Mounts:
         self._openssl(
             "req",
             "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
+            *NEW_KEY,
             "-keyout",
             "ca.key",
             "-out",
@@ -91,11 +91,7 @@ class Mounts:
         (at / "extensions").write_text(f"subjectAltName={alternatives}\n", encoding="utf-8")
         self._openssl(
             "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
+            *NEW_KEY,
             "-keyout",
             at / "tls.key",
             "-out",
