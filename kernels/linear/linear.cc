@@ -17,7 +17,8 @@ Status Shared(const LinearArgs& args) {
   if (pool == nullptr) return kEntry(args);
   const Status status = CheckLinear(args);
   if (!status.ok() || args.rows == 0) return status;
-  const int64_t blocks = (args.rows + LinearRowBlock(args.w.in) - 1) / LinearRowBlock(args.w.in);
+  const int64_t most = LinearBlock(args.w, args.rows);
+  const int64_t blocks = (args.rows + most - 1) / most;
   const ThreadScratch scratch = {pool, static_cast<char*>(args.workspace.data),
                                  LinearWorkspaceBytes(args.w, args.rows)};
   return RunLinears(blocks, args.rows, scratch, kEntry, [&](int64_t block) {
@@ -101,9 +102,13 @@ double PanelWeight(const LinearWeights& w, int64_t n, int64_t k) {
 
 size_t LinearWorkspaceBytes(const LinearWeights& w, int64_t rows, int threads) {
   if (!LinearPicksRows(w.format) || rows <= 0) return 0;
-  return static_cast<size_t>(threads) *
-         (kWorkspaceAlign +
-          WorkspaceFloats(std::min(rows, LinearRowBlock(w.in)) * LinearXStride(w.in)));
+  const int64_t block = std::min(rows, LinearBlock(w, rows));
+  size_t bytes = kWorkspaceAlign + WorkspaceFloats(block * LinearXStride(w.in));
+  if (LinearExpands(w, rows)) {
+    bytes += static_cast<size_t>(kExpandedBytes) +
+             WorkspaceFloats(block * kExpandedPanels * kPanelColumns);
+  }
+  return static_cast<size_t>(threads) * bytes;
 }
 
 Cost LinearCost(int64_t rows, int64_t in, int64_t out) {

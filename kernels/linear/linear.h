@@ -57,6 +57,30 @@ struct LinearWeights {
   }
 };
 
+// From so many rows together on, codes are expanded to floats once for all of them, a run of inputs
+// of a few panels at a time: kExpandRows, and the floats' bytes, which stay in L1.
+inline constexpr int64_t kExpandRows = 12;
+inline constexpr int64_t kExpandedBytes = int64_t{16} << 10;
+// Their sums meanwhile, of so many panels.
+inline constexpr int64_t kExpandedPanels = 4;
+
+// Inputs that cannot be parted: a word's, or a scale's.
+[[gnu::always_inline]] inline int64_t LinearUnit(const LinearWeights& w) {
+  if (!IsScaled(w.format)) return CodesPerWord(w.format);
+  return w.group == 0 ? w.lines() * CodesPerWord(w.format) : w.group;
+}
+[[gnu::always_inline]] inline bool LinearExpands(const LinearWeights& w, int64_t rows) {
+  return rows >= kExpandRows && CodesPerWord(w.format) > 1 && w.in > 0 &&
+         LinearUnit(w) * kPanelColumns * 4 <= kExpandedBytes;
+}
+
+// Rows together: where a run of their inputs is all that must stay near, there are more.
+inline constexpr int64_t kExpandedRowBlock = 96;
+[[gnu::always_inline]] inline int64_t LinearBlock(const LinearWeights& w, int64_t rows) {
+  const int64_t block = LinearRowBlock(w.in);
+  return LinearExpands(w, rows) && block < kExpandedRowBlock ? kExpandedRowBlock : block;
+}
+
 // Owns packed weights; immutable, shared between threads freely.
 class PackedLinear {
  public:

@@ -11,23 +11,24 @@ namespace {
 // which leaves room for four.
 template <class S>
 struct Tables {
-  static constexpr TileTable<2, 5> kPlain = {{
-      {nullptr, Tile<S, 1, 1>, Tile<S, 2, 1>, Tile<S, 3, 1>, Tile<S, 4, 1>, Tile<S, 5, 1>},
-      {nullptr, Tile<S, 1, 2>, Tile<S, 2, 2>},
-  }};
+  static constexpr auto Plain() {
+    if constexpr (S::kSteps > 1) {
+      return TileTable<2, 5>{{
+          {nullptr, Tile<S, 1, 1>, Tile<S, 2, 1>, Tile<S, 3, 1>, Tile<S, 4, 1>, Tile<S, 5, 1>},
+          {nullptr, Tile<S, 1, 2>, Tile<S, 2, 2>},
+      }};
+    } else {
+      return TileTable<3, 6>{{
+          {nullptr, Tile<S, 1, 1>, Tile<S, 2, 1>, Tile<S, 3, 1>, Tile<S, 4, 1>, Tile<S, 5, 1>,
+           Tile<S, 6, 1>},
+          {nullptr, Tile<S, 1, 2>, Tile<S, 2, 2>},
+          {nullptr, Tile<S, 1, 4>},
+      }};
+    }
+  }
+  static constexpr auto kPlain = Plain();
   static constexpr TileTable<1, 3> kScaled = {{
       {nullptr, Tile<S, 1, 1>, Tile<S, 2, 1>, Tile<S, 3, 1>},
-  }};
-};
-
-template <>
-struct Tables<F32Source> {
-  using S = F32Source;
-  static constexpr TileTable<3, 6> kPlain = {{
-      {nullptr, Tile<S, 1, 1>, Tile<S, 2, 1>, Tile<S, 3, 1>, Tile<S, 4, 1>, Tile<S, 5, 1>,
-       Tile<S, 6, 1>},
-      {nullptr, Tile<S, 1, 2>, Tile<S, 2, 2>},
-      {nullptr, Tile<S, 1, 4>},
   }};
 };
 

@@ -1,6 +1,6 @@
 #include "kernels/device/simd_avx512.h"
 #include "kernels/linear/linear.h"
-#include "kernels/linear/linear_tiles.h"
+#include "kernels/linear/linear_runs.h"
 #include "kernels/linear/word_sources.h"
 
 namespace penstock::kernels {
@@ -8,6 +8,8 @@ namespace {
 
 // Pairs of inputs as bfloat16: one instruction multiplies two and adds both to a float32.
 struct PairDot {
+  using Product = PairDot;
+  static constexpr bool kRuns = false;
   using B = __m512i;
   static constexpr bool kPrepared = true;
   [[gnu::always_inline]] static Simd::V Dot(const float* x, B b, Simd::V c) {
@@ -104,20 +106,17 @@ Status LinearAvx512Bf16(const LinearArgs& args) {
     case WeightFormat::kF16:  // not exact in bfloat16
       return LinearAvx512(args);
     case WeightFormat::kBf16:
-      return RunTiles(args, Tables<Bf16Pairs>::kPlain, Interleave<PairWords>, words);
+      return RunPacked<Tables, Bf16Pairs, PairWords>(args, words);
     case WeightFormat::kInt8:
-      return RunTiles(args, Tables<WidePairs<Int8Source>>::kScaled, Interleave<PairWords>, words);
+      return RunPacked<Tables, WidePairs<Int8Source>, PairWords>(args, words);
     case WeightFormat::kInt4:
-      return RunTiles(args, Tables<TablePairs<4, kInt4Values>>::kScaled, Interleave<PairWords>,
-                      words);
+      return RunPacked<Tables, TablePairs<4, kInt4Values>, PairWords>(args, words);
     case WeightFormat::kFp8E4m3:
-      return RunTiles(args, Tables<WidePairs<Fp8Source>>::kScaled, Interleave<PairWords>, words);
+      return RunPacked<Tables, WidePairs<Fp8Source>, PairWords>(args, words);
     case WeightFormat::kTernary:
-      return RunTiles(args, Tables<TablePairs<2, kTernaryValues>>::kScaled, Interleave<PairWords>,
-                      words);
+      return RunPacked<Tables, TablePairs<2, kTernaryValues>, PairWords>(args, words);
     case WeightFormat::kPot4:
-      return RunTiles(args, Tables<TablePairs<4, kPot4Values>>::kScaled, Interleave<PairWords>,
-                      words);
+      return RunPacked<Tables, TablePairs<4, kPot4Values>, PairWords>(args, words);
   }
   return {Code::kInvalidArgument, "linear: unknown format"};
 }

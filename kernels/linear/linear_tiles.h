@@ -20,10 +20,12 @@ struct TileArgs {
   const float* x;    // rows; of sources that prepare them, tiles of interleaved rows
   int64_t x_stride;  // of 4 bytes, a row
   const char* panels;
+  int64_t origin;       // the panel that `panels` begins with
   int64_t lines;        // of a panel
   int64_t group_lines;  // of a scale
   const float* scales;
-  int64_t groups;
+  int64_t groups;      // of a panel
+  int64_t run_groups;  // that the tile runs over
   const float* bias;
   const float* residual;
   float* y;
@@ -33,7 +35,11 @@ struct TileArgs {
   // `ahead` null: what it reads itself soon, and `next` at the end; else from `ahead` on.
   const char* ahead = nullptr;
   const char* next = nullptr;  // the panels that follow, or its own where none do
+  int64_t ahead_bytes = 0;     // of a panel there
   int64_t every = 1;
+  // Of runs over some of the inputs: the sums so far, a row after the other.
+  float* sums = nullptr;
+  bool begins = true, ends = true;
 };
 
 // One register of output columns: + bias, + residual, store; the last may be partial.
@@ -63,6 +69,20 @@ struct Accumulators {
     for (int r = 0; r < kRows; ++r) {
       PENSTOCK_UNROLL
       for (int i = 0; i < kVecs; ++i) v[r][i] = Simd::Zero();
+    }
+  }
+  [[gnu::always_inline]] void Load(const float* from) {
+    PENSTOCK_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kVecs; ++i) v[r][i] = Simd::Load(from + (r * kVecs + i) * Simd::kLanes);
+    }
+  }
+  [[gnu::always_inline]] void Store(float* to) const {
+    PENSTOCK_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kVecs; ++i) Simd::Store(to + (r * kVecs + i) * Simd::kLanes, v[r][i]);
     }
   }
 };
@@ -103,7 +123,7 @@ template <class Source, int kRows, int kPanels>
 [[gnu::noinline]] void Tile(const TileArgs& a, int64_t row, int64_t panel) {
   constexpr int kVecs = kPanels * kVecsPerPanel;
   const int64_t panel_bytes = a.lines * kLineBytes;
-  const char* w = a.panels + panel * panel_bytes;
+  const char* w = a.panels + (panel - a.origin) * panel_bytes;
   const float* x = a.x + row * a.x_stride;
   const int64_t stride = a.x_stride;
   constexpr bool kNear = !Source::kScaled && (kPanels == 4 || kVecs == 4);
@@ -114,7 +134,12 @@ template <class Source, int kRows, int kPanels>
   int64_t until = 1;
   const Source source{};
   Accumulators<kRows, kVecs> acc;
-  acc.Clear();
+  float* const sums_at = a.sums + row * kVecs * Simd::kLanes;
+  if (!Source::kRuns || a.begins) {
+    acc.Clear();
+  } else {
+    acc.Load(sums_at);
+  }
   const auto run = [&](int64_t lines, Accumulators<kRows, kVecs>& sums) __attribute__((
                        always_inline)) {
     for (int64_t line = 0; line < lines; ++line) {
@@ -122,10 +147,10 @@ template <class Source, int kRows, int kPanels>
         until = a.every;
         if (kNear && own) {
           PENSTOCK_UNROLL
-          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * panel_bytes, _MM_HINT_T0);
+          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * a.ahead_bytes, _MM_HINT_T0);
         } else {
           PENSTOCK_UNROLL
-          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * panel_bytes, _MM_HINT_T1);
+          for (int i = 0; i < kPanels; ++i) _mm_prefetch(ahead + i * a.ahead_bytes, _MM_HINT_T1);
         }
         ahead += kLineBytes;
         if (ahead == turn) ahead = a.next;
@@ -146,7 +171,7 @@ template <class Source, int kRows, int kPanels>
     run(a.lines, acc);
   } else {
     const float* scales = a.scales + panel * a.groups * kPanelColumns;
-    for (int64_t g = 0; g < a.groups; ++g) {
+    for (int64_t g = 0; g < a.run_groups; ++g) {
       Accumulators<kRows, kVecs> sums;
       sums.Clear();
       run(a.group_lines, sums);
@@ -161,6 +186,7 @@ template <class Source, int kRows, int kPanels>
       scales += kPanelColumns;
     }
   }
+  if (Source::kRuns && !a.ends) return acc.Store(sums_at);
   PENSTOCK_UNROLL
   for (int r = 0; r < kRows; ++r) {
     PENSTOCK_UNROLL
@@ -252,91 +278,6 @@ template <class Words>
   if (rows - r == 3) InterleaveRows<Words, 3>(rest, in, words, rows, to + r);
   if (rows - r == 2) InterleaveRows<Words, 2>(rest, in, words, rows, to + r);
   if (rows - r == 1) InterleaveRows<Words, 1>(rest, in, words, rows, to + r);
-}
-
-// Rows exactly 4 KiB apart share one L1 set of 8 ways: more than 6 would evict each other.
-[[gnu::always_inline]] inline int64_t MaxRows(int64_t x_stride, int64_t most) {
-  return x_stride % 1024 == 0 && most > 6 ? 6 : most;
-}
-
-// One tile fetches what it reads itself, and so does the first of all, which finds nothing fetched;
-// several share the panels that follow, 2^width of them.
-[[gnu::always_inline]] inline void LookAhead(int64_t panel, int width, int64_t panels, int64_t tile,
-                                             int64_t tiles, TileArgs& a) {
-  const int64_t panel_bytes = a.lines * kLineBytes;
-  const char* here = a.panels + panel * panel_bytes;
-  a.next = panel + (int64_t{1} << width) < panels ? here + (panel_bytes << width) : here;
-  const bool own = tiles == 1 || (panel == 0 && tile == 0);
-  a.ahead = own ? nullptr : a.next + tile * (a.lines / tiles) * kLineBytes;
-  a.every = own ? 1 : tiles;
-}
-
-// `prepare` null: x as it is. words: of 4 bytes that a prepared row takes.
-template <int kWidths, int kMaxRows>
-Status RunTiles(const LinearArgs& args, const TileTable<kWidths, kMaxRows>& table,
-                PrepareFunction prepare = nullptr, int64_t words = 0) {
-  const Status status = CheckLinear(args);
-  if (status.code != Code::kOk || args.rows == 0) return status;
-  const LinearWeights& w = args.w;
-  const int64_t x_stride = args.x_stride != 0 ? args.x_stride : w.in;
-  TileArgs a = {args.x,
-                x_stride,
-                static_cast<const char*>(w.panels),
-                w.lines(),
-                w.groups() > 0 ? (w.lines() + w.groups() - 1) / w.groups() : 0,
-                w.scales,
-                w.groups(),
-                w.bias,
-                args.residual,
-                args.y,
-                args.y_stride != 0 ? args.y_stride : w.out,
-                w.out};
-  float* prepared = nullptr;
-  if (prepare != nullptr) {
-    prepared = reinterpret_cast<float*>(WorkspaceStart(args.workspace));
-    a.x = prepared;
-    a.x_stride = words;
-  }
-  const int64_t panels = LinearPanels(w.out);
-  const int64_t blocks = (args.rows + LinearRowBlock(w.in) - 1) / LinearRowBlock(w.in);
-  const int64_t block = (args.rows + blocks - 1) / blocks;
-  const int64_t most = prepare != nullptr ? kMaxRows : MaxRows(a.x_stride, kMaxRows);
-  for (int64_t first = 0; first < args.rows; first += block) {
-    const int64_t rows = args.rows - first < block ? args.rows - first : block;
-    a.y = args.y + first * a.y_stride;
-    a.residual = args.residual != nullptr ? args.residual + first * a.y_stride : nullptr;
-    // Tiles of even height: 49 rows as 10, 10, 10, 10, 9 and not as 12, 12, 12, 12, 1.
-    const int64_t tiles = (rows + most - 1) / most;
-    const int64_t height = rows / tiles, taller = rows % tiles;
-    const int64_t tallest = height + (taller > 0 ? 1 : 0);
-    const InputRows x = InputRows{args.x, x_stride, args.x_rows}.From(first);
-    if (prepare == nullptr) {
-      a.x = x.x;
-    } else {
-      int64_t row = 0;
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t tile_rows = height + (t < taller ? 1 : 0);
-        prepare(x.From(row), tile_rows, w.in, prepared + row * words, words);
-        row += tile_rows;
-      }
-    }
-    for (int64_t panel = 0; panel < panels;) {
-      int width = kWidths - 1;
-      while (width > 0 &&
-             (table.tiles[width][tallest] == nullptr || (int64_t{1} << width) > panels - panel)) {
-        --width;
-      }
-      int64_t row = 0;
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t tile_rows = height + (t < taller ? 1 : 0);
-        LookAhead(panel, width, panels, t, tiles, a);
-        table.tiles[width][tile_rows](a, row, panel);
-        row += tile_rows;
-      }
-      panel += int64_t{1} << width;
-    }
-  }
-  return status;
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 //   kScaled        whether groups of inputs have scales
 //   kPrepared      whether it multiplies by rows that were prepared, or by x as it is
 //   Expand<i>(w)   the i-th vector of the words w
+//   Product        this, without the lines
+//   kRuns          whether a tile may be one of some runs over the inputs
 //   Dot(x, b, c)   c + b * what stands at x, the input's 4 bytes
 
 #include <cstdint>
@@ -16,7 +18,9 @@ namespace penstock::kernels {
 namespace {
 
 struct FloatDot {
+  using Product = FloatDot;
   using B = Simd::V;
+  static constexpr bool kRuns = false;
   static constexpr bool kPrepared = true;
   [[gnu::always_inline]] static Simd::V Dot(const float* x, B b, Simd::V c) {
     return Simd::Fma(Simd::Set(*x), b, c);

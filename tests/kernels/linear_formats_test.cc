@@ -46,10 +46,11 @@ Status RunLinear(const LinearImpl& impl, const PackedLinear& packed, int64_t row
 struct Shape {
   int64_t rows, in, out;
 };
-// Tails of words, panels and tiles; 2048 inputs are rows of one L1 set, 3008 several row blocks.
+// Tails of words, panels and tiles; 2048 inputs are rows of one L1 set, 3008 several row blocks. From 12 rows
+// on, and from 48, codes are expanded for all rows together, a run of inputs at a time.
 constexpr Shape kShapes[] = {{1, 1, 1},    {1, 128, 128}, {2, 7, 257},   {3, 64, 15},  {4, 31, 17},
                              {5, 3, 100},  {6, 96, 33},   {7, 2048, 48}, {12, 50, 96}, {13, 9, 161},
-                             {49, 384, 64}, {67, 37, 83}, {60, 3008, 5}};
+                             {49, 384, 64}, {67, 37, 83}, {60, 3008, 5},  {97, 640, 35}};
 
 TEST_P(LinearFormatsTest, MatchesReference) {
   for (const Shape& s : kShapes) {
@@ -127,6 +128,27 @@ TEST_P(LinearFormatsTest, RowAloneEqualsRowInAnyBatch) {
   }
 }
 
+TEST_P(LinearFormatsTest, RowAloneEqualsRowInALargeBatch) {
+  constexpr int64_t kMost = 100, kOut = 49;
+  for (const int64_t in : {300, 640}) {
+    for (const auto& [format, group] : AllStored(in)) {
+      const PackedLinear packed(RandomFloats(kOut * in, 1).data(), nullptr, in, kOut, format, group);
+      const std::vector<float> x = RandomFloats(kMost * in, 3);
+      std::vector<float> alone = Poison(kMost * kOut);
+      for (int64_t row = 0; row < kMost; ++row) {
+        ASSERT_TRUE(
+            RunLinear(impl(), packed, 1, x.data() + row * in, alone.data() + row * kOut).ok());
+      }
+      for (const int64_t rows : {47, 48, 49, 95, 96, 100}) {
+        std::vector<float> y = Poison(rows * kOut);
+        ASSERT_TRUE(RunLinear(impl(), packed, rows, x.data(), y.data()).ok());
+        ASSERT_TRUE(SameBits(y.data(), alone.data(), rows * kOut))
+            << FormatName(format) << " group " << group << ": " << rows << " rows of " << in;
+      }
+    }
+  }
+}
+
 TEST_P(LinearFormatsTest, PickedRowsAreThoseRows) {
   constexpr int64_t kRows = 17, kTable = 23, kIn = 128, kOut = 49;
   const std::vector<float> table = RandomFloats(kTable * kIn, 3);
@@ -163,10 +185,14 @@ TEST_P(LinearFormatsTest, RefusesToPickRowsOfFloat32) {
 TEST_P(LinearFormatsTest, NanStaysInItsRow) {
   for (const auto& [format, group] : AllStored(32)) {
     const PackedLinear packed(RandomFloats(20 * 32, 1).data(), nullptr, 32, 20, format, group);
-    std::vector<float> x = RandomFloats(7 * 32, 2), y = Poison(7 * 20);
-    x[3 * 32 + 5] = kNan;
-    ASSERT_TRUE(RunLinear(impl(), packed, 7, x.data(), y.data()).ok());
-    for (int64_t i = 0; i < 7 * 20; ++i) EXPECT_EQ(std::isnan(y[i]), i / 20 == 3) << i;
+    for (const int64_t rows : {7, 50}) {
+      std::vector<float> x = RandomFloats(rows * 32, 2), y = Poison(rows * 20);
+      x[3 * 32 + 5] = kNan;
+      ASSERT_TRUE(RunLinear(impl(), packed, rows, x.data(), y.data()).ok());
+      for (int64_t i = 0; i < rows * 20; ++i) {
+        EXPECT_EQ(std::isnan(y[static_cast<size_t>(i)]), i / 20 == 3) << i;
+      }
+    }
   }
 }
 
@@ -174,9 +200,11 @@ TEST_P(LinearFormatsTest, EmptyWorkAndNoInputs) {
   const float bias[] = {1, 2, 3};
   for (const auto& [format, group] : AllStored(0)) {
     const PackedLinear packed(nullptr, bias, 0, 3, format, group);
-    std::vector<float> y = Poison(6);
-    ASSERT_TRUE(RunLinear(impl(), packed, 2, nullptr, y.data()).ok());
-    EXPECT_EQ(y, (std::vector<float>{1, 2, 3, 1, 2, 3}));
+    for (const size_t rows : {2, 50}) {
+      std::vector<float> y = Poison(static_cast<int64_t>(3 * rows));
+      ASSERT_TRUE(RunLinear(impl(), packed, static_cast<int64_t>(rows), nullptr, y.data()).ok());
+      for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], bias[i % 3]) << i;
+    }
     EXPECT_TRUE(RunLinear(impl(), packed, 0, nullptr, nullptr).ok());
   }
 }
