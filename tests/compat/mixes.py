@@ -15,6 +15,8 @@ REQUESTS, JOULES = 240, 240 * ACTUAL_J
 # By pool: resource and amount of its budget of the day.
 BUDGETS = {"counted": ("REQUESTS", REQUESTS), "metered": ("JOULES", JOULES)}
 SETTLE_S = 20
+# What a key begins with: its layout, which those before the first one lack, and what it is of.
+_KIND = re.compile(r"(v\d+:)?\w:[a-z_]*")
 # Of a request: what is asked here is what comes of it, not how fast the machine is.
 PATIENCE_S = 30
 
@@ -57,7 +59,8 @@ def poll(look, what, patience_s):
 
 class Mixes:
     """One expert service a version, a router for each of the two in each version, and a gateway for
-    each of those four in each version: eight chains. All routers share the budgets."""
+    each of those four in each version: eight chains. All routers share the budgets, where both
+    versions' keys have one layout; else those of a version."""
 
     def __init__(self, fleet, binaries):
         """`binaries`: {version: folder}"""
@@ -132,6 +135,14 @@ class Mixes:
         """Of the keys in Redis, how many there are of each kind: what they begin with."""
         kinds = {}
         for key in self.redis.ask("KEYS", "upgrade:*").split("\n"):
-            kind = re.match(r"\w:[a-z_]*", key.removeprefix("upgrade:"))[0]
+            kind = _KIND.match(key.removeprefix("upgrade:"))[0]
             kinds[kind] = kinds.get(kind, 0) + 1
         return kinds
+
+    def sharing(self):
+        """The versions, those together that share what is in Redis: their keys have one layout."""
+        layouts = {_KIND.match(kind)[1] for kind in self.key_kinds()}
+        return [VERSIONS] if len(layouts) == 1 else [(version,) for version in VERSIONS]
+
+    def routers_of(self, versions):
+        return [router for (version, _), router in self.routers.items() if version in versions]

@@ -14,6 +14,12 @@ namespace {
 // A server refuses times beyond its calendar; what outlives a century is for ever.
 constexpr absl::Duration kForEver = absl::Hours(24 * 36525);
 
+// What all keys and channels begin with is its prefix from here on.
+RedisAddress WithLayout(RedisAddress address) {
+  absl::StrAppend(&address.prefix, "v", kRedisLayout, ":");
+  return address;
+}
+
 // In milliseconds, rounded up; empty: for ever.
 std::string TtlText(absl::Duration ttl) {
   if (ttl >= kForEver) return "";
@@ -39,7 +45,7 @@ RedisCalls::Done DecodedTo(Store::Done<T> done, Decode decode) {
 }  // namespace
 
 RedisStore::RedisStore(RedisAddress address, const Clock& clock, uint64_t seed)
-    : address_(std::move(address)),
+    : address_(WithLayout(std::move(address))),
       calls_(loop_, clock, address_, seed),
       // Another stream of pauses than that of the calls.
       subscriptions_(loop_, clock, address_, ~seed,

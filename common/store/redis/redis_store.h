@@ -11,11 +11,15 @@
 
 namespace penstock {
 
-// A store in Redis, shared by all who name the same server, database and prefix. Not destroyed
-// inside one of its callbacks.
+// Number of the layout, in every key and channel: what writes another one shares nothing with it,
+// rather than misreads it. It rises where a key of the same name would mean something else.
+inline constexpr int kRedisLayout = 1;
+
+// A store in Redis, shared by all who name the same server, database and prefix, and have the same
+// layout. Not destroyed inside one of its callbacks.
 //
-// Keys, after the prefix: v:KEY values, c:NAME:WINDOW counters, l:NAME leases, t:NAME:WINDOW
-// totals.
+// Keys, after the prefix and "v1:", the layout: v:KEY values, c:NAME:WINDOW counters, l:NAME
+// leases, t:NAME:WINDOW totals. Channels have the same beginning.
 class RedisStore final : public Store {
  public:
   RedisStore(RedisAddress address, const Clock& clock, uint64_t seed);

@@ -16,6 +16,7 @@ namespace {
 using testing::ElementsAre;
 using testing::Eq;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Optional;
 using testing::Pair;
 
@@ -49,7 +50,7 @@ class RedisStoreTest : public testing::Test {
   RedisServer server_{{.tcp = true}};
 };
 
-TEST_F(RedisStoreTest, KeysHaveThePrefixAndTheDatabase) {
+TEST_F(RedisStoreTest, KeysHaveThePrefixTheLayoutAndTheDatabase) {
   const auto store =
       Connected("redis://127.0.0.1:" + std::to_string(server_.port()) + "/2?prefix=p%3A");
   BlockingStore calls(*store, clock_);
@@ -61,15 +62,45 @@ TEST_F(RedisStoreTest, KeysHaveThePrefixAndTheDatabase) {
   const auto other = Connected(server_.unix_uri() + "?db=2");
   EXPECT_THAT(BlockingStore(*other, clock_).Get("k"), IsOkAndHolds(Eq(std::nullopt)));
   server_.Command({"SWAPDB", "0", "2"});
-  EXPECT_EQ(server_.Command({"GET", "p:v:k"}), "v");
-  EXPECT_EQ(server_.Command({"HGET", "p:c:c:7", "a"}), "2");
-  EXPECT_EQ(server_.Command({"GET", "p:l:l"}), "me");
-  EXPECT_EQ(server_.Command({"HGET", "p:t:t:7", "a"}), "1");
+  EXPECT_EQ(server_.Command({"GET", "p:v1:v:k"}), "v");
+  EXPECT_EQ(server_.Command({"HGET", "p:v1:c:c:7", "a"}), "2");
+  EXPECT_EQ(server_.Command({"GET", "p:v1:l:l"}), "me");
+  EXPECT_EQ(server_.Command({"HGET", "p:v1:t:t:7", "a"}), "1");
   EXPECT_EQ(server_.Command({"DBSIZE"}), "4");
   // The first call's, not the second's.
-  EXPECT_LE(TtlMs("p:c:c:7"), absl::ToInt64Milliseconds(absl::Hours(1)));
-  EXPECT_GT(TtlMs("p:t:t:7"), absl::ToInt64Milliseconds(absl::Minutes(50)));
-  EXPECT_EQ(TtlMs("p:l:l"), -1);
+  EXPECT_LE(TtlMs("p:v1:c:c:7"), absl::ToInt64Milliseconds(absl::Hours(1)));
+  EXPECT_GT(TtlMs("p:v1:t:t:7"), absl::ToInt64Milliseconds(absl::Minutes(50)));
+  EXPECT_EQ(TtlMs("p:v1:l:l"), -1);
+}
+
+// What another version of the services has there, of the same names.
+TEST_F(RedisStoreTest, KeysAndChannelsOfAnotherLayoutAreNobodys) {
+  for (const std::string of : {"p:", "p:v2:"}) {
+    server_.Command({"SET", of + "v:k", "theirs"});
+    server_.Command({"HSET", of + "c:c:7", "a", "5"});
+    server_.Command({"SET", of + "l:l", "them"});
+    server_.Command({"HSET", of + "t:t:7", "a", "5"});
+  }
+  const auto store = Connected(server_.unix_uri() + "?prefix=p:");
+  BlockingStore calls(*store, clock_);
+  EXPECT_THAT(calls.Get("k"), IsOkAndHolds(Eq(std::nullopt)));
+  EXPECT_THAT(calls.ReadCounters("c", 7), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(calls.ReadTotals("t", 7), IsOkAndHolds(IsEmpty()));
+  ASSERT_OK_AND_ASSIGN(const LeaseHolder holder, calls.AcquireLease("l", "me"));
+  EXPECT_TRUE(holder.held);
+  ASSERT_THAT(calls.Put("k", "ours"), IsOk());
+  ASSERT_THAT(calls.Erase("k"), IsOk());
+  EXPECT_EQ(server_.Command({"GET", "p:v:k"}), "theirs");
+  EXPECT_EQ(server_.Command({"GET", "p:v2:v:k"}), "theirs");
+  std::atomic<int> live = 0, heard = 0;
+  ASSERT_OK_AND_ASSIGN(auto subscription,
+                       store->Subscribe(
+                           "news", [&] { ++live; }, [&](absl::string_view) { ++heard; }));
+  ASSERT_TRUE(Eventually([&] { return live == 1; }));
+  EXPECT_EQ(server_.Command({"PUBLISH", "p:news", "theirs"}), "0");
+  EXPECT_EQ(server_.Command({"PUBLISH", "p:v2:news", "theirs"}), "0");
+  ASSERT_THAT(calls.Publish("news", "ours"), IsOk());
+  EXPECT_TRUE(Eventually([&] { return heard == 1; }));
 }
 
 TEST_F(RedisStoreTest, ResolvesNames) {
@@ -239,7 +270,7 @@ TEST_F(RedisStoreTest, BytesInFlightAreBounded) {
 
 TEST_F(RedisStoreTest, AValueLargerThanExpectedEndsTheConnectionOnly) {
   const auto store = Connected(server_.unix_uri() + "?max_value_bytes=1000");
-  server_.Command({"SET", "v:k", std::string(200'000, 'x')});
+  server_.Command({"SET", "v1:v:k", std::string(200'000, 'x')});
   BlockingStore calls(*store, clock_);
   EXPECT_THAT(calls.Get("k"), StatusIs(kUnavailable, HasSubstr("longer than")));
   ASSERT_TRUE(IsUp(*store));
@@ -267,8 +298,8 @@ TEST_F(RedisStoreTest, AFullServerStillCountsAndLimits) {
 
 TEST_F(RedisStoreTest, AnothersKeyIsAnErrorOfTheCall) {
   const auto store = Connected(server_.unix_uri());
-  server_.Command({"SET", "c:c:1", "text"});
-  server_.Command({"HSET", "t:t:1", "a", "text"});
+  server_.Command({"SET", "v1:c:c:1", "text"});
+  server_.Command({"HSET", "v1:t:t:1", "a", "text"});
   BlockingStore calls(*store, clock_);
   EXPECT_THAT(calls.ReadCounters("c", 1), StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_FALSE(calls.AddCounters("c", 1, {{"a", 1}}).ok());
@@ -292,7 +323,7 @@ TEST_F(RedisStoreTest, SubscriptionsComeBack) {
   EXPECT_TRUE(Eventually([&] { return heard == 1; }));
   subscription.reset();
   ASSERT_THAT(calls.Publish("news", "x"), IsOk());
-  EXPECT_TRUE(Eventually([&] { return server_.Command({"PUBLISH", "news", "y"}) == "0"; }));
+  EXPECT_TRUE(Eventually([&] { return server_.Command({"PUBLISH", "v1:news", "y"}) == "0"; }));
   EXPECT_EQ(heard, 1);
 }
 

@@ -63,11 +63,11 @@ TEST_F(SentinelTest, FollowsAFailover) {
   ASSERT_TRUE(Eventually([&] { return store->state().connected; }))
       << store->state().last_error.ToString();
   ASSERT_THAT(BlockingStore(*store, clock_).Put("k", "before"), IsOk());
-  EXPECT_EQ(master_.Command({"GET", "v:k"}), "before");
+  EXPECT_EQ(master_.Command({"GET", "v1:v:k"}), "before");
   ASSERT_TRUE(KnowsTheReplica());
   master_.Kill();
   ASSERT_TRUE(EventuallyServes(*store)) << store->state().last_error.ToString();
-  EXPECT_EQ(replica_.Command({"GET", "v:k"}), "after");
+  EXPECT_EQ(replica_.Command({"GET", "v1:v:k"}), "after");
 }
 
 TEST_F(SentinelTest, LeavesAMasterThatTheSentinelsReplaced) {
@@ -86,7 +86,7 @@ TEST_F(SentinelTest, LeavesAMasterThatTheSentinelsReplaced) {
                // A sentinel that promotes a replica closes its clients' connections.
                absl::StrContains(replica_.Command({"INFO", "replication"}, /*may_fail=*/true),
                                  "role:master") &&
-               replica_.Command({"GET", "v:moved"}, /*may_fail=*/true) == "yes";
+               replica_.Command({"GET", "v1:v:moved"}, /*may_fail=*/true) == "yes";
       },
       absl::Seconds(60)))
       << store->state().last_error.ToString();
