@@ -34,5 +34,6 @@ void RegisterReport(CLI::App& app, Run& run);
 void RegisterShadow(CLI::App& app, Run& run);
 void RegisterPromote(CLI::App& app, Run& run);
 void RegisterEvaluate(CLI::App& app, Run& run);
+void RegisterHealth(CLI::App& app, Run& run);
 
 }  // namespace penstock::cli

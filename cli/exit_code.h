@@ -7,6 +7,9 @@
 
 namespace penstock::cli {
 
+// Of options and commands that are not as --help says.
+inline constexpr int kExitUsage = 2;
+
 inline constexpr char kExitCodePayload[] = "penstock.cli/exit_code";
 
 // `status`, which ends the process with `code` instead of 1. The command's help says when.

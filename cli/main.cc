@@ -30,13 +30,18 @@ int main(int argc, char** argv) {
        {penstock::cli::RegisterServe, penstock::cli::RegisterTrain, penstock::cli::RegisterReplay,
         penstock::cli::RegisterLog, penstock::cli::RegisterPlan, penstock::cli::RegisterQuantize, penstock::cli::RegisterImport,
         penstock::cli::RegisterKernels, penstock::cli::RegisterInfer,
-        penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus, penstock::cli::RegisterBudget,
+        penstock::cli::RegisterLoad, penstock::cli::RegisterExplain, penstock::cli::RegisterStatus, penstock::cli::RegisterHealth, penstock::cli::RegisterBudget,
         penstock::cli::RegisterReport, penstock::cli::RegisterShadow, penstock::cli::RegisterPromote,
         penstock::cli::RegisterEvaluate}) {
     command(app, run);
   }
-  CLI11_PARSE(app, argc, argv);
-  if (app.get_subcommands().empty()) return app.exit(CLI::RequiredError("A command"));
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command");
+  } catch (const CLI::ParseError& error) {
+    // 0 after --help.
+    return app.exit(error) == 0 ? 0 : penstock::cli::kExitUsage;
+  }
   const absl::Status status = run();
   if (status.ok()) return 0;
   std::fprintf(stderr, "error: %s: %s\n",

@@ -18,7 +18,7 @@ MAY_INCLUDE = {
     "cli": {"cli", "proto", "common", "kernels", "gateway", "router_service", "expert_service"},
 }
 # Generated headers are included by their path under proto/.
-PROTO_ROOTS = ("inference/", "penstock/", "xds/", "grpc/health/")
+PROTO_ROOTS = ("inference/", "opentelemetry/", "penstock/", "xds/", "grpc/health/")
 # Where gRPC types may appear: handlers, connectors, the classes that assemble a service, main.
 GRPC_ALLOWED = re.compile(
     r"^(common/net/|common/metrics/|cli/|[a-z_]+/oip/|[a-z_]+/main\.cc$|gateway/forwarding/|gateway/gateway_service\.|"

@@ -5,7 +5,6 @@ find_package(Protobuf REQUIRED) # module mode: Debian ships no config file
 find_package(absl CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
-find_package(spdlog CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 # hiredis' own CMake file does not load; libevent ships none.
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)

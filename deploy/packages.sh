@@ -4,13 +4,13 @@
 PENSTOCK_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config ccache mold git ca-certificates
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
-  prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libssl-dev libcjose-dev zlib1g-dev
+  prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev libcjose-dev zlib1g-dev
   libsodium-dev libjemalloc-dev libhnswlib-dev libutf8proc-dev libhiredis-dev libevent-dev
   libbenchmark-dev libgtest-dev libgmock-dev
   python3 python3-venv
 )
 PENSTOCK_TEST_PACKAGES=(clang libclang-rt-14-dev redis-server redis-sentinel iproute2 nginx curl openssl libb64-0d
-  prometheus debootstrap dpkg-dev file)
+  prometheus debootstrap dpkg-dev file chromium fonts-dejavu-core)
 
 penstock_install() {
   local missing=() package

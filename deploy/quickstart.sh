@@ -4,7 +4,8 @@
 #
 #   deploy/quickstart.sh                  the report, then stops
 #   deploy/quickstart.sh --report FILE    writes the report as JSON too
-#   deploy/quickstart.sh --serve          leaves the platform serving on 127.0.0.1:8001 until Ctrl-C
+#   deploy/quickstart.sh --serve          leaves the platform serving on 127.0.0.1:8001 until Ctrl-C, with
+#                                         its live page on http://127.0.0.1:8000/
 #   deploy/quickstart.sh --serve --observe
 #                                         starts Debian's prometheus beside it, with deploy/prometheus's rules
 #
@@ -13,7 +14,7 @@ set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,12s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "$0"; }
 report="" serve=false observe=false
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -93,6 +94,12 @@ start_prometheus() {
 
 if $serve; then
   if $observe; then start_prometheus; fi
+  page=$(sed -n 's/.* http=\([^ ]*\) .*/\1/p' "$ready")
+  if [ "$page" = - ]; then
+    echo "no live page: 127.0.0.1:8000 is taken (see $log)"
+  else
+    echo "live page on http://$page/"
+  fi
   echo "serving on 127.0.0.1:8001 (metrics: 8002, 8102, 8202); Ctrl-C stops"
   wait "$server"
 fi

@@ -8,21 +8,23 @@ FOLDERS = ("common", "gateway", "router_service", "expert_service")
 SERVICES = ("gateway", "router", "expert")
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
-_NAME = r'"((?:penstock|process|nv)_\w+)"'
+_OURS = r"(?:penstock[_:]|process_|nv_)"
+_NAME = rf'"({_OURS}[\w:]+)"'
 _HELP = rf"(?P<help>(?:{_TEXT}\s*)+)"
 _DECLARATIONS = (
     # prometheus::BuildCounter().Name("...").Help("..." "...")
     re.compile(rf"Build(?P<type>\w+)\(\)\s*\.Name\(\s*{_NAME}\s*\)\s*\.Help\(\s*{_HELP}\)"),
     # MakeCounters(registry, "...", "..." "...")
     re.compile(rf"Make(?P<type>Counter|Gauge|Histogram)s?\([^\"()]*{_NAME},\s*{_HELP}\)"),
-    # Family("...", "...", prometheus::MetricType::Counter, ...)
+    # Family("...", "...", prometheus::MetricType::Counter, ...); where a name is configurable it is
+    # the one that it has by default
     re.compile(rf"Family\(\s*{_NAME},\s*{_HELP},\s*prometheus::MetricType::(?P<type>\w+)"),
 )
 # Of every service: MakeCounter(options, "accepted", "..."), named penstock_SERVICE_accepted_total.
 _OF_EACH = re.compile(rf'MakeCounter\(\s*options,\s*"(\w+)",\s*{_HELP}\)')
 # What looks like a metric's name in a file that includes prometheus-cpp.
 _LITERAL = re.compile(r'"((?:penstock_(?:' + "|".join((*SERVICES, "store", "config", "build")) +
-                      r')|process|nv)_\w+)"')
+                      r')|process|nv)_\w*[a-z0-9]|penstock:\w+)"')
 
 
 def declared():
@@ -36,7 +38,7 @@ def declared():
         for pattern in _DECLARATIONS:
             for match in pattern.finditer(text):
                 name = next(group for group in match.groups()
-                            if re.match(r"(penstock|process|nv)_", group))
+                            if re.match(_OURS, group))
                 _add(found, name, match["type"].lower(), match["help"], file)
         if '"penstock_", options.service' in text:
             for match in _OF_EACH.finditer(text):

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "expert_service/execution/executor.h"
 #include "expert_service/execution/expert_events.h"
 #include "expert_service/metering/energy_meter.h"
@@ -29,7 +30,8 @@ class ExpertMetrics final : public ExpertEvents {
   void BatchExecuted(const std::string& model, int64_t rows, int64_t requests,
                      absl::Duration took, absl::Duration cpu) override;
   void RowsEnded(const std::string& model, size_t block, int64_t rows) override;
-  void JoulesReported(const std::string& model, double joules) override;
+  void BlocksExecuted(absl::Span<const BlockCost> blocks) override;
+  void RequestExecuted(const std::string& model, absl::Duration waited, double joules) override;
 
   // What is read rather than counted; call it a few times a second. `models[i]` is the name of the
   // meter's owner i.

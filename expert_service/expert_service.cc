@@ -1,7 +1,5 @@
 #include "expert_service/expert_service.h"
 
-#include <spdlog/spdlog.h>
-
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -9,7 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/cpu_quota.h"
 #include "common/config/config_changes.h"
+#include "common/logging/log.h"
+#include "common/metrics/service_registry.h"
 #include "common/net/oip/oip_server.h"
+#include "common/net/tracing/service_tracing.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"
 #include "expert_service/execution/device.h"
@@ -18,12 +19,15 @@
 #include "expert_service/faults/fault_injector.h"
 #include "expert_service/metering/energy_sampler.h"
 #include "expert_service/metering/metering_factory.h"
+#include "expert_service/metering/nvml.h"
 #include "expert_service/models/live_repository.h"
 #include "expert_service/oip/expert_control_service.h"
 #include "expert_service/oip/expert_infer_handler.h"
 #include "expert_service/oip/expert_oip_control.h"
 #include "expert_service/oip/model_loader.h"
 #include "expert_service/oip/readiness.h"
+#include "expert_service/served_metrics.h"
+#include "expert_service/triton_metrics.h"
 
 namespace penstock::expert {
 namespace {
@@ -43,8 +47,10 @@ std::vector<std::string> NamesOf(const ModelRepository& models) {
 
 absl::Status CheckFixedFields(const config::v1::Expert& running, const config::v1::Expert& next) {
   config::v1::Expert was = running, is = next;
-  was.clear_models();
-  is.clear_models();
+  for (config::v1::Expert* each : {&was, &is}) {
+    each->clear_models();
+    each->mutable_server()->clear_log();
+  }
   const std::vector<std::string> changed = ChangedFields(was, is, 1);
   if (changed.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -66,16 +72,34 @@ struct ExpertService::Parts {
     if (refreshing) refresh = timers.Schedule(clock.Now() + kRefresh, [this] { Refresh(); });
   }
 
+  // What is read when it is scraped.
+  void TellWhatIsRead(ServiceRegistry& to) {
+    served_metrics =
+        std::make_unique<ServedMetrics>(*executor, *models, config.model_server_gauges());
+    std::unique_ptr<GpuWatch> gpus;
+    if (auto nvml = Nvml::Open(); nvml.ok()) {
+      gpus = std::make_unique<GpuWatch>(*std::move(nvml), clock);
+    }
+    triton_metrics = std::make_unique<TritonMetrics>(*executor, *models, std::move(gpus),
+                                                     std::make_unique<HostUsage>(clock));
+    places.push_back(std::make_unique<ServiceRegistry::Place>(to, *served_metrics));
+    places.push_back(std::make_unique<ServiceRegistry::Place>(to, *triton_metrics));
+  }
+
   const config::v1::Expert config;
   const Clock& clock;
+  std::unique_ptr<ServiceTracing> tracing;
   Readiness readiness;
   Device device;
   std::unique_ptr<LiveRepository> models;
   std::unique_ptr<EnergyMeter> meter;
-  std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
+  std::shared_ptr<ServiceRegistry> registry;  // what `metrics` writes into
   std::unique_ptr<ExpertMetrics> metrics;  // null: nothing is exported
   ExpertEvents no_events;
   std::unique_ptr<Executor> executor;
+  std::unique_ptr<ServedMetrics> served_metrics;  // null: nothing is exported
+  std::unique_ptr<TritonMetrics> triton_metrics;  // likewise
+  std::vector<std::unique_ptr<ServiceRegistry::Place>> places;
   Mutex refresh_mutex;
   bool refreshing ABSL_GUARDED_BY(refresh_mutex) = false;
   Timers::Id refresh ABSL_GUARDED_BY(refresh_mutex) = 0;
@@ -108,7 +132,9 @@ absl::Status ExpertService::Validate(const config::v1::Expert& config) {
                                                    kMaxWarmUpRuns, "], found ",
                                                    execution.warm_up_runs()));
   }
+  PENSTOCK_RETURN_IF_ERROR(ServiceTracing::Validate(config.server().tracing()));
   PENSTOCK_RETURN_IF_ERROR(FaultInjector::ReadOptions(config.fault()).status());
+  PENSTOCK_RETURN_IF_ERROR(ServedMetrics::Check(config.model_server_gauges()));
   return CheckMetering(config.metering());
 }
 
@@ -125,10 +151,13 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
     const config::v1::Expert& config, const Clock& clock, Options options) {
   PENSTOCK_RETURN_IF_ERROR(Validate(config));
   auto parts = std::make_unique<Parts>(config, clock);
+  PENSTOCK_ASSIGN_OR_RETURN(parts->tracing, ServiceTracing::Create(config.server().tracing(), "expert",
+                                                                   clock, options.registry));
   PENSTOCK_ASSIGN_OR_RETURN(parts->device, SelectDevice(config.execution().kernels()));
   PENSTOCK_ASSIGN_OR_RETURN(
       parts->models, LiveRepository::Open(config.model_repository(),
-                                          {config.models().begin(), config.models().end()}));
+                                          {config.models().begin(), config.models().end()},
+                                          &clock));
   const std::shared_ptr<const ModelRepository> models = parts->models->Get();
   PENSTOCK_ASSIGN_OR_RETURN(parts->meter,
                             MakeEnergyMeter(config.metering(), parts->device.on_gpu, clock.Now()));
@@ -149,18 +178,21 @@ absl::StatusOr<std::unique_ptr<ExpertService>> ExpertService::Create(
   execution.energy = MakeEnergyModel(config.metering());
   parts->executor =
       std::make_unique<Executor>(execution, *models, *parts->meter, clock, events);
+  if (parts->registry != nullptr) parts->TellWhatIsRead(*parts->registry);
   parts->loader = std::make_unique<ModelLoader>(
       *parts->models, *parts->executor,
       [metrics = parts->metrics.get()](const std::vector<std::string>& names) {
         if (metrics != nullptr) metrics->AddModels(names);
       });
   parts->handler = std::make_unique<ExpertInferHandler>(
-      *parts->models, *parts->executor, *parts->meter, parts->readiness, clock, events);
+      *parts->models, *parts->executor, *parts->meter, parts->readiness, clock, events,
+      parts->tracing->tracer());
   if (config.has_fault()) {
     PENSTOCK_ASSIGN_OR_RETURN(const FaultInjector::Options faults,
                               FaultInjector::ReadOptions(config.fault()));
-    spdlog::warn("event=faults_injected {}: requests are slowed or failed on purpose",
-                 faults.ToString());
+    LogWarning("faults_injected")
+        .With("faults", faults.ToString())
+        .With("reason", "requests are slowed or failed on purpose");
     parts->faults =
         std::make_unique<FaultInjector>(faults, *parts->handler, clock, parts->timers);
   }
@@ -210,10 +242,12 @@ absl::Status ExpertService::Start() {
   const std::shared_ptr<const ModelRepository> models = parts.models->Get();
   for (const auto& model : models->models()) {
     const Executor::Profile profile = parts.executor->profile(*model);
-    spdlog::info("model={} version={} weight_bytes={} one_row_us={:.0f} full_batch_us={:.0f}",
-                 model->name(), model->version(), model->resident_bytes(),
-                 absl::ToDoubleMicroseconds(profile.one_row),
-                 absl::ToDoubleMicroseconds(profile.full_batch));
+    LogInfo("model_ready")
+        .With("model", model->name())
+        .With("version", model->version())
+        .With("weight_bytes", model->resident_bytes())
+        .With("one_row_seconds", absl::ToDoubleSeconds(profile.one_row))
+        .With("full_batch_seconds", absl::ToDoubleSeconds(profile.full_batch));
   }
   parts.executor->Start();
   {
@@ -221,8 +255,10 @@ absl::Status ExpertService::Start() {
     parts.refreshing = true;
   }
   parts.Refresh();
-  spdlog::info("device=\"{}\" energy=\"{}\" threads={}", parts.device.description,
-               parts.meter->description(), parts.executor->options().threads);
+  LogInfo("ready")
+      .With("device", parts.device.description)
+      .With("energy", parts.meter->description())
+      .With("threads", parts.executor->options().threads);
   parts.readiness.Set(Readiness::kReady);
   parts.server->SetServing(true);
   return absl::OkStatus();
@@ -257,6 +293,7 @@ void ExpertService::Drain() {
   parts_->server->BeginDrain();
   parts_->control_service->EndStreams();
   parts_->server->Drain();
+  parts_->tracing->Finish();
 }
 
 const std::string& ExpertService::address() const { return parts_->server->address(); }

@@ -14,12 +14,9 @@
 namespace grpc {
 class Channel;
 }  // namespace grpc
-namespace prometheus {
-class Registry;
-}  // namespace prometheus
-
 namespace penstock {
 class ClientQueues;
+class ServiceRegistry;
 }  // namespace penstock
 
 namespace penstock::expert {
@@ -32,7 +29,7 @@ class ExpertService {
     // Where `server.grpc` is empty. Empty too: in-process channels only.
     std::string default_address = "127.0.0.1:8201";
     // Null: nothing is exported.
-    std::shared_ptr<prometheus::Registry> registry;
+    std::shared_ptr<ServiceRegistry> registry;
   };
 
   // What can be checked without loading models or touching devices.

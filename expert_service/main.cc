@@ -1,7 +1,6 @@
-#include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
-
+#include "common/logging/log.h"
 #include "common/metrics/metrics_server.h"
+#include "common/metrics/service_registry.h"
 #include "common/net/service_main.h"
 #include "common/reload/reload_service.h"
 #include "common/time/clock.h"
@@ -14,7 +13,7 @@ namespace {
 constexpr char kDefaultMetrics[] = "127.0.0.1:8202";
 
 int Fail(const absl::Status& status) {
-  spdlog::error("{}", status.ToString());
+  LogError("start_failed").With("reason", status.ToString());
   return 1;
 }
 
@@ -34,7 +33,7 @@ int Main(int argc, char** argv) {
 
   const RealClock clock;
   ExpertService::Options options;
-  options.registry = std::make_shared<prometheus::Registry>();
+  options.registry = std::make_shared<ServiceRegistry>();
   const auto registry = options.registry;
   const auto service = ExpertService::Create(config, clock, std::move(options));
   if (!service.ok()) return Fail(service.status());

@@ -4,12 +4,12 @@
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
-#include <set>
+#include <map>
 #include <string>
 
-#include "absl/strings/escaping.h"
+#include "absl/container/flat_hash_map.h"
+#include "common/logging/log.h"
 #include "common/mutex.h"
 #include "common/net/grpc_status.h"
 
@@ -103,8 +103,13 @@ struct GatewayMetrics::Families {
                      .Register(registry)),
         latency(prometheus::BuildHistogram()
                     .Name("penstock_gateway_request_duration_seconds")
-                    .Help("From a request's arrival to its answer")
+                    .Help("From a request's arrival to its answer, by pool and gRPC code")
                     .Register(registry)),
+        deadlines(prometheus::BuildCounter()
+                      .Name("penstock_gateway_deadlines_total")
+                      .Help("Requests with a deadline that were answered with OK by then (met), or "
+                            "had no answer by then (missed); those that failed before are neither")
+                      .Register(registry)),
         retries(prometheus::BuildCounter()
                     .Name("penstock_gateway_retries_total")
                     .Help("Requests sent to a second router, by reason")
@@ -166,25 +171,56 @@ struct GatewayMetrics::Families {
                        .Add({}, kWaitSeconds)),
         sheds(prometheus::BuildCounter()
                   .Name("penstock_gateway_sheds_total")
-                  .Help("Requests refused for want of room or time, by reason")
+                  .Help("Requests refused for want of room or time, by pool and reason")
                   .Register(registry)),
         limit(prometheus::BuildGauge()
                   .Name("penstock_gateway_concurrency_limit")
                   .Help("Requests that may be in flight at once, by pool")
                   .Register(registry)) {}
 
+  // Adding to a family takes a lock and copies labels, so its answers are kept.
+  struct OfCode {
+    prometheus::Counter* requests = nullptr;
+    prometheus::Histogram* latency = nullptr;
+  };
+  struct OfPool {
+    std::string label;
+    std::map<absl::StatusCode, OfCode> codes;
+    std::map<bool, prometheus::Counter*> deadlines;  // by whether they were met
+    std::map<ShedReason, prometheus::Counter*> sheds;
+    std::map<CacheObserver::Source, prometheus::Counter*> cache_requests;
+    std::map<CacheObserver::Outcome, prometheus::Counter*> cache_runs;
+    prometheus::Gauge* limit = nullptr;
+  };
+
   // Names come from callers: only one that a router has answered for becomes a label.
-  std::string PoolLabel(absl::string_view pool, bool answered) {
+  OfPool& Find(absl::string_view pool, bool answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const auto found = pools.find(pool);
+    if (found != pools.end()) return *found->second;
+    const bool taken = answered && pools.size() < kMaxPools;
+    std::unique_ptr<OfPool>& kept = taken ? pools[std::string(pool)] : other;
+    if (kept == nullptr) {
+      kept = std::make_unique<OfPool>();
+      kept->label = taken ? std::string(pool) : "other";
+    }
+    return *kept;
+  }
+
+  // The counter of a pool that `pick` keeps in its OfPool, made with `label` where there is none.
+  template <typename Pick>
+  prometheus::Counter& CounterOf(absl::string_view pool, bool answered,
+                                 prometheus::Family<prometheus::Counter>& family,
+                                 const char* label, const char* value, Pick pick) {
     MutexLock lock(mutex);
-    std::string name(pool);
-    if (pools.count(name) > 0) return name;
-    if (!answered || pools.size() >= kMaxPools) return "other";
-    pools.insert(name);
-    return name;
+    OfPool& of = Find(pool, answered);
+    prometheus::Counter*& kept = pick(of);
+    if (kept == nullptr) kept = &family.Add({{"pool", of.label}, {label, value}});
+    return *kept;
   }
 
   prometheus::Family<prometheus::Counter>& requests;
   prometheus::Family<prometheus::Histogram>& latency;
+  prometheus::Family<prometheus::Counter>& deadlines;
   prometheus::Family<prometheus::Counter>& retries;
   prometheus::Family<prometheus::Counter>& credentials;
   prometheus::Family<prometheus::Counter>& cache_requests;
@@ -201,7 +237,8 @@ struct GatewayMetrics::Families {
   prometheus::Family<prometheus::Counter>& sheds;
   prometheus::Family<prometheus::Gauge>& limit;
   Mutex mutex;
-  std::set<std::string> pools ABSL_GUARDED_BY(mutex);
+  absl::flat_hash_map<std::string, std::unique_ptr<OfPool>> pools ABSL_GUARDED_BY(mutex);
+  std::unique_ptr<OfPool> other ABSL_GUARDED_BY(mutex);
 };
 
 GatewayMetrics::GatewayMetrics(prometheus::Registry& registry)
@@ -211,11 +248,28 @@ GatewayMetrics::~GatewayMetrics() = default;
 
 void GatewayMetrics::RequestAnswered(absl::string_view pool, absl::StatusCode code,
                                      absl::Duration latency) {
-  const std::string label = families_->PoolLabel(pool, code == absl::StatusCode::kOk);
-  families_->requests.Add({{"pool", label}, {"code", std::string(StatusCodeName(code))}})
+  Families& all = *families_;
+  Families::OfCode of_code;
+  {
+    MutexLock lock(all.mutex);
+    Families::OfPool& of_pool = all.Find(pool, code == absl::StatusCode::kOk);
+    Families::OfCode& kept = of_pool.codes[code];
+    if (kept.requests == nullptr) {
+      const std::map<std::string, std::string> labels = {
+          {"pool", of_pool.label}, {"code", std::string(StatusCodeName(code))}};
+      kept = {&all.requests.Add(labels), &all.latency.Add(labels, kLatencySeconds)};
+    }
+    of_code = kept;
+  }
+  of_code.requests->Increment();
+  of_code.latency->Observe(absl::ToDoubleSeconds(latency));
+}
+
+void GatewayMetrics::DeadlineEnded(absl::string_view pool, bool met) {
+  families_
+      ->CounterOf(pool, false, families_->deadlines, "result", met ? "met" : "missed",
+                  [met](Families::OfPool& of) -> auto& { return of.deadlines[met]; })
       .Increment();
-  families_->latency.Add({{"pool", label}}, kLatencySeconds)
-      .Observe(absl::ToDoubleSeconds(latency));
 }
 
 void GatewayMetrics::Retried(absl::string_view why) {
@@ -227,22 +281,26 @@ void GatewayMetrics::CredentialsRead(absl::string_view file, const absl::Status&
   families_->credentials.Add({{"file", name}, {"result", status.ok() ? "taken" : "refused"}})
       .Increment();
   if (status.ok()) {
-    spdlog::info("event=credentials_read file={} result=taken", name);
+    LogInfo("credentials_read").With("file", name).With("result", "taken");
   } else {
-    spdlog::error("event=credentials_read file={} result=refused why=\"{}\"", name,
-                  absl::CEscape(status.message()));
+    LogError("credentials_read")
+        .With("file", name)
+        .With("result", "refused")
+        .With("reason", status.message());
   }
 }
 
 void GatewayMetrics::Answered(absl::string_view pool, Source source) {
-  families_->cache_requests
-      .Add({{"pool", families_->PoolLabel(pool, true)}, {"source", SourceName(source)}})
+  families_
+      ->CounterOf(pool, true, families_->cache_requests, "source", SourceName(source),
+                  [source](Families::OfPool& of) -> auto& { return of.cache_requests[source]; })
       .Increment();
 }
 
 void GatewayMetrics::Ran(absl::string_view pool, Outcome outcome) {
-  families_->cache_runs
-      .Add({{"pool", families_->PoolLabel(pool, true)}, {"outcome", OutcomeName(outcome)}})
+  families_
+      ->CounterOf(pool, true, families_->cache_runs, "outcome", OutcomeName(outcome),
+                  [outcome](Families::OfPool& of) -> auto& { return of.cache_runs[outcome]; })
       .Increment();
 }
 
@@ -276,12 +334,18 @@ void GatewayMetrics::Waited(absl::Duration waited) {
   families_->queue_wait.Observe(absl::ToDoubleSeconds(waited));
 }
 
-void GatewayMetrics::Shed(ShedReason reason) {
-  families_->sheds.Add({{"reason", ReasonName(reason)}}).Increment();
+void GatewayMetrics::Shed(absl::string_view pool, ShedReason reason) {
+  families_
+      ->CounterOf(pool, false, families_->sheds, "reason", ReasonName(reason),
+                  [reason](Families::OfPool& of) -> auto& { return of.sheds[reason]; })
+      .Increment();
 }
 
 void GatewayMetrics::LimitChanged(absl::string_view pool, uint32_t limit) {
-  families_->limit.Add({{"pool", families_->PoolLabel(pool, true)}}).Set(limit);
+  MutexLock lock(families_->mutex);
+  Families::OfPool& of = families_->Find(pool, true);
+  if (of.limit == nullptr) of.limit = &families_->limit.Add({{"pool", of.label}});
+  of.limit->Set(limit);
 }
 
 }  // namespace penstock::gateway

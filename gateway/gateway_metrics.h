@@ -27,10 +27,11 @@ class GatewayMetrics final : public Forwarder::Observer,
 
   void RequestAnswered(absl::string_view pool, absl::StatusCode code,
                        absl::Duration latency) override;
+  void DeadlineEnded(absl::string_view pool, bool met) override;
   void Retried(absl::string_view why) override;
   void Waiting(uint32_t queued, uint32_t in_flight) override;
   void Waited(absl::Duration waited) override;
-  void Shed(ShedReason reason) override;
+  void Shed(absl::string_view pool, ShedReason reason) override;
   void LimitChanged(absl::string_view pool, uint32_t limit) override;
   void CredentialsRead(absl::string_view file, const absl::Status& status) override;
   void Answered(absl::string_view pool, Source source) override;

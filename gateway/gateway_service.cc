@@ -3,18 +3,22 @@
 #include <prometheus/registry.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/mutex.h"
 #include "common/config/config_changes.h"
+#include "common/logging/log.h"
 #include "common/metrics/store_metrics.h"
+#include "common/mutex.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_server.h"
+#include "common/net/resolve_name.h"
+#include "common/net/tracing/service_tracing.h"
 #include "common/status_macros.h"
 #include "common/time/timers.h"
 #include "gateway/admission/admission.h"
@@ -29,6 +33,7 @@
 #include "gateway/oip/cache_policy_poll.h"
 #include "gateway/oip/catalogue.h"
 #include "gateway/oip/infer_forwarding.h"
+#include "gateway/oip/platform_page.h"
 #include "gateway/oip/routing_proxy.h"
 
 namespace penstock::gateway {
@@ -60,12 +65,42 @@ bool AnyHealthy(const RouterSet::Routers& routers) {
                      [](const auto& router) { return router->target->healthy(); });
 }
 
+bool HasNames(const config::v1::Gateway& config) {
+  return std::any_of(config.routers().begin(), config.routers().end(), [](const auto& router) {
+    return EndpointNames::IsName(router.address());
+  });
+}
+
+absl::Status CheckRouterAddresses(const config::v1::Gateway& config, bool has_in_process_router) {
+  size_t names = 0;
+  for (int i = 0; i < config.routers_size(); ++i) {
+    const std::string& address = config.routers(i).address();
+    const std::string field = absl::StrCat("routers[", i, "].address: ");
+    if (address.empty()) return absl::InvalidArgumentError(absl::StrCat(field, "is empty"));
+    if (const absl::Status status = EndpointNames::Check(address); !status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("routers[", i, "].", status.message()));
+    }
+    if (EndpointNames::IsName(address) && ++names > EndpointNames::kMostNames) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, address, " is one name more than the ", EndpointNames::kMostNames,
+                       " that a gateway may have"));
+    }
+    if (absl::StartsWith(address, "inprocess:") &&
+        (address != kInprocessRouter || !has_in_process_router)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          field, address, " is not in this process; wanted HOST:PORT or unix:PATH"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFixedFields(const config::v1::Gateway& running, const config::v1::Gateway& next) {
   config::v1::Gateway was = running, is = next;
   for (config::v1::Gateway* each : {&was, &is}) {
     each->clear_routers();
     each->clear_admission();
     each->clear_catalogue_ttl();
+    each->mutable_server()->clear_log();
   }
   const std::vector<std::string> changed = ChangedFields(was, is, 1);
   if (changed.empty()) return absl::OkStatus();
@@ -78,8 +113,14 @@ absl::Status CheckFixedFields(const config::v1::Gateway& running, const config::
 // Declared in the order in which the parts lean on each other; destroyed the other way round.
 struct GatewayService::State {
   State(const config::v1::Gateway& running, const Clock& service_clock,
-        std::shared_ptr<prometheus::Registry> to)
-      : config(running), clock(service_clock), registry(std::move(to)), metrics(*registry), timers(clock) {}
+        std::shared_ptr<prometheus::Registry> to, EndpointNames::Resolve resolve,
+        absl::Duration look_up_every)
+      : config(running),
+        clock(service_clock),
+        registry(std::move(to)),
+        metrics(*registry),
+        timers(clock),
+        names(std::move(resolve), look_up_every) {}
 
   // A router came or went: the gateway serves while one is healthy. Called on gRPC's threads, too.
   void RoutersHealthy(int healthy) {
@@ -95,11 +136,50 @@ struct GatewayService::State {
     if (poll != nullptr) poll->AskSoon();
   }
 
-  config::v1::Gateway config;  // that serves; of whoever reloads
+  // From here on these are asked; requests under way end where they are.
+  void Use(RouterSet::Routers next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(routers_mutex) {
+    forwarder->SetRouters(TargetsOf(next));
+    routers->Set(next);
+    connector->Serve(next);
+  }
+
+  // After each round of look-ups, on the thread of `names`.
+  void FollowNames() {
+    MutexLock lock(routers_mutex);
+    if (!HasNames(config)) return;
+    absl::StatusOr<RouterSet::Routers> next = connector->Connect(config);
+    if (!next.ok()) {
+      LogWarning("routers_unknown").With("reason", next.status().message());
+      return;
+    }
+    TellUnknownNames();
+    if (*next == routers->all()) return;
+    LogInfo("routers_changed").With("routers", next->size()).With("were", routers->all().size());
+    Use(*std::move(next));
+  }
+
+  // Once each: of names that stand for nothing.
+  void TellUnknownNames() ABSL_EXCLUSIVE_LOCKS_REQUIRED(routers_mutex) {
+    std::map<std::string, std::string> unknown;
+    for (const config::v1::Endpoint& router : config.routers()) {
+      const std::string& name = router.address();
+      if (!EndpointNames::IsName(name) || !names.AddressesOf(name).empty()) continue;
+      std::string why = names.WhyNone(name);
+      if (told_unknown[name] != why) LogWarning("routers_unknown").With("reason", why);
+      unknown[name] = std::move(why);
+    }
+    told_unknown.swap(unknown);
+  }
+
+  Mutex routers_mutex;
+  config::v1::Gateway config;  // that serves; changed under routers_mutex by whoever reloads
+  std::map<std::string, std::string> told_unknown ABSL_GUARDED_BY(routers_mutex);
   bool has_in_process_router = false;
+  std::string default_page;
   const Clock& clock;
   const std::shared_ptr<prometheus::Registry> registry;
   GatewayMetrics metrics;
+  std::unique_ptr<ServiceTracing> tracing;  // fixed before `started`
   ThreadTimers timers;
   Mutex mutex;
   CondVar changed;
@@ -118,30 +198,24 @@ struct GatewayService::State {
   std::unique_ptr<InferForwarding> infer;
   std::unique_ptr<Catalogue> catalogue;
   std::unique_ptr<RoutingProxy> routing;
-  // Gone first: what it tells of routers' health reaches the parts above.
+  std::unique_ptr<PlatformPage> page;  // null: not started
+  // Gone before them: what it tells of routers' health reaches the parts above.
   std::unique_ptr<RouterConnector> connector;
+  EndpointNames names;  // its thread uses all of them
 };
 
-absl::Status GatewayService::Validate(const config::v1::Gateway& config, bool has_in_process_router) {
+absl::Status GatewayService::Validate(const config::v1::Gateway& config,
+                                      bool has_in_process_router) {
   if (config.routers().empty() && !has_in_process_router) {
     return absl::InvalidArgumentError("routers: wanted at least one, got none");
   }
-  for (int i = 0; i < config.routers_size(); ++i) {
-    const std::string& address = config.routers(i).address();
-    if (address.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("routers[", i, "].address: is empty"));
-    }
-    if (absl::StartsWith(address, "inprocess:") &&
-        (address != kInprocessRouter || !has_in_process_router)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("routers[", i, "].address: ", address,
-                       " is not in this process; wanted HOST:PORT or unix:PATH"));
-    }
-  }
+  PENSTOCK_RETURN_IF_ERROR(CheckRouterAddresses(config, has_in_process_router));
+  PENSTOCK_RETURN_IF_ERROR(ServiceTracing::Validate(config.server().tracing()));
   // Builds and drops what has ranges of its own.
   const RealClock clock;
   ThreadTimers timers(clock);
   PENSTOCK_RETURN_IF_ERROR(Admission::Check(config.admission()));
+  PENSTOCK_RETURN_IF_ERROR(PageServer::Check(config.page()));
   PENSTOCK_RETURN_IF_ERROR(TenantQuotas::Create(config.identity().quotas(), clock).status());
   PENSTOCK_RETURN_IF_ERROR(CredentialsWatch::Interval(config.identity()).status());
   PENSTOCK_ASSIGN_OR_RETURN(const CacheOptions cache, ReadCacheOptions(config.cache()));
@@ -152,8 +226,14 @@ absl::Status GatewayService::Validate(const config::v1::Gateway& config, bool ha
 absl::StatusOr<std::unique_ptr<GatewayService>> GatewayService::Create(
     const config::v1::Gateway& config, const Clock& clock, Options options) {
   PENSTOCK_RETURN_IF_ERROR(Validate(config, options.in_process_router != nullptr));
-  auto state = std::make_unique<State>(config, clock, options.registry);
+  if (options.resolve == nullptr) options.resolve = ResolveName;
+  auto state = std::make_unique<State>(config, clock, options.registry, std::move(options.resolve),
+                                       options.look_up_every);
   state->has_in_process_router = options.in_process_router != nullptr;
+  state->default_page = options.default_page;
+  PENSTOCK_ASSIGN_OR_RETURN(state->tracing,
+                            ServiceTracing::Create(config.server().tracing(), "gateway", clock,
+                                                   options.registry));
   PENSTOCK_ASSIGN_OR_RETURN(state->authenticator,
                             Authenticator::Create(config.identity(), clock, &state->metrics));
   PENSTOCK_ASSIGN_OR_RETURN(state->credentials_watch,
@@ -175,19 +255,20 @@ absl::StatusOr<std::unique_ptr<GatewayService>> GatewayService::Create(
       state->server->queues(),
       config.server().has_max_message_bytes() ? config.server().max_message_bytes()
                                               : kDefaultMaxMessageBytes,
-      options.in_process_router,
+      options.in_process_router, state->names,
       [to = state.get()](int healthy) { to->RoutersHealthy(healthy); });
   PENSTOCK_ASSIGN_OR_RETURN(const RouterSet::Routers routers, state->connector->Connect(config));
   state->routers = std::make_unique<RouterSet>(routers);
   state->forwarder = std::make_unique<Forwarder>(std::vector<InferTarget*>(), clock, state->timers,
-                                                 state->metrics);
+                                                 state->metrics, state->tracing->tracer());
   state->forwarder->SetRouters(TargetsOf(routers));
   Catalogue::Deps catalogue{*state->routers, *state->authenticator, clock};
   catalogue.ttl = CatalogueTtl(config);
   PENSTOCK_RETURN_IF_ERROR(MakeCache(config, catalogue.ttl, *state));
   state->infer = std::make_unique<InferForwarding>(InferForwarding::Deps{
       *state->authenticator, *state->admission, *state->quotas, *state->forwarder, state->metrics,
-      clock, InstanceName(clock), state->cache == nullptr ? nullptr : &state->cache->forwarder()});
+      clock, InstanceName(clock), state->cache == nullptr ? nullptr : &state->cache->forwarder(),
+      state->tracing->tracer()});
   state->routing = std::make_unique<RoutingProxy>(RoutingProxy::Deps{
       *state->routers, *state->authenticator, clock});
   {
@@ -230,6 +311,10 @@ absl::StatusOr<PreparedReload> GatewayService::PrepareReload(const config::v1::G
   for (int64_t checks = kPatience / kHealthCheck; answers && !AnyHealthy(routers); --checks) {
     if (give_up.WaitWithTimeout(kHealthCheck)) return absl::CancelledError("the gateway stops");
     if (checks == 0) return absl::UnavailableError("routers: none of them is healthy");
+    // Names may be known by now.
+    if (HasNames(next)) {
+      PENSTOCK_ASSIGN_OR_RETURN(routers, state.connector->Connect(next));
+    }
   }
   PreparedReload prepared;
   prepared.changes = ChangedFields(state.config, next);
@@ -237,9 +322,8 @@ absl::StatusOr<PreparedReload> GatewayService::PrepareReload(const config::v1::G
     state.admission->Change(next.admission());
     state.catalogue->SetTtl(CatalogueTtl(next));
     if (state.cache_policies != nullptr) state.cache_policies->SetPeriod(CatalogueTtl(next));
-    state.forwarder->SetRouters(TargetsOf(routers));
-    state.routers->Set(routers);
-    state.connector->Serve(routers);
+    MutexLock lock(state.routers_mutex);
+    state.Use(routers);
     state.config = next;
   };
   return prepared;
@@ -247,9 +331,21 @@ absl::StatusOr<PreparedReload> GatewayService::PrepareReload(const config::v1::G
 
 GatewayService::GatewayService(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-GatewayService::~GatewayService() { Drain(); }
+GatewayService::~GatewayService() {
+  Drain();
+  state_->names.Stop();
+}
 
 absl::Status GatewayService::Start() {
+  const auto serving = [state = state_.get()] {
+    MutexLock lock(state->mutex);
+    return state->started && state->healthy_routers > 0;
+  };
+  // Before calls are taken: an address that is not to be had stops the start.
+  PENSTOCK_ASSIGN_OR_RETURN(
+      state_->page, PlatformPage::Start(state_->config.page(), state_->default_page,
+                                        {*state_->routers, *state_->authenticator, state_->clock,
+                                         state_->timers, serving}));
   PENSTOCK_RETURN_IF_ERROR(
       state_->server->Start(*state_->infer, *state_->catalogue, {state_->routing.get()},
                             [routing = state_->routing.get()] { routing->EndStreams(); }));
@@ -258,6 +354,7 @@ absl::Status GatewayService::Start() {
     state_->started = true;
     state_->server->SetServing(state_->healthy_routers > 0);
   }
+  state_->names.Start([state = state_.get()] { state->FollowNames(); });
   if (state_->cache_policies != nullptr) state_->cache_policies->Start();
   if (state_->store_metrics != nullptr) state_->store_metrics->Start();
   return absl::OkStatus();
@@ -276,11 +373,14 @@ bool GatewayService::WaitUntilReady(absl::Duration timeout) const {
 
 void GatewayService::Drain() {
   state_->catalogue->SetDraining();
+  if (state_->page != nullptr) state_->page->Stop();
   if (state_->cache_policies != nullptr) state_->cache_policies->Stop();
   state_->server->Drain();
+  state_->tracing->Finish();
   if (state_->store_metrics != nullptr) state_->store_metrics->Stop();
 }
 
 const std::string& GatewayService::address() const { return state_->server->address(); }
+const std::string& GatewayService::page_address() const { return state_->page->address(); }
 
 }  // namespace penstock::gateway

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/endpoint_names.h"
 #include "common/notification.h"
 #include "common/reload/prepared_reload.h"
 #include "common/time/clock.h"
@@ -28,10 +29,15 @@ class GatewayService {
   struct Options {
     // Where `server.grpc` is empty.
     std::string default_address = "127.0.0.1:8001";
+    // Where `page.http` is empty; there it may be taken, and then there is no page.
+    std::string default_page = "off";
     // Where the metrics go. Required.
     std::shared_ptr<prometheus::Registry> registry;
     // What "inprocess:router" and a configuration without routers mean. Null: both are refused.
     std::shared_ptr<grpc::Channel> in_process_router;
+    // How routers that are names are looked up, and how often. Null: by the system.
+    EndpointNames::Resolve resolve;
+    absl::Duration look_up_every = EndpointNames::kEvery;
   };
 
   // What can be checked without reaching a router.
@@ -52,9 +58,9 @@ class GatewayService {
   void Drain();
 
   // After Start. Checks another configuration as Validate does, and connects its routers beside
-  // those that serve; INVALID_ARGUMENT too where a field differs that cannot change. Blocks until
-  // one of its routers is healthy, where one is now; UNAVAILABLE where none is. One caller at a
-  // time.
+  // those that serve, as soon as names are looked up; INVALID_ARGUMENT too where a field differs
+  // that cannot change. Blocks until one of its routers is healthy, where one is now; UNAVAILABLE
+  // where none is. One caller at a time.
   absl::StatusOr<PreparedReload> PrepareReload(const config::v1::Gateway& next,
                                                const Notification& give_up);
   // No other files: identity reads its own again.
@@ -63,6 +69,8 @@ class GatewayService {
 
   // HOST:PORT as bound.
   const std::string& address() const;
+  // Of the live page, as bound; "-": there is none. After Start.
+  const std::string& page_address() const;
 
  private:
   struct State;

@@ -1,6 +1,6 @@
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
+#include "common/logging/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/service_main.h"
 #include "common/reload/reload_service.h"
@@ -11,10 +11,11 @@
 namespace penstock::gateway {
 namespace {
 
+constexpr char kDefaultPage[] = "127.0.0.1:8000";
 constexpr char kDefaultMetrics[] = "127.0.0.1:8002";
 
 int Fail(const absl::Status& status) {
-  spdlog::error("{}", status.ToString());
+  LogError("start_failed").With("reason", status.ToString());
   return 1;
 }
 
@@ -33,6 +34,7 @@ int Main(int argc, char** argv) {
 
   const RealClock clock;
   GatewayService::Options options;
+  options.default_page = kDefaultPage;
   options.registry = std::make_shared<prometheus::Registry>();
   const auto registry = options.registry;
   const auto service = GatewayService::Create(config, clock, std::move(options));
@@ -46,8 +48,8 @@ int Main(int argc, char** argv) {
   // Before anybody is told: what changes from then on is seen.
   auto reloader = ReloadService(flags, config, **service, clock, {registry});
   // Calls are accepted from here on; health says yes while a router is healthy.
-  if (const absl::Status status = AnnounceReady((*service)->address(), "-", (*metrics)->address(),
-                                                config.server().ready_file());
+  if (const absl::Status status = AnnounceReady((*service)->address(), (*service)->page_address(),
+                                                (*metrics)->address(), config.server().ready_file());
       !status.ok()) {
     return Fail(status);
   }

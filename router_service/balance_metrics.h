@@ -7,6 +7,7 @@
 #include "common/time/timers.h"
 #include "router_service/dispatch/route_observer.h"
 #include "router_service/gating/balance/balance_exchange.h"
+#include "router_service/metrics/pool_labels.h"
 #include "router_service/pools/pool_catalogue.h"
 
 namespace prometheus {
@@ -16,12 +17,14 @@ class Registry;
 namespace penstock::router {
 
 // How each pool's requests fell to its experts over all routers of the store, in the last window of
-// ten seconds; NaN where that is not known. Labels are names of the configuration. Thread-safe.
+// ten seconds; NaN where that is not known. Pools beyond what `labels` tells are left out.
+// Thread-safe.
 class BalanceMetrics final : public RouteObserver {
  public:
   // All outlive Stop; `next`, which every event is passed on to, outlives this.
   struct Deps {
     prometheus::Registry& registry;
+    PoolLabels& labels;
     const PoolCatalogue& catalogue;
     Store& store;
     const Clock& clock;

@@ -3,7 +3,6 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <cstddef>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "common/logging/log.h"
 #include "router_service/pacing/budget_pacer.h"
 
 namespace penstock::router {
@@ -54,8 +54,9 @@ struct OfBudget {
 }  // namespace
 
 struct BudgetMetrics::State {
-  explicit State(prometheus::Registry& registry)
-      : parts(prometheus::BuildGauge()
+  State(prometheus::Registry& registry, PoolLabels& labels)
+      : pools(labels),
+        parts(prometheus::BuildGauge()
                   .Name("penstock_router_shared_budget_amount")
                   .Help("Of a shared budget's open window, in the resource's own unit, by part: "
                         "granted, returned and settled by this router, reserved by its requests in "
@@ -79,6 +80,11 @@ struct BudgetMetrics::State {
                    .Help("Of a shared budget, spent without a lease while the store did not "
                          "answer, in the resource's own unit.")
                    .Register(registry)) {}
+
+  bool IsTold(const std::string& key) {
+    const std::string pool = WindowKeyParts(key)[0];
+    return pool.empty() || pools.Admit(pool);
+  }
 
   OfBudget Make(const std::string& key) {
     const prometheus::Labels labels = LabelsOf(key);
@@ -104,6 +110,7 @@ struct BudgetMetrics::State {
     unsure.Remove(gone.unsure);
   }
 
+  PoolLabels& pools;
   Gauges& parts;
   Gauges& rate;
   Gauges& age;
@@ -112,8 +119,8 @@ struct BudgetMetrics::State {
   std::map<std::string, OfBudget> budgets;
 };
 
-BudgetMetrics::BudgetMetrics(prometheus::Registry& registry)
-    : state_(std::make_unique<State>(registry)) {}
+BudgetMetrics::BudgetMetrics(prometheus::Registry& registry, PoolLabels& labels)
+    : state_(std::make_unique<State>(registry, labels)) {}
 
 BudgetMetrics::~BudgetMetrics() = default;
 
@@ -122,7 +129,7 @@ void BudgetMetrics::Update(const std::vector<SharedWindowLedger::Figures>& budge
   for (const SharedWindowLedger::Figures& figures : budgets) {
     auto found = state_->budgets.find(figures.key);
     if (found == state_->budgets.end()) {
-      if (state_->budgets.size() >= kMostBudgets) continue;
+      if (state_->budgets.size() >= kMostBudgets || !state_->IsTold(figures.key)) continue;
       found = state_->budgets.emplace(figures.key, state_->Make(figures.key)).first;
     }
     OfBudget& budget = found->second;
@@ -143,8 +150,9 @@ void BudgetMetrics::Update(const std::vector<SharedWindowLedger::Figures>& budge
     budget.unsure_told = figures.unsure;
     if (figures.lost == budget.was_lost) continue;
     budget.was_lost = figures.lost;
-    spdlog::log(figures.lost ? spdlog::level::warn : spdlog::level::info,
-                "budget=\"{}\" store={}", figures.key, figures.lost ? "down" : "back");
+    LogEvent(figures.lost ? LogLevel::kWarning : LogLevel::kInfo, "budget_store")
+        .With("budget", figures.key)
+        .With("store", figures.lost ? "down" : "back");
   }
   for (auto it = state_->budgets.begin(); it != state_->budgets.end();) {
     if (it->second.seen) {

@@ -3,10 +3,11 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <string>
+
+#include "common/logging/log.h"
 
 namespace penstock::router {
 namespace {
@@ -64,7 +65,7 @@ void DecisionLogMetrics::Update(const DecisionWriter::State& state, absl::Time n
   families_->bytes.Set(static_cast<double>(state.bytes));
   families_->segments.Set(static_cast<double>(state.segments));
   if (state.failures > told_.failures && now >= next_warning_) {
-    spdlog::error("decision_log failures={} error=\"{}\"", state.failures, state.last_error);
+    LogError("decision_log").With("failures", state.failures).With("problem", state.last_error);
     next_warning_ = now + absl::Minutes(1);
   }
   told_ = state;

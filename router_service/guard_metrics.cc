@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "router_service/guards/concentration_index.h"
 
@@ -15,19 +16,28 @@ namespace penstock::router {
 
 struct GuardMetrics::OfPool {
   OfPool(prometheus::Gauge& index, prometheus::Counter& disagreements, size_t experts)
-      : concentration(index), disagree(disagreements), window(experts) {}
+      : disagree(disagreements), concentration(&index), window(experts) {}
 
-  prometheus::Gauge& concentration;
+  // Its gauge is another's from here on, or nobody's. -> the gauge
+  prometheus::Gauge* GiveUpGauge() {
+    MutexLock lock(mutex);
+    return std::exchange(concentration, nullptr);
+  }
+
   prometheus::Counter& disagree;
   std::set<std::string> flagged;           // fixed
   std::map<std::string, size_t> index_of;  // fixed; by expert
   Mutex mutex;
+  prometheus::Gauge* concentration ABSL_GUARDED_BY(mutex);
   ConcentrationWindow window ABSL_GUARDED_BY(mutex);
 };
 
-GuardMetrics::GuardMetrics(prometheus::Registry& registry, const config::v1::Router& config,
-                           RouteObserver& next)
-    : registry_(registry), next_(next), pools_(std::make_shared<const Pools>()) {
+GuardMetrics::GuardMetrics(prometheus::Registry& registry, PoolLabels& labels,
+                           const config::v1::Router& config, RouteObserver& next)
+    : registry_(registry),
+      labels_(labels),
+      next_(next),
+      pools_(std::make_shared<const Pools>()) {
   Update(config);
 }
 
@@ -49,6 +59,7 @@ void GuardMetrics::Update(const config::v1::Router& config) {
   for (const config::v1::Pool& pool : config.pools()) {
     const config::v1::Guards& guards = pool.guards();
     if (guards.flagged_classes().empty() && !guards.disagreement()) continue;
+    if (!labels_.Admit(pool.name())) continue;
     const prometheus::Labels label = {{"pool", pool.name()}};
     auto of_pool = std::make_shared<OfPool>(index.Add(label), disagree.Add(label),
                                             static_cast<size_t>(pool.experts_size()));
@@ -61,9 +72,14 @@ void GuardMetrics::Update(const config::v1::Router& config) {
         known->second->index_of == of_pool->index_of) {
       of_pool = known->second;
     } else {
-      of_pool->concentration.Set(std::numeric_limits<double>::quiet_NaN());
+      // Who counted before has the same gauge.
+      if (known != before->end()) known->second->GiveUpGauge();
+      index.Add(label).Set(std::numeric_limits<double>::quiet_NaN());
     }
     pools->emplace(pool.name(), std::move(of_pool));
+  }
+  for (const auto& [name, gone] : *before) {
+    if (pools->count(name) == 0) index.Remove(gone->GiveUpGauge());
   }
   MutexLock lock(mutex_);
   pools_ = std::move(pools);
@@ -95,7 +111,7 @@ void GuardMetrics::RequestFinished(const RouteEvent& event) {
       MutexLock lock(pool.mutex);
       if (expert != pool.index_of.end()) pool.window.Add(expert->second, flagged);
       if (const std::optional<double> index = pool.window.Index()) {
-        pool.concentration.Set(*index);
+        if (pool.concentration != nullptr) pool.concentration->Set(*index);
       }
     }
   }

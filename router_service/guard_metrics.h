@@ -7,6 +7,7 @@
 #include "common/mutex.h"
 #include "penstock/config/v1/router.pb.h"
 #include "router_service/dispatch/route_observer.h"
+#include "router_service/metrics/pool_labels.h"
 
 namespace prometheus {
 class Registry;
@@ -17,13 +18,14 @@ namespace penstock::router {
 // What the guards of pools count, on its way to `next`. Thread-safe.
 class GuardMetrics final : public RouteObserver {
  public:
-  // Pools without guards are passed on. `next` outlives this.
-  GuardMetrics(prometheus::Registry& registry, const config::v1::Router& config,
-               RouteObserver& next);
+  // Pools without guards, and those beyond what `labels` tells, are passed on. All but `config`
+  // outlive this.
+  GuardMetrics(prometheus::Registry& registry, PoolLabels& labels,
+               const config::v1::Router& config, RouteObserver& next);
   ~GuardMetrics() override;
 
   // Another configuration: what a pool's guards have counted stays where the pool's experts and
-  // guards do.
+  // guards do. Those that are gone leave no gauge behind. One caller at a time.
   void Update(const config::v1::Router& config);
 
   void RequestFinished(const RouteEvent& event) override;
@@ -35,6 +37,7 @@ class GuardMetrics final : public RouteObserver {
   std::shared_ptr<const Pools> Current() const;
 
   prometheus::Registry& registry_;
+  PoolLabels& labels_;
   RouteObserver& next_;
   mutable Mutex mutex_;
   std::shared_ptr<const Pools> pools_ ABSL_GUARDED_BY(mutex_);

@@ -1,6 +1,6 @@
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
+#include "common/logging/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/net/service_main.h"
 #include "common/reload/reload_service.h"
@@ -14,7 +14,7 @@ namespace {
 constexpr char kDefaultMetrics[] = "127.0.0.1:8102";
 
 int Fail(const absl::Status& status) {
-  spdlog::error("{}", status.ToString());
+  LogError("start_failed").With("reason", status.ToString());
   return 1;
 }
 

@@ -3,7 +3,6 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/logging/log.h"
 
 namespace penstock::router {
 namespace {
@@ -61,7 +61,7 @@ struct OfPool {
 
 // Of one replica.
 struct Breaker {
-  prometheus::Gauge* gauge = nullptr;
+  prometheus::Gauge* gauge = nullptr;  // null: beyond what is told
   BreakerState state = BreakerState::kClosed;
   bool seen = false;
 };
@@ -69,8 +69,9 @@ struct Breaker {
 }  // namespace
 
 struct ResilienceMetrics::State {
-  explicit State(prometheus::Registry& registry)
-      : breakers(MakeGauges(registry, "penstock_router_breaker_state",
+  State(prometheus::Registry& registry, PoolLabels& labels_in)
+      : labels(labels_in),
+        breakers(MakeGauges(registry, "penstock_router_breaker_state",
                             "Of each replica, by pool, expert and replica: 0 closed, 1 half-open, "
                             "2 open.")),
         openings(MakeCounters(registry, "penstock_router_breaker_openings_total",
@@ -87,11 +88,13 @@ struct ResilienceMetrics::State {
                           "Retries that the pool's budget covers at this moment, by pool.")) {}
 
   OfPool& PoolOf(const Pool& pool);
-  OfExpert& ExpertOf(const Pool& pool, const std::string& expert);
+  // Null: beyond what is told.
+  OfExpert* ExpertOf(OfPool& of_pool, const std::string& pool, const std::string& expert);
   void Tell(const Pool& pool, absl::Time now);
   void TellReplicas(const Pool& pool, const PoolExpert& expert);
   void DropGone(const std::vector<std::shared_ptr<const Pool>>& pools);
 
+  PoolLabels& labels;
   Gauges& breakers;
   Counters& openings;
   Gauges& ejected;
@@ -102,8 +105,8 @@ struct ResilienceMetrics::State {
   std::map<std::tuple<std::string, std::string, std::string>, Breaker> replicas;
 };
 
-ResilienceMetrics::ResilienceMetrics(prometheus::Registry& registry)
-    : state_(std::make_unique<State>(registry)) {}
+ResilienceMetrics::ResilienceMetrics(prometheus::Registry& registry, PoolLabels& labels)
+    : state_(std::make_unique<State>(registry, labels)) {}
 
 ResilienceMetrics::~ResilienceMetrics() = default;
 
@@ -136,11 +139,12 @@ OfPool& ResilienceMetrics::State::PoolOf(const Pool& pool) {
   return of_pool;
 }
 
-OfExpert& ResilienceMetrics::State::ExpertOf(const Pool& pool, const std::string& expert) {
-  OfPool& of_pool = pools[pool.name()];
+OfExpert* ResilienceMetrics::State::ExpertOf(OfPool& of_pool, const std::string& pool,
+                                             const std::string& expert) {
   const auto found = of_pool.experts.find(expert);
-  if (found != of_pool.experts.end()) return found->second;
-  const prometheus::Labels label = {{"pool", pool.name()}, {"expert", expert}};
+  if (found != of_pool.experts.end()) return &found->second;
+  if (!labels.Admit(pool, expert)) return nullptr;
+  const prometheus::Labels label = {{"pool", pool}, {"expert", expert}};
   const auto by = [&](EjectionReason reason) -> prometheus::Counter& {
     prometheus::Labels with_reason = label;
     with_reason.emplace("reason", absl::StrReplaceAll(EjectionReasonName(reason), {{" ", "_"}}));
@@ -148,10 +152,12 @@ OfExpert& ResilienceMetrics::State::ExpertOf(const Pool& pool, const std::string
   };
   OfExpert of_expert{Total(openings.Add(label)), Total(by(EjectionReason::kSuccessRate)),
                      Total(by(EjectionReason::kLatency)), &ejected.Add(label)};
-  return of_pool.experts.emplace(expert, of_expert).first->second;
+  return &of_pool.experts.emplace(expert, of_expert).first->second;
 }
 
 void ResilienceMetrics::State::Tell(const Pool& pool, absl::Time now) {
+  for (const PoolExpert& expert : pool.experts) TellReplicas(pool, expert);
+  if (!labels.Admit(pool.name())) return;
   OfPool& of_pool = PoolOf(pool);
   const ResilienceRecord& record = pool.record->resilience;
   for (size_t i = 0; i < kRetryResults; ++i) {
@@ -159,7 +165,9 @@ void ResilienceMetrics::State::Tell(const Pool& pool, absl::Time now) {
   }
   if (pool.record->retries != nullptr) of_pool.tokens->Set(pool.record->retries->tokens(now));
   for (size_t i = 0; i < pool.experts.size(); ++i) {
-    OfExpert& expert = ExpertOf(pool, pool.experts[i].name);
+    OfExpert* const known = ExpertOf(of_pool, pool.name(), pool.experts[i].name);
+    if (known == nullptr) continue;
+    OfExpert& expert = *known;
     expert.openings.Tell(record.openings(i));
     expert.ejections_by_success_rate.Tell(record.ejections(i, EjectionReason::kSuccessRate));
     expert.ejections_by_latency.Tell(record.ejections(i, EjectionReason::kLatency));
@@ -168,7 +176,6 @@ void ResilienceMetrics::State::Tell(const Pool& pool, absl::Time now) {
         replicas_of.begin(), replicas_of.end(), [](const std::shared_ptr<Replica>& replica) {
           return replica->guard().ejected() != EjectionReason::kNone;
         })));
-    TellReplicas(pool, pool.experts[i]);
   }
 }
 
@@ -179,20 +186,22 @@ void ResilienceMetrics::State::TellReplicas(const Pool& pool, const PoolExpert& 
     if (!guard.has_breaker()) continue;
     const std::string address = expert.replicas[i]->address();
     Breaker& breaker = replicas[{pool.name(), expert.name, address}];
-    if (breaker.gauge == nullptr) {
+    if (breaker.gauge == nullptr && labels.Admit(pool.name(), expert.name)) {
       breaker.gauge =
           &breakers.Add({{"pool", pool.name()}, {"expert", expert.name}, {"replica", address}});
     }
     const BreakerState state = guard.state();
-    breaker.gauge->Set(static_cast<double>(state));
+    if (breaker.gauge != nullptr) breaker.gauge->Set(static_cast<double>(state));
     breaker.seen = true;
     if (state == breaker.state) continue;
     breaker.state = state;
     const bool open = state == BreakerState::kOpen;
-    spdlog::log(open ? spdlog::level::warn : spdlog::level::info,
-                "pool={} expert={} replica={} breaker={}{}", pool.name(), expert.name, address,
-                std::string(BreakerStateName(state)),
-                open ? absl::StrCat(" until=", absl::FormatTime(guard.open_until())) : "");
+    LogEvent event(open ? LogLevel::kWarning : LogLevel::kInfo, "breaker");
+    event.With("pool", pool.name())
+        .With("expert", expert.name)
+        .With("replica", address)
+        .With("breaker", BreakerStateName(state));
+    if (open) event.With("until", absl::FormatTime(guard.open_until()));
   }
 }
 
@@ -202,7 +211,7 @@ void ResilienceMetrics::State::DropGone(const std::vector<std::shared_ptr<const 
       ++it;
       continue;
     }
-    breakers.Remove(it->second.gauge);
+    if (it->second.gauge != nullptr) breakers.Remove(it->second.gauge);
     it = replicas.erase(it);
   }
   for (auto it = pools.begin(); it != pools.end();) {

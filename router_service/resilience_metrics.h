@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "router_service/metrics/pool_labels.h"
 #include "router_service/pools/pool.h"
 
 namespace prometheus {
@@ -12,11 +13,12 @@ class Registry;
 namespace penstock::router {
 
 // What breakers, ejections and retries of pools did, and the state that each replica is in; a
-// change of state is logged. Labels are names of the configuration and addresses of present
-// replicas, 64 of an expert at most. Not thread-safe: one sweep after the other.
+// change of state is logged, of pools beyond what `labels` tells, too. Of an expert the addresses of
+// 64 present replicas are told at most. Not thread-safe: one sweep after the other.
 class ResilienceMetrics {
  public:
-  explicit ResilienceMetrics(prometheus::Registry& registry);
+  // Both outlive this.
+  ResilienceMetrics(prometheus::Registry& registry, PoolLabels& labels);
   ~ResilienceMetrics();
 
   // All pools, as they are now. Those that are not there any more leave no gauge behind.

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "router_service/dispatch/route_observer.h"
+#include "router_service/metrics/pool_labels.h"
 
 namespace prometheus {
 class Registry;
@@ -15,16 +17,13 @@ namespace penstock::router {
 struct AdmissionPlan;
 struct Pool;
 
-// The router's Prometheus metrics; their names appear nowhere else. Thread-safe.
+// What the router's requests and plans are counted in. Thread-safe.
 class RouterMetrics final : public RouteObserver {
  public:
-  // Pools beyond, removed ones included, count under "other".
-  static constexpr size_t kMostPools = 1000;
-
-  // `pools`: the label's values; requests for other names count under "other". `watts_per_core`: of
-  // a busy core, for the joules of the routing itself.
-  RouterMetrics(prometheus::Registry& registry, const std::vector<std::string>& pools,
-                double watts_per_core);
+  // `pools`: the label's values, as far as `labels` has room; requests for other names count under
+  // "other". `watts_per_core`: of a busy core, for the joules of the routing itself.
+  RouterMetrics(prometheus::Registry& registry, PoolLabels& labels,
+                const std::vector<std::string>& pools, double watts_per_core);
   ~RouterMetrics() override;
 
   // Another value of the label; one that is known already changes nothing.
@@ -34,6 +33,9 @@ class RouterMetrics final : public RouteObserver {
   void PlanMade(const Pool& pool, const AdmissionPlan& plan);
   // What is known of other routers: so many, with so many requests in flight.
   void OthersKnown(size_t routers, uint64_t in_flight);
+  // All pools, as they are now: what is read rather than counted. Those that are not there any more
+  // leave no gauge behind. One sweep after the other.
+  void Swept(const std::vector<std::shared_ptr<const Pool>>& pools, absl::Time now);
 
  private:
   struct State;

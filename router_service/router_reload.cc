@@ -1,7 +1,5 @@
 #include "router_service/router_reload.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -9,11 +7,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/config_changes.h"
+#include "common/logging/log.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/message_differencer.h"
-#include "router_service/guard_metrics.h"
-#include "router_service/router_metrics.h"
-#include "router_service/shadow_metrics.h"
+#include "router_service/router_telemetry.h"
 
 namespace penstock::router {
 namespace {
@@ -40,6 +37,7 @@ absl::Status CheckFixedFields(const config::v1::Router& running, const config::v
   for (config::v1::Router* each : {&was, &is}) {
     each->clear_pools();
     each->clear_budgets();
+    each->mutable_server()->clear_log();
   }
   const std::vector<std::string> changed = ChangedFields(was, is, 1);
   if (changed.empty()) return absl::OkStatus();
@@ -81,7 +79,7 @@ void RouterReload::Commit(const config::v1::Router& next, std::unique_ptr<Staged
   const auto set = [&](const BudgetName& name, const config::v1::Budget& budget) {
     const absl::Status status = deps_.budgets.Configure(std::get<0>(name), budget);
     // It has passed the same checks with the rest of the configuration.
-    if (!status.ok()) spdlog::error("budget not set: {}", status.ToString());
+    if (!status.ok()) LogError("budget_not_set").With("reason", status.ToString());
   };
   // A pool that begins is bound from its first request on.
   for (const auto& [name, budget] : is) {
@@ -91,11 +89,11 @@ void RouterReload::Commit(const config::v1::Router& next, std::unique_ptr<Staged
       set(name, budget);
     }
   }
-  ExportPools(next, *staged);
+  if (deps_.telemetry != nullptr) deps_.telemetry->PoolsStaged(next, *staged);
   for (const std::shared_ptr<const Pool>& pool : staged->Begun()) {
     if (pool->rooms == nullptr) continue;
     for (const std::string& warning : pool->rooms->warnings) {
-      spdlog::warn("pool={} warning=\"{}\"", pool->name(), warning);
+      LogWarning("pool_warning").With("pool", pool->name()).With("reason", warning);
     }
   }
   deps_.catalogue.Commit(std::move(staged));
@@ -107,20 +105,6 @@ void RouterReload::Commit(const config::v1::Router& next, std::unique_ptr<Staged
   }
   deps_.plans.Start();
   running_ = next;
-}
-
-void RouterReload::ExportPools(const config::v1::Router& next, const StagedPools& staged) {
-  if (deps_.metrics != nullptr) {
-    for (const config::v1::Pool& pool : next.pools()) deps_.metrics->AddPool(pool.name());
-  }
-  if (deps_.guard_metrics != nullptr) deps_.guard_metrics->Update(next);
-  if (deps_.registry == nullptr) return;
-  for (const std::shared_ptr<const Pool>& pool : staged.Begun()) {
-    const std::shared_ptr<const Pool> before = deps_.catalogue.Find(pool->name());
-    // Who goes on counting has an observer already.
-    if (before != nullptr && before->record == pool->record) continue;
-    ExportShadowMetrics(*deps_.registry, *pool);
-  }
 }
 
 std::string RouterReload::Fingerprint() const { return deps_.catalogue.FilesDigest(); }

@@ -13,14 +13,9 @@
 #include "router_service/pools/pool_catalogue.h"
 #include "router_service/settings/budget_settings.h"
 
-namespace prometheus {
-class Registry;
-}  // namespace prometheus
-
 namespace penstock::router {
 
-class GuardMetrics;
-class RouterMetrics;
+class RouterTelemetry;
 
 // Puts another configuration in the place of the one that a router serves: its pools, with their
 // files, and the budgets. One caller at a time.
@@ -30,9 +25,7 @@ class RouterReload {
     PoolCatalogue& catalogue;
     BudgetSettings& budgets;
     PlanLoop& plans;
-    std::shared_ptr<prometheus::Registry> registry;  // null: nothing is exported
-    RouterMetrics* metrics = nullptr;                // likewise
-    GuardMetrics* guard_metrics = nullptr;
+    RouterTelemetry* telemetry = nullptr;  // null: nothing is exported
   };
   RouterReload(const config::v1::Router& running, Deps deps);
 
@@ -47,7 +40,6 @@ class RouterReload {
 
  private:
   void Commit(const config::v1::Router& next, std::unique_ptr<StagedPools> staged);
-  void ExportPools(const config::v1::Router& next, const StagedPools& staged);
 
   const Deps deps_;
   config::v1::Router running_;

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -11,21 +9,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/metrics/store_metrics.h"
+#include "common/logging/log.h"
 #include "common/mutex.h"
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/oip/oip_server.h"
 #include "common/net/resolve_name.h"
+#include "common/net/tracing/service_tracing.h"
 #include "common/random.h"
 #include "common/status_macros.h"
 #include "common/store/store.h"
 #include "common/time/timers.h"
-#include "router_service/balance_metrics.h"
-#include "router_service/budget_metrics.h"
-#include "router_service/decision_log_metrics.h"
 #include "router_service/dispatch/request_pipeline.h"
 #include "router_service/dispatch/shadow/shadow_trials.h"
-#include "router_service/guard_metrics.h"
 #include "router_service/oip/budget_calls.h"
 #include "router_service/oip/grpc_replica_connector.h"
 #include "router_service/oip/router_oip_control.h"
@@ -43,13 +38,11 @@
 #include "router_service/recording/head_publisher.h"
 #include "router_service/replicas/shared_load/replica_keys.h"
 #include "router_service/replicas/shared_load/shared_load.h"
-#include "router_service/resilience_metrics.h"
-#include "router_service/router_metrics.h"
 #include "router_service/router_reload.h"
+#include "router_service/router_telemetry.h"
 #include "router_service/settings/budget_settings.h"
 #include "router_service/settings/shared_settings.h"
 #include "router_service/settings_log.h"
-#include "router_service/shadow_metrics.h"
 #include "router_service/tenant_usage.h"
 
 namespace penstock::router {
@@ -61,7 +54,6 @@ constexpr absl::Duration kReadyWithoutStore = absl::Seconds(2);
 // How long leases are given back when the router ends.
 constexpr absl::Duration kReturnTime = absl::Milliseconds(500);
 constexpr absl::Duration kLongestStoreGrace = absl::Hours(24);
-constexpr double kDefaultWattsPerCore = 10;
 // What was used is told to the store once more before the process ends.
 constexpr absl::Duration kLastTelling = absl::Seconds(1);
 
@@ -123,10 +115,8 @@ absl::StatusOr<SharedWindowLedger::Options> LedgerOptions(const config::v1::Rout
   return options;
 }
 
-std::vector<std::string> PoolNames(const config::v1::Router& config) {
-  std::vector<std::string> names;
-  for (const config::v1::Pool& pool : config.pools()) names.push_back(pool.name());
-  return names;
+void LogNotReady(const Pool& pool, const std::string& why) {
+  LogWarning("pool_not_ready").With("pool", pool.name()).With("reason", why);
 }
 
 uint32_t DrawInstance(const Clock& clock) {
@@ -153,12 +143,12 @@ struct RouterService::Parts {
     if (!checking) return;
     if (catalogue->ready() && BudgetsReady() && readiness.SetReady()) {
       server->SetServing(true);
-      spdlog::info("ready pools={}", catalogue->All().size());
+      LogInfo("ready").With("pools", catalogue->All().size());
       for (const auto& pool : catalogue->All()) {
-        if (!pool->ready()) spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), pool->NotReadyBecause());
+        if (!pool->ready()) LogNotReady(*pool, pool->NotReadyBecause());
         if (pool->rooms == nullptr) continue;
         for (const std::string& warning : pool->rooms->warnings) {
-          spdlog::warn("pool={} warning=\"{}\"", pool->name(), warning);
+          LogWarning("pool_warning").With("pool", pool->name()).With("reason", warning);
         }
       }
       return;
@@ -169,7 +159,7 @@ struct RouterService::Parts {
       std::string& told = told_unusable[pool->name()];
       if (told == pool->unusable_because) continue;
       told = pool->unusable_because;
-      spdlog::warn("pool={} not_ready=\"{}\"", pool->name(), told);
+      LogNotReady(*pool, told);
     }
     ready_timer = timers.Schedule(clock.Now() + kReadyCheck, [this] { CheckReady(); });
   }
@@ -190,11 +180,10 @@ struct RouterService::Parts {
 
   const config::v1::Router config;
   const Clock& clock;
+  std::unique_ptr<ServiceTracing> tracing;
   RouterReadiness readiness;
   NoObserver no_observer;
-  std::shared_ptr<prometheus::Registry> registry;  // what `metrics` writes into
-  std::unique_ptr<RouterMetrics> metrics;  // null: nothing is exported
-  std::unique_ptr<GuardMetrics> guard_metrics;  // likewise; passes on to `metrics`
+  std::unique_ptr<RouterTelemetry> telemetry;  // null: nothing is exported
   std::unique_ptr<Store> store;  // what routers share
   std::shared_ptr<WindowLedger> ledger;
   std::shared_ptr<SharedWindowLedger> shared_ledger;  // the same; null: budgets are this router's
@@ -202,7 +191,6 @@ struct RouterService::Parts {
   std::unique_ptr<DecisionLog> log;  // the pacer writes into it
   std::unique_ptr<BudgetPacer> pacer;
   std::unique_ptr<BudgetSettings> settings;
-  std::unique_ptr<BalanceMetrics> balance;  // null: nothing is exported; passes on to `guard_metrics`
   std::unique_ptr<TenantUsage> usage;
   Mutex ready_mutex;
   bool checking ABSL_GUARDED_BY(ready_mutex) = true;
@@ -215,15 +203,11 @@ struct RouterService::Parts {
   std::unique_ptr<OipServer> server;
   std::unique_ptr<GrpcReplicaConnector> connector;
   EndpointNames names{ResolveName};
-  std::shared_ptr<StoreMetrics> store_metrics;  // null: nothing is exported
   std::shared_ptr<PoolCatalogue> catalogue;
   std::unique_ptr<PoolInFlight> in_flight;
   std::shared_ptr<SharedLoad> shared_load;  // null: no other router has the store
   std::shared_ptr<DemandExchange> demand;   // null: likewise
   std::unique_ptr<PlanLoop> plans;
-  std::unique_ptr<ResilienceMetrics> resilience_metrics;  // null: nothing is exported
-  std::unique_ptr<BudgetMetrics> budget_metrics;  // null: likewise, or budgets are this router's
-  std::unique_ptr<DecisionLogMetrics> log_metrics;  // null: likewise, or there is no folder
   std::shared_ptr<GuardLoop> guards;
   std::unique_ptr<RequestPipeline> pipeline;
   std::unique_ptr<RouterOipControl> control;
@@ -240,6 +224,7 @@ absl::Status RouterService::Validate(const config::v1::Router& config,
   if (config.has_watts_per_core() && !(config.watts_per_core() >= 0)) {
     return absl::InvalidArgumentError("watts_per_core is negative");
   }
+  PENSTOCK_RETURN_IF_ERROR(ServiceTracing::Validate(config.server().tracing()));
   const RealClock clock;
   if (absl::Status status = CheckStoreAddress(config.store()); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat("store: ", status.message()));
@@ -267,14 +252,8 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   const bool has_in_process_expert = options.in_process_expert != nullptr;
   PENSTOCK_RETURN_IF_ERROR(Validate(config, has_in_process_expert));
   auto parts = std::make_unique<Parts>(config, clock);
-  if (options.registry != nullptr) {
-    parts->registry = options.registry;
-    parts->metrics = std::make_unique<RouterMetrics>(
-        *parts->registry, PoolNames(config),
-        config.has_watts_per_core() ? config.watts_per_core() : kDefaultWattsPerCore);
-    parts->guard_metrics =
-        std::make_unique<GuardMetrics>(*parts->registry, config, *parts->metrics);
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(parts->tracing, ServiceTracing::Create(config.server().tracing(), "router",
+                                                                   clock, options.registry));
   const uint32_t instance = options.instance != 0 ? options.instance : DrawInstance(clock);
   PENSTOCK_ASSIGN_OR_RETURN(parts->store, MakeStore(config.store(), clock, instance));
   const bool is_shared = IsSharedStore(config.store());
@@ -291,7 +270,7 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
   if (is_shared && !config.decision_log().directory().empty()) {
     parts->heads = std::make_unique<HeadPublisher>(
         *parts->store, clock,
-        [](const std::string& problem) { spdlog::error("decision_log problem=\"{}\"", problem); });
+        [](const std::string& problem) { LogError("decision_log").With("problem", problem); });
     head_synced = [heads = parts->heads.get()](const LogHead& head) { heads->HeadSynced(head); };
   }
   PENSTOCK_ASSIGN_OR_RETURN(parts->log, DecisionLog::Create(config.decision_log(), instance, clock,
@@ -323,12 +302,15 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
     pacer.SetIdleWatts(pool, watts);
   });
   parts->plans = std::make_unique<PlanLoop>(
-      *parts->catalogue, [metrics = parts->metrics.get()](const Pool& pool, const AdmissionPlan& plan) {
-        spdlog::info("pool={} plan={} reason=\"{}\" awake={} of={} verdict=\"{}\"", pool.name(),
-                     plan.version, std::string(ReplanReasonName(plan.reason)),
-                     std::count(plan.awake.begin(), plan.awake.end(), 1), plan.awake.size(),
-                     plan.verdict);
-        if (metrics != nullptr) metrics->PlanMade(pool, plan);
+      *parts->catalogue, [parts = parts.get()](const Pool& pool, const AdmissionPlan& plan) {
+        LogInfo("plan_made")
+            .With("pool", pool.name())
+            .With("plan", plan.version)
+            .With("reason", ReplanReasonName(plan.reason))
+            .With("awake", std::count(plan.awake.begin(), plan.awake.end(), 1))
+            .With("of", plan.awake.size())
+            .With("verdict", plan.verdict);
+        if (parts->telemetry != nullptr) parts->telemetry->PlanMade(pool, plan);
       });
   if (is_shared) {
     parts->in_flight = std::make_unique<PoolInFlight>(
@@ -342,47 +324,25 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
         absl::StrFormat("%08x-%x", instance, absl::ToUnixMillis(clock.Now())));
   }
   if (options.registry != nullptr) {
-    parts->store_metrics = std::make_shared<StoreMetrics>(*options.registry, "state", *parts->store,
-                                                          clock, parts->timers);
-    parts->resilience_metrics = std::make_unique<ResilienceMetrics>(*options.registry);
-  }
-  if (options.registry != nullptr && is_shared) {
-    parts->budget_metrics = std::make_unique<BudgetMetrics>(*options.registry);
-  }
-  if (options.registry != nullptr && parts->log->folder_state().has_value()) {
-    parts->log_metrics = std::make_unique<DecisionLogMetrics>(*options.registry);
+    parts->telemetry = std::make_unique<RouterTelemetry>(RouterTelemetry::Deps{
+        options.registry, config, *parts->catalogue, *parts->store, clock, parts->timers,
+        *parts->pacer, parts->shared_ledger.get(), parts->shared_load.get(), *parts->log});
   }
   parts->guards = std::make_shared<GuardLoop>(
       *parts->catalogue, clock, parts->timers, config.seed() ^ instance,
-      [metrics = parts->resilience_metrics.get(), log = parts->log.get(),
-       log_metrics = parts->log_metrics.get(), heads = parts->heads.get(),
-       router_metrics = parts->metrics.get(), shared_load = parts->shared_load.get(),
-       budget_metrics = parts->budget_metrics.get(), ledger = parts->shared_ledger.get(),
-       &clock](const auto& pools) {
-        if (metrics != nullptr) metrics->Swept(pools, clock.Now());
-        if (log_metrics != nullptr) log_metrics->Update(*log->folder_state(), clock.Now());
+      [telemetry = parts->telemetry.get(), heads = parts->heads.get()](const auto& pools) {
+        if (telemetry != nullptr) telemetry->Swept(pools);
         if (heads != nullptr) heads->Tick();
-        if (budget_metrics != nullptr) budget_metrics->Update(ledger->figures());
-        if (router_metrics == nullptr || shared_load == nullptr) return;
-        const SharedLoad::State others = shared_load->state();
-        router_metrics->OthersKnown(others.routers, others.in_flight);
       });
-  RouteObserver& metrics = parts->guard_metrics == nullptr
-                               ? static_cast<RouteObserver&>(parts->no_observer)
-                               : *parts->guard_metrics;
-  if (options.registry != nullptr) {
-    parts->balance = std::make_unique<BalanceMetrics>(BalanceMetrics::Deps{
-        *options.registry, *parts->catalogue, *parts->store, clock, parts->timers, metrics});
-  }
   parts->usage = std::make_unique<TenantUsage>(
       is_shared ? parts->store.get() : nullptr, clock, parts->timers, instance,
-      parts->balance == nullptr ? metrics : *parts->balance);
+      parts->telemetry == nullptr ? static_cast<RouteObserver&>(parts->no_observer)
+                                  : parts->telemetry->observer());
   parts->pipeline = std::make_unique<RequestPipeline>(
       *parts->catalogue, RouteRooms{clock, parts->timers, *parts->pacer, *parts->log,
                                     parts->usage->observer(),
-                                    config.seed()});
+                                    config.seed(), parts->tracing->tracer()});
   parts->control = std::make_unique<RouterOipControl>(*parts->catalogue, parts->readiness);
-  if (parts->registry != nullptr) ExportShadowMetrics(*parts->registry, *parts->catalogue);
   parts->trials = std::make_unique<ShadowTrials>(*parts->catalogue);
   if (is_shared) {
     parts->shared_settings = std::make_unique<SharedSettings>(
@@ -397,8 +357,8 @@ absl::StatusOr<std::unique_ptr<RouterService>> RouterService::Create(
                                        *parts->log, *parts->trials);
   parts->has_in_process_expert = has_in_process_expert;
   parts->reload = std::make_unique<RouterReload>(
-      config, RouterReload::Deps{*parts->catalogue, *parts->settings, *parts->plans, parts->registry,
-                                 parts->metrics.get(), parts->guard_metrics.get()});
+      config, RouterReload::Deps{*parts->catalogue, *parts->settings, *parts->plans,
+                                 parts->telemetry.get()});
   return std::unique_ptr<RouterService>(new RouterService(std::move(parts)));
 }
 
@@ -429,8 +389,7 @@ RouterService::~RouterService() {
   parts_->guards->Stop();
   if (parts_->shared_load != nullptr) parts_->shared_load->Stop();
   if (parts_->demand != nullptr) parts_->demand->Stop();
-  if (parts_->store_metrics != nullptr) parts_->store_metrics->Stop();
-  if (parts_->balance != nullptr) parts_->balance->Stop();
+  if (parts_->telemetry != nullptr) parts_->telemetry->Stop();
   parts_->names.Stop();
   parts_->catalogue->Stop();
   if (parts_->shared_ledger != nullptr) parts_->shared_ledger->Stop(kReturnTime);
@@ -451,8 +410,7 @@ absl::Status RouterService::Start() {
   parts.usage->Start();
   if (parts.shared_load != nullptr) parts.shared_load->Start();
   if (parts.demand != nullptr) parts.demand->Start();
-  if (parts.store_metrics != nullptr) parts.store_metrics->Start();
-  if (parts.balance != nullptr) parts.balance->Start();
+  if (parts.telemetry != nullptr) parts.telemetry->Start();
   parts.plans->Start();
   parts.CheckReady();
   return absl::OkStatus();
@@ -469,6 +427,7 @@ void RouterService::Drain() {
   parts_->routing->EndStreams();
   parts_->server->Drain();
   parts_->usage->Finish(kLastTelling);
+  parts_->tracing->Finish();
 }
 
 const std::string& RouterService::address() const { return parts_->server->address(); }

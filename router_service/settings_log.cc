@@ -1,17 +1,18 @@
 #include "router_service/settings_log.h"
 
-#include <spdlog/spdlog.h>
+#include "common/logging/log.h"
 
 namespace penstock::router {
 
 SharedSettings::Events LoggedSettings() {
   SharedSettings::Events events;
   events.adopted = [](const v1::BudgetSetting& setting) {
-    spdlog::info("pool={} budget=\"{}\" read from the store that routers share", setting.pool(),
-                 setting.budget().ShortDebugString());
+    LogInfo("budget_adopted")
+        .With("pool", setting.pool())
+        .With("budget", setting.budget().ShortDebugString());
   };
   events.refused = [](const absl::Status& why) {
-    spdlog::error("a budget of the store is left out: {}", why.ToString());
+    LogError("budget_of_store_refused").With("reason", why.ToString());
   };
   return events;
 }

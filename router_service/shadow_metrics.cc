@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "router_service/metrics/pool_labels.h"
+
 namespace penstock::router {
 namespace {
 
@@ -71,17 +73,19 @@ class PoolObserver final : public ShadowObserver {
 
 }  // namespace
 
-void ExportShadowMetrics(prometheus::Registry& registry, const PoolCatalogue& catalogue) {
+void ExportShadowMetrics(prometheus::Registry& registry, PoolLabels& labels,
+                         const PoolCatalogue& catalogue) {
   for (const std::shared_ptr<const Pool>& pool : catalogue.All()) {
-    ExportShadowMetrics(registry, *pool);
+    ExportShadowMetrics(registry, labels, *pool);
   }
 }
 
-void ExportShadowMetrics(prometheus::Registry& registry, const Pool& pool) {
+void ExportShadowMetrics(prometheus::Registry& registry, PoolLabels& labels, const Pool& pool) {
   // The registry has each family once, whoever asks for it again.
   Families families(registry);
   if (!pool.config.has_shadow()) return;
-  pool.record->shadow.SetObserver(std::make_unique<PoolObserver>(families, pool.name()));
+  pool.record->shadow.SetObserver(
+      std::make_unique<PoolObserver>(families, labels.LabelOf(pool.name())));
 }
 
 }  // namespace penstock::router

@@ -1,8 +1,7 @@
 #include "router_service/tenant_usage.h"
 
-#include <spdlog/spdlog.h>
-
 #include "absl/strings/str_format.h"
+#include "common/logging/log.h"
 
 namespace penstock::router {
 namespace {
@@ -15,14 +14,13 @@ std::string OwnerOf(uint32_t instance, const Clock& clock) {
 UsageTeller::Events Log() {
   UsageTeller::Events events;
   events.not_told = [](const absl::Status& why) {
-    spdlog::warn("usage is kept here alone until the store answers: {}", why.ToString());
+    LogWarning("usage_not_told").With("reason", why.ToString());
   };
   events.dropped_untold = [](size_t pairs) {
-    spdlog::error("usage lost: {} counts of tenants and pools were never told to the store", pairs);
+    LogError("usage_lost").With("counts", pairs);
   };
   events.counted_as_others = [](uint64_t requests) {
-    spdlog::warn("usage: {} requests counted without their tenants, of which there are too many",
-                 requests);
+    LogWarning("usage_without_tenants").With("requests", requests);
   };
   return events;
 }

@@ -8,34 +8,14 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bench/counted_allocations.h"
 #include "bench/decision/decision_contender.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
-
-namespace {
-
-thread_local uint64_t allocations = 0;
-
-void* Allocate(size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size) { return Allocate(size); }
-void* operator new[](size_t size) { return Allocate(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace penstock::router {
 namespace {

@@ -198,12 +198,12 @@ def start_penstock(binaries, folder, expert):
     router = Service([str(binaries / "penstock-router")],
                      f"{server}\ntrust_plaintext: true\npools:\n  - {POOL.format(expert=expert)}\n")
     gateway = Service([str(binaries / "penstock-gateway")],
-                      f'{SERVER}\nrouters: [{{address: "{router.grpc}"}}]\n')
+                      f'{SERVER}\npage: {{http: "off"}}\nrouters: [{{address: "{router.grpc}"}}]\n')
     return Contender(gateway.grpc, [], [gateway, router])
 
 
 def start_penstock_one_process(binaries, _, expert):
-    config = (f"gateway: {{{SERVER}}}\nrouter:\n  {SERVER}\n"
+    config = (f"gateway: {{page: {{http: \"off\"}}, {SERVER}}}\nrouter:\n  {SERVER}\n"
               f"  pools:\n  - {POOL.format(expert=expert)}\n")
     platform = Service([str(binaries / "penstock"), "serve", "--roles", "gateway,router"], config)
     return Contender(platform.grpc, [], [platform])

@@ -2,8 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -13,9 +11,16 @@
 #include "common/net/caller_rights.h"
 #include "common/net/grpc_status.h"
 #include "common/notification.h"
+#include "common/read_file.h"
 #include "common/status_macros.h"
 
 namespace penstock::cli {
+namespace {
+
+// gRPC carries no more metadata of a call.
+constexpr size_t kMostKeyBytes = 8 << 10;
+
+}  // namespace
 
 std::string Answer::Text(const std::string& name) const {
   const auto it = parameters.find(name);
@@ -50,17 +55,37 @@ absl::StatusOr<Answer> DecodeAnswer(const InferReply& reply) {
   return answer;
 }
 
+absl::StatusOr<config::v1::Endpoint> EndpointAt(const std::string& address,
+                                                const ClientOptions& options) {
+  if (options.certificate_file.empty() != options.key_file.empty()) {
+    return absl::InvalidArgumentError(options.key_file.empty()
+                                          ? "--cert is set: wanted its --key too"
+                                          : "--key is set: wanted its --cert too");
+  }
+  if (options.ca_file.empty() && !options.certificate_file.empty()) {
+    return absl::InvalidArgumentError("--cert is set: wanted --ca of the server's CA too");
+  }
+  if (options.ca_file.empty() && !options.server_name.empty()) {
+    return absl::InvalidArgumentError(
+        "--server_name is set: wanted --ca of the server's CA too, nothing is asked without it");
+  }
+  config::v1::Endpoint endpoint;
+  endpoint.set_address(address);
+  endpoint.set_ca_file(options.ca_file);
+  endpoint.set_certificate_file(options.certificate_file);
+  endpoint.set_key_file(options.key_file);
+  return endpoint;
+}
+
 absl::StatusOr<std::unique_ptr<PoolClient>> PoolClient::Create(const ClientOptions& options) {
   auto client = std::unique_ptr<PoolClient>(new PoolClient());
   if (!options.api_key_file.empty()) {
-    std::ifstream file(options.api_key_file);
-    if (!file) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--api_key_file: cannot read ", options.api_key_file));
+    absl::StatusOr<std::string> key = ReadFile(options.api_key_file, kMostKeyBytes);
+    if (!key.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--api_key_file: ", key.status().message()));
     }
-    std::string key{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    absl::StripAsciiWhitespace(&key);
-    client->metadata_.emplace_back("authorization", absl::StrCat("Bearer ", key));
+    absl::StripAsciiWhitespace(&*key);
+    client->metadata_.emplace_back("authorization", absl::StrCat("Bearer ", *key));
   }
   client->asked_ = options.router.empty() ? options.target : options.router;
   if (!options.router.empty()) {
@@ -69,10 +94,12 @@ absl::StatusOr<std::unique_ptr<PoolClient>> PoolClient::Create(const ClientOptio
     rights.admin = true;
     client->metadata_.emplace_back(kRightsMetadata, rights.ToMetadata());
   }
-  config::v1::Endpoint endpoint;
-  endpoint.set_address(client->asked_);
-  endpoint.set_ca_file(options.ca_file);
-  PENSTOCK_ASSIGN_OR_RETURN(client->target_, GrpcInferTarget::Create(endpoint, client->queues_));
+  PENSTOCK_ASSIGN_OR_RETURN(const config::v1::Endpoint endpoint,
+                            EndpointAt(client->asked_, options));
+  InferTargetOptions of_target;
+  of_target.server_name = options.server_name;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      client->target_, GrpcInferTarget::Create(endpoint, client->queues_, std::move(of_target)));
   client->routing_ = v1::Routing::NewStub(client->target_->channel());
   return client;
 }

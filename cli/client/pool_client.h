@@ -10,6 +10,7 @@
 #include "common/net/oip/grpc_infer_target.h"
 #include "common/net/rpc/client_queues.h"
 #include "common/tensors/infer_message.h"
+#include "penstock/config/v1/server.pb.h"
 #include "penstock/v1/routing.grpc.pb.h"
 
 namespace penstock::cli {
@@ -20,7 +21,14 @@ struct ClientOptions {
   std::string router;        // asked itself instead of `target`, as one that trusts this caller
   std::string api_key_file;  // empty: no credentials
   std::string ca_file;       // empty: plaintext
+  // Shown to servers that want one; both or neither.
+  std::string certificate_file, key_file;
+  std::string server_name;  // of the server's certificate; empty: the address's host
 };
+
+// `address` with what the options say of TLS. INVALID_ARGUMENT names the option that is missing.
+absl::StatusOr<config::v1::Endpoint> EndpointAt(const std::string& address,
+                                                const ClientOptions& options);
 
 // A pool's answer, decoded.
 struct Answer {

@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "cli/input/raw_rows.h"
 #include "common/net/oip/oip_control_client.h"
 #include "common/notification.h"
 #include "common/status_macros.h"
@@ -134,32 +134,24 @@ absl::StatusOr<Tensor> FromFile(const std::string& input, std::string path,
                                 DataType type) {
   const size_t element = ElementSize(type);
   if (element == 0) return Bad(input, "BYTES do not come from a raw file");
-  int64_t row = -1;
+  std::optional<uint64_t> row;
   if (const size_t hash = path.rfind('#'); hash != std::string::npos) {
-    if (!absl::SimpleAtoi(path.substr(hash + 1), &row) || row < 0) {
+    uint64_t number = 0;
+    if (!absl::SimpleAtoi(path.substr(hash + 1), &number)) {
       return Bad(input, "wanted @FILE#ROW with a row from 0");
     }
+    row = number;
     path.resize(hash);
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Bad(input, absl::StrCat("cannot read ", path));
-  std::string raw{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const size_t row_bytes = static_cast<size_t>(RowElements(metadata)) * element;
-  if (raw.size() % row_bytes != 0) {
-    return Bad(input, absl::StrCat("wanted rows of ", row_bytes, " bytes, got ", raw.size()));
-  }
-  if (row >= 0) {
-    if (static_cast<size_t>(row) >= raw.size() / row_bytes) {
-      return Bad(input, absl::StrCat("row ", row, " of ", raw.size() / row_bytes));
-    }
-    raw = raw.substr(static_cast<size_t>(row) * row_bytes, row_bytes);
-  }
+  absl::StatusOr<std::string> raw = ReadRawRows(path, row_bytes, row);
+  if (!raw.ok()) return Bad(input, raw.status().message());
   Tensor tensor;
   tensor.name = metadata.name();
   tensor.datatype = type;
   PENSTOCK_RETURN_IF_ERROR(
-      SetShape(input, metadata, static_cast<int64_t>(raw.size() / element), tensor));
-  tensor.data = Bytes(std::move(raw));
+      SetShape(input, metadata, static_cast<int64_t>(raw->size() / element), tensor));
+  tensor.data = Bytes(*std::move(raw));
   return tensor;
 }
 
@@ -238,7 +230,17 @@ void AddClientOptions(CLI::App& command, ClientOptions& options) {
   command.add_option("--target", options.target, "HOST:PORT or unix:PATH of a gateway or router")
       ->capture_default_str();
   command.add_option("--api_key_file", options.api_key_file, "file with the API key");
-  command.add_option("--ca_file", options.ca_file, "PEM of the CA that signed the server; unset: plaintext");
+  AddTlsOptions(command, options);
+}
+
+void AddTlsOptions(CLI::App& command, ClientOptions& options) {
+  command.add_option("--ca,--ca_file", options.ca_file,
+                     "PEM of the CA that signed the server; unset: plaintext");
+  command.add_option("--cert", options.certificate_file,
+                     "PEM of the certificate to show, for servers that want one");
+  command.add_option("--key", options.key_file, "PEM of its key");
+  command.add_option("--server_name", options.server_name,
+                     "whom the server's certificate must name; unset: the address's host");
 }
 
 void AddRouterOption(CLI::App& command, ClientOptions& options) {
@@ -250,7 +252,8 @@ void AddRequestOptions(CLI::App& command, RequestOptions& options) {
   AddClientOptions(command, options.client);
   command.add_option("--pool", options.pool, "pool to ask (its OIP model name)")->required();
   command.add_option("--input", options.inputs,
-                     "NAME=VALUE: JSON, @FILE of raw values, or @FILE#ROW; repeat for several inputs")
+                     "NAME=VALUE: JSON, @FILE of raw values (or a pipe), or @FILE#ROW; 64 MiB at most;\n"
+                     "repeat for several inputs")
       ->required();
   command.add_option("--latency_budget_ms", options.latency_budget_ms, "latency budget");
   command.add_option("--energy_budget_j", options.energy_budget_j, "limit on the predicted joules");

@@ -32,6 +32,8 @@ struct RequestOptions {
 };
 
 void AddClientOptions(CLI::App& command, ClientOptions& options);
+// Those of them that say how a server is known, and we to it.
+void AddTlsOptions(CLI::App& command, ClientOptions& options);
 // For commands that a router answers as well as a gateway does.
 void AddRouterOption(CLI::App& command, ClientOptions& options);
 void AddRequestOptions(CLI::App& command, RequestOptions& options);

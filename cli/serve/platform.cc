@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/metrics/service_registry.h"
+#include "common/logging/log_config.h"
 #include "common/status_macros.h"
 
 namespace penstock::cli {
@@ -62,6 +64,15 @@ absl::Status Platform::CheckFiles(const config::v1::Platform& config, const Role
   return In("router", router::RouterService::CheckFiles(config.router()));
 }
 
+absl::StatusOr<LogOptions> Platform::ReadLog(const config::v1::Platform& config,
+                                             const Roles& roles) {
+  std::vector<LogSection> sections;
+  if (roles.gateway) sections.push_back({"gateway", &config.gateway()});
+  if (roles.router) sections.push_back({"router", &config.router()});
+  if (roles.expert) sections.push_back({"expert", &config.expert()});
+  return ReadLogOptions(sections);
+}
+
 absl::Status Platform::ServeMetrics(const config::v1::Server& server, const std::string& otherwise,
                                     std::shared_ptr<prometheus::Registry> registry) {
   registries_.push_back(registry);
@@ -79,7 +90,7 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
   auto platform = std::unique_ptr<Platform>(new Platform());
   if (roles.expert) {
     expert::ExpertService::Options options;
-    options.registry = std::make_shared<prometheus::Registry>();
+    options.registry = std::make_shared<ServiceRegistry>();
     PENSTOCK_RETURN_IF_ERROR(platform->ServeMetrics(config.expert().server(), "127.0.0.1:8202",
                                                     options.registry));
     PENSTOCK_ASSIGN_OR_RETURN(
@@ -102,6 +113,7 @@ absl::StatusOr<std::unique_ptr<Platform>> Platform::Start(const config::v1::Plat
   }
   if (roles.gateway) {
     gateway::GatewayService::Options options;
+    options.default_page = "127.0.0.1:8000";
     options.registry = std::make_shared<prometheus::Registry>();
     if (platform->router_ != nullptr) {
       options.in_process_router = platform->router_->InProcessChannel();
@@ -153,6 +165,15 @@ std::vector<std::string> Platform::FilesOf(const config::v1::Platform& config) c
     }
   }
   return files;
+}
+
+std::vector<ServedSection> Platform::SectionsOf(const config::v1::Platform& config) const {
+  std::vector<ServedSection> sections;
+  if (expert_ != nullptr) sections.push_back({"expert", &config.expert(), nullptr});
+  if (router_ != nullptr) sections.push_back({"router", &config.router(), nullptr});
+  if (gateway_ != nullptr) sections.push_back({"gateway", &config.gateway(), nullptr});
+  for (size_t i = 0; i < sections.size(); ++i) sections[i].registry = registries_[i];
+  return sections;
 }
 
 std::string Platform::Fingerprint() const {

@@ -6,9 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/logging/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/notification.h"
 #include "common/reload/prepared_reload.h"
+#include "common/reload/process_reload.h"
 #include "common/time/clock.h"
 #include "expert_service/expert_service.h"
 #include "gateway/gateway_service.h"
@@ -33,6 +35,9 @@ class Platform {
   static absl::Status Validate(const config::v1::Platform& config, const Roles& roles);
   // Reads the files that a valid configuration names, as serving will.
   static absl::Status CheckFiles(const config::v1::Platform& config, const Roles& roles);
+  // What `server.log` of these services' sections says of the process that runs them.
+  static absl::StatusOr<LogOptions> ReadLog(const config::v1::Platform& config,
+                                            const Roles& roles);
   // Starts the experts, then the router, then the gateway. `clock` outlives the platform.
   static absl::StatusOr<std::unique_ptr<Platform>> Start(const config::v1::Platform& config,
                                                          const Roles& roles, const Clock& clock);
@@ -42,6 +47,8 @@ class Platform {
   // Files whose change is a change of the configuration.
   std::vector<std::string> FilesOf(const config::v1::Platform& config) const;
   std::string Fingerprint() const;
+  // Of the services that it runs, in the order of `registries`.
+  std::vector<ServedSection> SectionsOf(const config::v1::Platform& config) const;
   // One of each service.
   const std::vector<std::shared_ptr<prometheus::Registry>>& registries() const {
     return registries_;
@@ -55,6 +62,8 @@ class Platform {
   bool WaitUntilReady(absl::Duration timeout) const;
   // Of the outermost service.
   const std::string& address() const;
+  // Of the gateway's live page; "-": there is none.
+  std::string page_address() const { return gateway_ == nullptr ? "-" : gateway_->page_address(); }
   const std::string& metrics_address() const { return metrics_.back()->address(); }
 
  private:

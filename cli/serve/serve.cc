@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <memory>
@@ -8,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/serve/platform.h"
 #include "common/config/yaml_config.h"
+#include "common/logging/log.h"
 #include "common/net/service_main.h"
 #include "common/reload/reload_service.h"
 #include "common/status_macros.h"
@@ -31,6 +31,8 @@ absl::Status RunServe(const ServeOptions& options) {
   config::v1::Platform config;
   PENSTOCK_RETURN_IF_ERROR(ReadYamlFile(options.config_file, config));
   PENSTOCK_ASSIGN_OR_RETURN(const Roles roles, Roles::Parse(options.roles));
+  PENSTOCK_ASSIGN_OR_RETURN(const LogOptions log, Platform::ReadLog(config, roles));
+  EventLog::OfProcess().Configure(log);
   if (options.validate) {
     PENSTOCK_RETURN_IF_ERROR(Platform::Validate(config, roles));
     PENSTOCK_RETURN_IF_ERROR(Platform::CheckFiles(config, roles));
@@ -41,13 +43,13 @@ absl::Status RunServe(const ServeOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Platform> platform,
                             Platform::Start(config, roles, clock));
   if (!platform->WaitUntilReady(kPatience)) {
-    spdlog::warn("not ready yet: a pool has no healthy expert, or no router answers");
+    LogWarning("not_ready").With("reason", "a pool has no healthy expert, or no router answers");
   }
   // Before anybody is told: what changes from then on is seen.
   auto reloader = ReloadService(ServiceFlags{options.config_file, ""}, config, *platform, clock,
                                 platform->registries());
-  PENSTOCK_RETURN_IF_ERROR(AnnounceReady(platform->address(), "-", platform->metrics_address(),
-                                         options.ready_file));
+  PENSTOCK_RETURN_IF_ERROR(AnnounceReady(platform->address(), platform->page_address(),
+                                         platform->metrics_address(), options.ready_file));
   signals.Wait([&] { reloader->Request(); });
   reloader.reset();
   platform->Drain();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "common/logging/log.h"
 #include "common/metrics/process.h"
 
 namespace penstock {
@@ -55,6 +56,10 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
              prometheus::MetricType::Gauge, ResidentBytes()),
       Family("process_open_fds", "Number of open file descriptors.", prometheus::MetricType::Gauge,
              OpenDescriptors()),
+      Family("penstock_log_suppressed_lines_total",
+             "Lines of the process's log left out because their events had had enough.",
+             prometheus::MetricType::Counter,
+             static_cast<double>(EventLog::OfProcess().suppressed())),
   };
 }
 

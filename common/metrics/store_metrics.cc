@@ -3,9 +3,8 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
-#include "absl/strings/escaping.h"
+#include "common/logging/log.h"
 
 namespace penstock {
 namespace {
@@ -104,11 +103,13 @@ void StoreMetrics::LogConnection(const StoreState& state) {
   // Before the first attempt there is neither a connection nor an error.
   const bool gone = !state.connected && !state.last_error.ok();
   if (gone && !told_gone_) {
-    spdlog::warn("store={} connected=false error=\"{}\"", name_,
-                 absl::CEscape(state.last_error.message()));
+    LogWarning("store")
+        .With("store", name_)
+        .With("connected", false)
+        .With("reason", state.last_error.message());
     told_gone_ = true;
   } else if (state.connected && told_gone_) {
-    spdlog::info("store={} connected=true", name_);
+    LogInfo("store").With("store", name_).With("connected", true);
     told_gone_ = false;
   }
 }

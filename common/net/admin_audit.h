@@ -16,8 +16,8 @@ struct AdminCall {
   std::string arguments;  // the request as text, without secrets
 };
 
-// One line `event=audit` of the logger "audit", whatever level the service logs at, once the answer
-// is known. Calls that were refused count too.
+// One line `event=audit` of `service=audit`, whatever level the service logs at, once the answer is
+// known. Calls that were refused count too, as many a second as any event may have.
 void AuditAdminCall(const AdminCall& call, const absl::Status& status);
 
 }  // namespace penstock

@@ -14,8 +14,8 @@ using grpc::health::v1::HealthListResponse;
 // One Watch: writes the latest status whenever it differs from the last one written.
 class HealthService::Watcher final : public ServerRpc {
  public:
-  Watcher(std::unique_ptr<RpcArrival> arrival, HealthService& service, bool known)
-      : ServerRpc(std::move(arrival)), service_(service), known_(known) {}
+  Watcher(std::unique_ptr<RpcArrival> arrival, HealthService& service, std::string watched)
+      : ServerRpc(std::move(arrival)), service_(service), watched_(std::move(watched)) {}
 
   void Keep(std::shared_ptr<Watcher> self) { self_ = std::move(self); }
 
@@ -58,8 +58,7 @@ class HealthService::Watcher final : public ServerRpc {
     {
       MutexLock lock(mutex_);
       if (finished_ || writing_) return;
-      const Response::ServingStatus latest =
-          known_ ? service_.status() : Response::SERVICE_UNKNOWN;
+      const Response::ServingStatus latest = service_.StatusOf(watched_);
       const bool gone =
           end_.has_value() && end_->error_code() == grpc::StatusCode::CANCELLED;
       // The last status goes out before the end.
@@ -77,7 +76,7 @@ class HealthService::Watcher final : public ServerRpc {
   }
 
   HealthService& service_;
-  const bool known_;
+  const std::string watched_;
   std::shared_ptr<Watcher> self_;  // until OnDone
   Mutex mutex_;
   Response::ServingStatus written_ ABSL_GUARDED_BY(mutex_) = Response::UNKNOWN;
@@ -91,11 +90,11 @@ HealthService::HealthService(std::set<std::string> services) : services_(std::mo
       "/grpc.health.v1.Health/Check",
       [this](const ControlContext&, const HealthCheckRequest& request, Response& response,
              ControlDone done) {
-        if (services_.count(request.service()) == 0) {
+        response.set_status(StatusOf(request.service()));
+        if (response.status() == Response::SERVICE_UNKNOWN) {
           done(absl::NotFoundError("unknown service"));
           return;
         }
-        response.set_status(status());
         done(absl::OkStatus());
       });
   AddUnary<HealthListRequest, HealthListResponse>(
@@ -103,8 +102,9 @@ HealthService::HealthService(std::set<std::string> services) : services_(std::mo
       [this](const ControlContext&, const HealthListRequest&, HealthListResponse& response,
              ControlDone done) {
         for (const std::string& service : services_) {
-          (*response.mutable_statuses())[service].set_status(status());
+          (*response.mutable_statuses())[service].set_status(StatusOf(service));
         }
+        (*response.mutable_statuses())[kLive].set_status(StatusOf(kLive));
         done(absl::OkStatus());
       });
   AddServerStream<HealthCheckRequest>(
@@ -122,7 +122,9 @@ void HealthService::SetServing(bool serving) {
   for (const auto& watcher : watchers_.All()) watcher->Refresh();
 }
 
-HealthService::Response::ServingStatus HealthService::status() const {
+HealthService::Response::ServingStatus HealthService::StatusOf(const std::string& service) const {
+  if (service == kLive) return Response::SERVING;
+  if (services_.count(service) == 0) return Response::SERVICE_UNKNOWN;
   MutexLock lock(mutex_);
   return status_;
 }
@@ -131,8 +133,7 @@ void HealthService::EndStreams() { watchers_.EndAll(); }
 
 void HealthService::Watch(std::unique_ptr<RpcArrival> arrival,
                           const HealthCheckRequest& request) {
-  const bool known = services_.count(request.service()) != 0;
-  auto watcher = std::make_shared<Watcher>(std::move(arrival), *this, known);
+  auto watcher = std::make_shared<Watcher>(std::move(arrival), *this, request.service());
   watcher->Keep(watcher);
   watchers_.Add(watcher);
   watcher->Refresh();

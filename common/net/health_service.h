@@ -14,12 +14,14 @@
 
 namespace penstock {
 
-// grpc.health.v1 for the whole server ("") and for the services it is told of. gRPC's own keeps its
+// grpc.health.v1 for the whole server ("") and for the services it is told of, and for "live", which
+// serves for as long as the process runs, ready or draining. gRPC's own keeps its
 // watchers' streams open while the server shuts down, which would make every drain last its
 // time-out.
 class HealthService final : public RpcService {
  public:
   using Response = grpc::health::v1::HealthCheckResponse;
+  static constexpr char kLive[] = "live";
 
   explicit HealthService(std::set<std::string> services);
 
@@ -32,7 +34,7 @@ class HealthService final : public RpcService {
 
   void Watch(std::unique_ptr<RpcArrival> arrival,
              const grpc::health::v1::HealthCheckRequest& request);
-  Response::ServingStatus status() const;
+  Response::ServingStatus StatusOf(const std::string& service) const;
 
   const std::set<std::string> services_;
   mutable Mutex mutex_;

@@ -1,8 +1,5 @@
 #include "common/net/service_main.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
@@ -12,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/config/yaml_config.h"
+#include "common/logging/log_config.h"
 #include "common/net/library_log.h"
+#include "common/net/service_manager.h"
 
 namespace penstock {
 namespace {
@@ -31,12 +30,7 @@ bool SetReadyFile(google::protobuf::Message& config, const std::string& path) {
 }  // namespace
 
 void InitProcess(absl::string_view service) {
-  auto logger = std::make_shared<spdlog::logger>(
-      std::string(service), std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%fZ level=%l service=%n %v",
-                      spdlog::pattern_time_type::utc);
-  logger->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(std::move(logger));
+  EventLog::OfProcess().SetService(service);
   LogForLibraries();
   // The system's Abseil checks every lock for deadlocks, a tenth of a call's cost.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -55,7 +49,10 @@ int SignalWaiter::Wait(const std::function<void()>& on_hangup) {
   for (;;) {
     int signal = 0;
     sigwait(&signals_, &signal);
-    if (signal != SIGHUP) return signal;
+    if (signal != SIGHUP) {
+      ServiceManager::Stopping();
+      return signal;
+    }
     if (on_hangup) on_hangup();
   }
 }
@@ -90,6 +87,8 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
   }
   absl::Status status;
   if (!config_file.empty()) status = ReadYamlFile(config_file, config);
+  const absl::StatusOr<LogOptions> log = ReadLogOptions({{"", &config}});
+  if (status.ok()) status = log.status();
   if (status.ok() && validate) status = validate();
   if (status.ok() && validate_only && check_files) status = check_files();
   if (!status.ok()) {
@@ -105,6 +104,7 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
     std::cerr << name << ": " << applied.message() << "\n";
     return 2;
   }
+  EventLog::OfProcess().Configure(*log);
   if (flags != nullptr) *flags = given;
   return std::nullopt;
 }
@@ -131,6 +131,7 @@ absl::Status AnnounceReady(absl::string_view grpc, absl::string_view http,
   }
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
+  ServiceManager::Ready();
   return absl::OkStatus();
 }
 

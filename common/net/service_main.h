@@ -13,8 +13,7 @@ namespace penstock {
 
 // What every service's main() does the same way.
 
-// Logging to stderr, one `key=value` line an event (spdlog's default logger), and process-wide
-// settings. First in main().
+// The process's log and process-wide settings. First in main().
 void InitProcess(absl::string_view service);
 
 // SIGTERM, SIGINT and SIGHUP as calls. Construct before any thread is started: threads inherit the
@@ -22,7 +21,8 @@ void InitProcess(absl::string_view service);
 class SignalWaiter {
  public:
   SignalWaiter();
-  // SIGTERM or SIGINT, whichever came. Until then `on_hangup` runs at each SIGHUP.
+  // SIGTERM or SIGINT, whichever came; who started the process is told that it stops. Until then
+  // `on_hangup` runs at each SIGHUP.
   int Wait(const std::function<void()>& on_hangup = {});
 
  private:
@@ -50,7 +50,7 @@ std::optional<int> ParseServiceFlags(int argc, char** argv, absl::string_view na
 absl::Status ApplyFlags(const ServiceFlags& flags, google::protobuf::Message& config);
 
 // Prints `ready grpc=... http=... metrics=...` on stdout and writes it to `ready_file` unless that
-// is empty. "-" stands for what is not served.
+// is empty; tells who started the process, too. "-" stands for what is not served.
 absl::Status AnnounceReady(absl::string_view grpc, absl::string_view http,
                            absl::string_view metrics,
                            const std::string& ready_file);

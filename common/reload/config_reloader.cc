@@ -1,13 +1,13 @@
 #include "common/reload/config_reloader.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "common/config/yaml_config.h"
+#include "common/logging/log.h"
+#include "common/net/service_manager.h"
 #include "common/reload/config_text.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
@@ -16,13 +16,11 @@
 namespace penstock {
 namespace {
 
-// A value in quotes of a log line.
-std::string Quotable(absl::string_view text) {
-  return absl::StrReplaceAll(text, {{"\"", "'"}, {"\n", " "}});
-}
-
 // Told of one reload at most; a catalogue of hundreds of pools may change.
 constexpr size_t kMostToldChanges = 32;
+constexpr size_t kMostToldBytes = 4096;
+
+std::string VersionText(uint64_t version) { return absl::StrFormat("%012x", version); }
 
 }  // namespace
 
@@ -97,11 +95,15 @@ void ConfigReloader::Run() {
     if (watch_.Changed()) {
       Settle();
     } else if (!requested) {
+      Tend();
       watch_.Wait(options_.poll);
       continue;
     }
     if (stop_.HasBeenNotified()) return;
+    ServiceManager::Reloading();
     Reload();
+    // Whoever stops has said so by then, and is not ready again.
+    if (!stop_.HasBeenNotified()) ServiceManager::Ready();
     MutexLock lock(mutex_);
     ++reloads_;
     changed_.NotifyAll();
@@ -114,6 +116,12 @@ void ConfigReloader::Settle() {
   }
 }
 
+void ConfigReloader::Tend() {
+  if (!service_.tend || clock_.Now() < tended_ + kTend) return;
+  tended_ = clock_.Now();
+  service_.tend();
+}
+
 void ConfigReloader::Reload() {
   const absl::StatusOr<std::vector<std::string>> changes = TryReload();
   WatchFiles();
@@ -121,13 +129,19 @@ void ConfigReloader::Reload() {
   if (!changes.ok()) {
     if (stop_.HasBeenNotified()) return;
     metrics_.Refused();
-    spdlog::error("config=\"{}\" reload=refused keeps={:012x} reason=\"{}\"", options_.config_file,
-                  version, Quotable(changes.status().message()));
+    LogError("config_reload")
+        .With("config", options_.config_file)
+        .With("reload", "refused")
+        .With("keeps", VersionText(version))
+        .With("reason", changes.status().message());
     return;
   }
   if (changes->empty()) {
     metrics_.Unchanged();
-    spdlog::info("config=\"{}\" reload=unchanged version={:012x}", options_.config_file, version);
+    LogInfo("config_reload")
+        .With("config", options_.config_file)
+        .With("reload", "unchanged")
+        .With("version", VersionText(version));
     return;
   }
   metrics_.Applied(version, clock_.Now());
@@ -136,8 +150,11 @@ void ConfigReloader::Reload() {
     told.resize(kMostToldChanges);
     told.push_back(absl::StrCat("and ", changes->size() - kMostToldChanges, " more"));
   }
-  spdlog::info("config=\"{}\" reload=applied version={:012x} changed=\"{}\"", options_.config_file,
-               version, Quotable(absl::StrJoin(told, ", ")));
+  LogInfo("config_reload")
+      .With("config", options_.config_file)
+      .With("reload", "applied")
+      .With("version", VersionText(version))
+      .WithUpTo(kMostToldBytes, "changed", absl::StrJoin(told, ", "));
 }
 
 absl::StatusOr<std::vector<std::string>> ConfigReloader::TryReload() {

@@ -26,6 +26,8 @@ namespace penstock {
 // thread does it all, one reload at a time.
 class ConfigReloader {
  public:
+  static constexpr absl::Duration kTend = absl::Seconds(10);
+
   struct Service {
     // Checks and builds; may block, and ends soon once `give_up` is notified. Runs on the
     // reloader's thread, as do the others.
@@ -37,6 +39,8 @@ class ConfigReloader {
     // What the service was built from beside the configuration's text, so that equal ones have
     // equal versions.
     std::function<std::string()> fingerprint;
+    // Looks after files that are no part of the configuration, each `kTend`. May be empty.
+    std::function<void()> tend;
   };
   struct Options {
     std::string config_file;
@@ -73,6 +77,7 @@ class ConfigReloader {
   // Until files stay as they are.
   void Settle();
   void Reload();
+  void Tend();
   // The status says why what serves stays; the strings, what changed.
   absl::StatusOr<std::vector<std::string>> TryReload();
   void WatchFiles();
@@ -91,6 +96,7 @@ class ConfigReloader {
   std::string running_text_;
   // Files that what was refused last names too: mending them is to be seen.
   std::vector<std::string> refused_files_;
+  absl::Time tended_ = absl::InfinitePast();
   mutable Mutex mutex_;
   mutable CondVar changed_;
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,8 +1,7 @@
 #include "expert_service/execution/device.h"
 
-#include <spdlog/spdlog.h>
-
 #include "absl/strings/str_cat.h"
+#include "common/logging/log.h"
 #include "kernels/device/isa.h"
 
 namespace penstock::expert {
@@ -27,8 +26,10 @@ absl::StatusOr<Device> SelectDevice(absl::string_view kernels) {
       return absl::InternalError(automatic.message);
     }
     Device device{CpuDescription(), false};
-    spdlog::warn("device wanted=cuda used=\"{}\" reason=\"no CUDA device or built without CUDA\"",
-                 device.description);
+    LogWarning("device")
+        .With("wanted", "cuda")
+        .With("used", device.description)
+        .With("reason", "no CUDA device or built without CUDA");
     return device;
   }
   return absl::InvalidArgumentError(absl::StrCat(

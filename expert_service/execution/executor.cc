@@ -35,7 +35,10 @@ DeadlineBatcher::Options BatcherOptions(const Model& model) {
 }  // namespace
 
 Executor::Served::Served(std::shared_ptr<const Model> served, uint64_t owner_in)
-    : model(std::move(served)), owner(owner_in), batcher(BatcherOptions(*model)) {}
+    : model(std::move(served)),
+      owner(owner_in),
+      weight_bytes(model->resident_bytes()),
+      batcher(BatcherOptions(*model)) {}
 
 Executor::Executor(Options options, const ModelRepository& models, EnergyMeter& meter,
                    const Clock& clock, ExpertEvents& events)
@@ -239,6 +242,7 @@ absl::Duration Executor::ExecuteGroup(Served& served, const Group& group, Arena&
   const EnergyMeter::LaunchId launch = meter_.Begin(std::move(shares), start, helped);
   const absl::Duration cpu_start = ThreadCpuTime();
   ModelRun ran;
+  ran.clock = &clock_;
   const absl::Status status = model.Run(calls, arena, &ran);
   const absl::Duration cpu = ThreadCpuTime() - cpu_start + helped();
   const absl::Time end = clock_.Now();
@@ -249,8 +253,9 @@ absl::Duration Executor::ExecuteGroup(Served& served, const Group& group, Arena&
   const std::vector<double> joules = meter_.End(launch, end, modelled);
   const absl::Duration took = end - start;
 
-  served.statistics.Executed(rows, took);
+  served.statistics->Executed(rows, took);
   events_.BatchExecuted(model.name(), rows, static_cast<int64_t>(group.size()), took, cpu);
+  events_.BlocksExecuted(ran.blocks);
   for (const auto& [block, ended] : ran.ended) events_.RowsEnded(model.name(), block, ended);
   {
     MutexLock lock(mutex_);
@@ -262,7 +267,7 @@ absl::Duration Executor::ExecuteGroup(Served& served, const Group& group, Arena&
     outcomes[i].joules = joules[i];
     outcomes[i].queued = start - group[i]->enqueued;
     outcomes[i].computed = took;
-    events_.JoulesReported(model.name(), joules[i]);
+    events_.RequestExecuted(model.name(), outcomes[i].queued, joules[i]);
     group[i]->done(std::move(outcomes[i]));
   }
   return helped();
@@ -315,6 +320,7 @@ absl::Status Executor::WarmUp() {
 
 absl::Status Executor::WarmUp(Served& served, Arena& arena) {
   if (options_.warm_up_runs == 0) return absl::OkStatus();
+  const absl::Time start = clock_.Now();
   Profile profile;
   PENSTOCK_ASSIGN_OR_RETURN(profile.one_row, TimeRun(served, 1, arena));
   profile.full_batch = profile.one_row;
@@ -324,6 +330,7 @@ absl::Status Executor::WarmUp(Served& served, Arena& arena) {
   }
   MutexLock lock(mutex_);
   served.profile = profile;
+  served.warm_up = clock_.Now() - start;
   return absl::OkStatus();
 }
 
@@ -371,7 +378,22 @@ Executor::Profile Executor::profile(const Model& model) const {
 
 ModelStatistics& Executor::statistics(const Model& model) {
   MutexLock lock(mutex_);
-  return Of(model).statistics;
+  return *Of(model).statistics;
+}
+
+std::vector<Executor::Version> Executor::versions() const {
+  std::vector<Version> versions;
+  std::vector<std::shared_ptr<ModelStatistics>> statistics;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& served : served_) {
+      versions.push_back({served->model->name(), served->model->version(), served->weight_bytes,
+                          static_cast<uint64_t>(served->batcher.depth()), served->warm_up, {}});
+      statistics.push_back(served->statistics);
+    }
+  }
+  for (size_t i = 0; i < versions.size(); ++i) versions[i].statistics = statistics[i]->Totals();
+  return versions;
 }
 
 std::vector<std::string> Executor::owners() const {

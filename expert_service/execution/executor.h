@@ -59,6 +59,15 @@ class Executor {
     absl::Duration one_row;     // an execution of one row
     absl::Duration full_batch;  // of max_rows
   };
+  // A version of a model as it is served.
+  struct Version {
+    std::string model;
+    int64_t version = 0;
+    size_t weight_bytes = 0;  // held in memory
+    uint64_t waiting = 0;     // requests
+    absl::Duration warm_up;
+    ModelStatistics::Snapshot statistics;  // without its batches
+  };
   struct Load {
     uint64_t in_flight = 0;    // waiting and running
     uint64_t queue_depth = 0;  // waiting
@@ -92,6 +101,9 @@ class Executor {
   // Of models that the caller holds.
   Profile profile(const Model& model) const;
   ModelStatistics& statistics(const Model& model);
+  // In the order in which they came. Of two with one name and version the first one answers its
+  // last requests.
+  std::vector<Version> versions() const;
   // By owner in the meter's books: the versions of one model are one owner.
   std::vector<std::string> owners() const;
   const Options& options() const { return options_; }
@@ -102,9 +114,11 @@ class Executor {
 
     const std::shared_ptr<const Model> model;
     const uint64_t owner;  // in the meter's books
+    const size_t weight_bytes;
     DeadlineBatcher batcher;
-    ModelStatistics statistics;
+    const std::shared_ptr<ModelStatistics> statistics = std::make_shared<ModelStatistics>();
     Profile profile;
+    absl::Duration warm_up;
     bool tried = false;  // during one Pick
   };
   struct Picked {

@@ -25,10 +25,16 @@ class ModelStatistics {
     uint64_t inference_count = 0;                   // rows
     uint64_t execution_count = 0;                   // batches
     Sum success, fail, queue, compute_input, compute_infer, compute_output, cancel;
+    uint64_t rejected = 0, broken = 0;  // of `fail`: those of Failure
     std::map<int64_t, Sum> batches;  // rows of an execution -> compute_infer
   };
   struct Timing {
     absl::Duration total, queue, input, infer, output;
+  };
+  enum class Failure : uint8_t {
+    kRejected,  // the queue was full, or it waited too long
+    kBroken,    // the execution failed
+    kOther,     // such as a request that the model does not take
   };
 
   void Succeeded(int64_t rows, const Timing& timing, absl::Time now) {
@@ -41,9 +47,11 @@ class ModelStatistics {
     s_.compute_infer.Add(timing.infer);
     s_.compute_output.Add(timing.output);
   }
-  void Failed(absl::Duration total) {
+  void Failed(absl::Duration total, Failure why) {
     MutexLock lock(mutex_);
     s_.fail.Add(total);
+    if (why == Failure::kRejected) ++s_.rejected;
+    if (why == Failure::kBroken) ++s_.broken;
   }
   void Cancelled(absl::Duration total) {
     MutexLock lock(mutex_);
@@ -52,16 +60,24 @@ class ModelStatistics {
   void Executed(int64_t rows, absl::Duration infer) {
     MutexLock lock(mutex_);
     ++s_.execution_count;
-    s_.batches[rows].Add(infer);
+    batches_[rows].Add(infer);
   }
   Snapshot Get() const {
+    MutexLock lock(mutex_);
+    Snapshot all = s_;
+    all.batches = batches_;
+    return all;
+  }
+  // Without `batches`, for who asks often.
+  Snapshot Totals() const {
     MutexLock lock(mutex_);
     return s_;
   }
 
  private:
   mutable Mutex mutex_;
-  Snapshot s_ ABSL_GUARDED_BY(mutex_);
+  Snapshot s_ ABSL_GUARDED_BY(mutex_);  // without `batches`
+  std::map<int64_t, Sum> batches_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::expert

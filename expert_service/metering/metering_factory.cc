@@ -1,10 +1,9 @@
 #include "expert_service/metering/metering_factory.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/logging/log.h"
 #include "common/status_macros.h"
 #include "expert_service/metering/nvml_counter.h"
 #include "expert_service/metering/rapl_counter.h"
@@ -31,12 +30,12 @@ absl::StatusOr<std::unique_ptr<EnergyCounter>> Best(bool on_gpu) {
   if (on_gpu) {
     auto nvml = NvmlCounter::Open();
     if (nvml.ok()) return std::unique_ptr<EnergyCounter>(*std::move(nvml));
-    spdlog::warn("energy source=modelled reason=\"{}\"", std::string(nvml.status().message()));
+    LogWarning("energy").With("source", "modelled").With("reason", nvml.status().message());
     return nullptr;
   }
   auto rapl = RaplCounter::Open(kPowercap);
   if (rapl.ok()) return std::unique_ptr<EnergyCounter>(*std::move(rapl));
-  spdlog::info("energy source=modelled reason=\"{}\"", std::string(rapl.status().message()));
+  LogInfo("energy").With("source", "modelled").With("reason", rapl.status().message());
   return nullptr;
 }
 

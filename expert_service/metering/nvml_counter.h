@@ -3,25 +3,23 @@
 #include <memory>
 
 #include "expert_service/metering/energy_counter.h"
+#include "expert_service/metering/nvml.h"
 
 namespace penstock::expert {
 
-// nvmlDeviceGetTotalEnergyConsumption of all GPUs (Volta and later). The library comes with the
-// driver and is opened at run time.
+// The energy counters of all GPUs.
 class NvmlCounter final : public EnergyCounter {
  public:
-  // NOT_FOUND: no library or no GPU; UNAVAILABLE: the GPU has no such counter.
+  // As Nvml::Open; UNAVAILABLE, too: a GPU has no such counter.
   static absl::StatusOr<std::unique_ptr<NvmlCounter>> Open();
-  ~NvmlCounter() override;
 
   absl::StatusOr<std::vector<CounterReading>> Read() override;
   std::string description() const override;
 
  private:
-  struct Library;
-  explicit NvmlCounter(std::unique_ptr<Library> library);
+  explicit NvmlCounter(std::shared_ptr<const Nvml> nvml) : nvml_(std::move(nvml)) {}
 
-  const std::unique_ptr<Library> library_;
+  const std::shared_ptr<const Nvml> nvml_;
 };
 
 }  // namespace penstock::expert

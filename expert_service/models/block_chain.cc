@@ -23,14 +23,16 @@ absl::Status At(const config::v1::Model& config, size_t block, const absl::Statu
                                                   ": ", status.message()));
 }
 
-// Adds what a block's run came to.
-void Charge(const Block& block, const ValueShape& in, kernels::Workspace scratch, int64_t views,
-            const LiveRows& live, std::vector<double>& row_flops, ChainCosts& costs) {
+// Adds what a block's run came to; the bytes of weights that it read.
+double Charge(const Block& block, const ValueShape& in, kernels::Workspace scratch, int64_t views,
+              const LiveRows& live, std::vector<double>& row_flops, ChainCosts& costs) {
   row_flops.resize(static_cast<size_t>(in.rows));
-  costs.weight_bytes += block.Charge(in, scratch, absl::MakeSpan(row_flops));
+  const double weight_bytes = block.Charge(in, scratch, absl::MakeSpan(row_flops));
+  costs.weight_bytes += weight_bytes;
   for (int64_t j = 0; j < in.rows; ++j) {
     costs.flops[static_cast<size_t>(live.row(j) / views)] += row_flops[static_cast<size_t>(j)];
   }
+  return weight_bytes;
 }
 
 }  // namespace
@@ -58,6 +60,7 @@ absl::StatusOr<BlockChain> BlockChain::Create(const config::v1::Model& config,
     chain.values_.push_back(block.Output(shape));
     if (!block.has_exit()) shape = chain.values_.back();
     chain.blocks_.push_back(*std::move(made));
+    chain.kinds_.push_back(config.blocks(i).kind_case());
   }
   PENSTOCK_RETURN_IF_ERROR(chain.CheckExits(config));
   chain.AssignSlots();
@@ -138,8 +141,11 @@ absl::Status BlockChain::Run(const Value& input, const std::vector<bool>& wanted
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (wanted[i]) last = i;
   }
-  if (costs != nullptr)
-    *costs = {std::vector<double>(static_cast<size_t>(input.shape.rows)), 0, {}};
+  const Clock* const clock = costs == nullptr ? nullptr : costs->clock;
+  if (costs != nullptr) {
+    *costs = {clock, {}, std::vector<double>(static_cast<size_t>(input.shape.rows)), 0, {}};
+  }
+  const auto now = [clock] { return clock == nullptr ? absl::Time() : clock->Now(); };
   std::vector<double> row_flops;
   std::vector<Value> values(blocks_.size() + 1);
   values[0] = input;
@@ -162,8 +168,19 @@ absl::Status BlockChain::Run(const Value& input, const std::vector<bool>& wanted
     if (x.shape.rows > 0) {
       BlockInput in{x, {}};
       if (const auto memory = block.memory_block()) in.memory = values[*memory + 1];
+      const absl::Time start = now();
       PENSTOCK_RETURN_IF_ERROR(block.Run(in, y, scratch));
-      if (costs != nullptr) Charge(block, x.shape, scratch, views, live, row_flops, *costs);
+      const absl::Time end = now();
+      if (costs != nullptr) {
+        const double weight_bytes =
+            Charge(block, x.shape, scratch, views, live, row_flops, *costs);
+        if (clock != nullptr) {
+          const size_t moved = x.shape.bytes() + y.shape.bytes() +
+                               (block.memory_block() ? in.memory.shape.bytes() : 0);
+          costs->blocks.push_back(
+              {kinds_[i], end - start, weight_bytes + static_cast<double>(moved)});
+        }
+      }
     }
     views *= block.views();
     if (i == answer_ && live.some_ended()) {

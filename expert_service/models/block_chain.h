@@ -8,6 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/time/clock.h"
 #include "expert_service/models/arena.h"
 #include "expert_service/models/block.h"
 #include "expert_service/models/block_tensors.h"
@@ -22,9 +24,20 @@ struct ModelWork {
   double weight_bytes = 0;  // read once, however many rows
 };
 
+// What one block took of an execution.
+struct BlockCost {
+  config::v1::Block::KindCase kind = config::v1::Block::KIND_NOT_SET;
+  absl::Duration time;  // on the wall
+  // What must cross the memory bus, each operand once: the weights that were read, in the format in
+  // which they are held, the values that it reads, and the one that it writes.
+  double bytes = 0;
+};
+
 // What an execution came to: where rows may end early, they decide it.
 struct ChainCosts {
-  std::vector<double> flops;  // of each row of the input
+  const Clock* clock = nullptr;  // of who calls; without one no `blocks` are told
+  std::vector<BlockCost> blocks;  // that ran, in order
+  std::vector<double> flops;      // of each row of the input
   double weight_bytes = 0;
   std::map<size_t, int64_t> ended;  // block of an exit -> rows, views counted singly
 };
@@ -70,6 +83,7 @@ class BlockChain {
   void Walk(ValueShape shape, Visit visit) const;
 
   std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<config::v1::Block::KindCase> kinds_;
   std::vector<ValueShape> values_;
   size_t first_exit_ = 0;  // answer_ where there is none
   size_t answer_ = 0;

@@ -35,8 +35,8 @@ LiveRepository::LiveRepository(std::unique_ptr<const ModelRepository> models)
     : models_(std::move(models)) {}
 
 absl::StatusOr<std::unique_ptr<LiveRepository>> LiveRepository::Open(
-    const std::string& root, const std::vector<std::string>& models) {
-  std::unique_ptr<LiveRepository> repository(new LiveRepository(root));
+    const std::string& root, const std::vector<std::string>& models, const Clock* clock) {
+  std::unique_ptr<LiveRepository> repository(new LiveRepository(root, clock));
   PENSTOCK_ASSIGN_OR_RETURN(Staged staged, repository->Stage(models));
   repository->Commit(std::move(staged));
   return repository;
@@ -110,7 +110,8 @@ absl::StatusOr<LiveRepository::Staged> LiveRepository::Stage(const std::vector<s
     const auto known = before.find(name);
     PENSTOCK_ASSIGN_OR_RETURN(
         std::shared_ptr<const ModelFolder> folder,
-        LoadModelFolder(root_, name, known == before.end() ? nullptr : known->second.get()));
+        LoadModelFolder(root_, name, known == before.end() ? nullptr : known->second.get(),
+                        clock_));
     // The name may have changed since.
     if (without.count(folder->model()) == 0) staged.folders.emplace(name, std::move(folder));
   }
@@ -180,7 +181,8 @@ absl::Status LiveRepository::Load(const std::string& model, const Begin& begin) 
   const auto known = folders.find(name);
   PENSTOCK_ASSIGN_OR_RETURN(
       std::shared_ptr<const ModelFolder> folder,
-      LoadModelFolder(root_, name, known == folders.end() ? nullptr : known->second.get()));
+      LoadModelFolder(root_, name, known == folders.end() ? nullptr : known->second.get(),
+                      clock_));
   if (folder->model() != model) {
     return absl::InvalidArgumentError(
         absl::StrCat("folder ", name, " holds the model ", folder->model(), ", wanted ", model));
@@ -225,6 +227,17 @@ std::vector<std::string> LiveRepository::unloaded() const {
   std::vector<std::string> models;
   for (const auto& [model, folder] : unloaded_) models.push_back(model);
   return models;
+}
+
+std::map<std::pair<std::string, int64_t>, absl::Duration> LiveRepository::load_times() const {
+  MutexLock lock(mutex_);
+  std::map<std::pair<std::string, int64_t>, absl::Duration> times;
+  for (const auto& [name, folder] : folders_) {
+    for (const ModelFolder::Version& version : folder->versions) {
+      times[{version.model->name(), version.model->version()}] = version.load;
+    }
+  }
+  return times;
 }
 
 std::string LiveRepository::Fingerprint() const {

@@ -27,9 +27,10 @@ class LiveRepository {
   // not.
   using Begin = std::function<absl::Status(const Models& models)>;
 
-  // As ModelRepository::Load.
+  // As ModelRepository::Load. `clock` outlives the repository; without one no load is timed.
   static absl::StatusOr<std::unique_ptr<LiveRepository>> Open(
-      const std::string& root, const std::vector<std::string>& models);
+      const std::string& root, const std::vector<std::string>& models,
+      const Clock* clock = nullptr);
   // Of models made elsewhere, which do not change.
   explicit LiveRepository(std::unique_ptr<const ModelRepository> models);
 
@@ -60,13 +61,16 @@ class LiveRepository {
   // Models that Unload was called for, in order.
   std::vector<std::string> unloaded() const;
 
+  // How long reading and packing took, of what is served: by model and version.
+  std::map<std::pair<std::string, int64_t>, absl::Duration> load_times() const;
+
   // Of what is served: models, versions, configurations, sizes.
   std::string Fingerprint() const;
 
  private:
   using Folders = std::map<std::string, std::shared_ptr<const ModelFolder>>;
 
-  explicit LiveRepository(std::string root) : root_(std::move(root)) {}
+  LiveRepository(std::string root, const Clock* clock) : root_(std::move(root)), clock_(clock) {}
 
   // The folder that has the model: the one that is loaded, or was, else the one of its name.
   std::string FolderOf(const std::string& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -77,6 +81,7 @@ class LiveRepository {
                                           Models& begun);
 
   const std::string root_;  // empty: nothing changes
+  const Clock* const clock_ = nullptr;
   Mutex changing_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable Mutex mutex_;
   Folders folders_ ABSL_GUARDED_BY(mutex_);

@@ -250,7 +250,7 @@ void Model::Emit(size_t block, const Value& value, absl::Span<const ModelCall> c
 
 absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena, ModelRun* run,
                         Exits exits) const {
-  if (run != nullptr) *run = {std::vector<double>(calls.size()), 0, {}};
+  if (run != nullptr) *run = {run->clock, {}, std::vector<double>(calls.size()), 0, {}};
   if (calls.empty()) return absl::OkStatus();
   for (const ModelCall& call : calls) call.outputs->resize(call.wanted.size());
   if (!chain_) {
@@ -269,6 +269,7 @@ absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena, ModelRu
     for (const size_t output : call.wanted) wanted[output_block_[output]] = true;
   }
   ChainCosts costs;
+  if (run != nullptr) costs.clock = run->clock;
   const absl::Status status = chain_->Run(
       Gather(calls, arena), wanted, exits, arena,
       [&](size_t block, const Value& value) { Emit(block, value, calls); },
@@ -279,6 +280,7 @@ absl::Status Model::Run(absl::Span<const ModelCall> calls, Arena& arena, ModelRu
     const size_t end = row + static_cast<size_t>(calls[i].inputs->rows);
     for (; row < end; ++row) run->flops[i] += costs.flops[row];
   }
+  run->blocks = std::move(costs.blocks);
   run->weight_bytes = costs.weight_bytes;
   run->ended = std::move(costs.ended);
   return status;

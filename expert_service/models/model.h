@@ -35,6 +35,8 @@ struct ModelCall {
 
 // What an execution came to.
 struct ModelRun {
+  const Clock* clock = nullptr;     // as in ChainCosts
+  std::vector<BlockCost> blocks;    // likewise
   std::vector<double> flops;        // of each call
   double weight_bytes = 0;          // read once, however many calls
   std::map<size_t, int64_t> ended;  // block of an exit -> rows that ended there

@@ -152,7 +152,8 @@ absl::StatusOr<std::string> ModelOfFolder(const std::string& root, const std::st
 
 absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::string& root,
                                                                    const std::string& folder_name,
-                                                                   const ModelFolder* before) {
+                                                                   const ModelFolder* before,
+                                                                   const Clock* clock) {
   const std::string folder = absl::StrCat(root, "/", folder_name);
   const std::string config_path = absl::StrCat(folder, "/config.yaml");
   auto loaded = std::make_shared<ModelFolder>();
@@ -177,8 +178,11 @@ absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::st
         continue;
       }
     }
-    PENSTOCK_ASSIGN_OR_RETURN(auto model, LoadVersion(config, loaded->config_text, name, version, folder));
-    loaded->versions.push_back({std::move(model), weights});
+    const auto now = [clock] { return clock == nullptr ? absl::Time() : clock->Now(); };
+    const absl::Time start = now();
+    PENSTOCK_ASSIGN_OR_RETURN(auto model,
+                              LoadVersion(config, loaded->config_text, name, version, folder));
+    loaded->versions.push_back({std::move(model), weights, now() - start});
   }
   if (loaded->versions.empty()) {
     return absl::NotFoundError(

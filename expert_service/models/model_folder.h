@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/time/clock.h"
 #include "expert_service/models/model.h"
 
 namespace penstock::expert {
@@ -17,6 +19,7 @@ struct ModelFolder {
   struct Version {
     std::shared_ptr<const Model> model;
     std::string weights;  // which file they were read from, in which state
+    absl::Duration load;  // how long reading and packing them took
   };
 
   std::string folder;       // its name in the repository
@@ -38,10 +41,12 @@ absl::StatusOr<std::vector<std::string>> ChooseFolders(const std::string& root,
 absl::StatusOr<std::string> ModelOfFolder(const std::string& root, const std::string& folder);
 
 // `before`, where given, is the same folder as it was loaded before: of a version whose files are
-// as they were the same model is taken. Errors start with the path of the file.
+// as they were the same model is taken. Errors start with the path of the file. Without a clock no
+// load is timed.
 absl::StatusOr<std::shared_ptr<const ModelFolder>> LoadModelFolder(const std::string& root,
                                                                    const std::string& folder,
-                                                                   const ModelFolder* before);
+                                                                   const ModelFolder* before,
+                                                                   const Clock* clock = nullptr);
 
 // Folders and files whose change is a change of the repository.
 std::vector<std::string> PathsOfRepository(const std::string& root);

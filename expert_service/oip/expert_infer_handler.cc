@@ -4,16 +4,29 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/logging/request_log.h"
 #include "common/net/caller_rights.h"
 #include "common/net/orca.h"
 #include "common/status_macros.h"
 #include "expert_service/oip/infer_parameters.h"
+#include "expert_service/oip/request_span.h"
 
 namespace penstock::expert {
+namespace {
+
+ModelStatistics::Failure WhyFailed(const ExecutionOutcome& outcome) {
+  if (outcome.computed > absl::ZeroDuration()) return ModelStatistics::Failure::kBroken;
+  const bool rejected = absl::IsResourceExhausted(outcome.status) ||
+                        absl::IsDeadlineExceeded(outcome.status);
+  return rejected ? ModelStatistics::Failure::kRejected : ModelStatistics::Failure::kOther;
+}
+
+}  // namespace
 
 // A request on its way in, and what its answer has to say.
 struct ExpertInferHandler::Accepted {
   absl::Time arrived;
+  ServedTrace trace;
   std::string id;
   std::shared_ptr<const Model> model;
   ModelInputs inputs;
@@ -46,6 +59,7 @@ absl::Status ExpertInferHandler::Accept(const IncomingCall& call, Accepted& acce
 void ExpertInferHandler::ModelInfer(std::shared_ptr<IncomingCall> call) {
   Accepted accepted;
   accepted.arrived = clock_.Now();
+  accepted.trace = ServedTrace(tracer_, *call, accepted.arrived);
   if (absl::Status status = Accept(*call, accepted); !status.ok()) {
     Refuse(*call, accepted, std::move(status));
     return;
@@ -55,7 +69,7 @@ void ExpertInferHandler::ModelInfer(std::shared_ptr<IncomingCall> call) {
   request->inputs = std::move(accepted.inputs);
   request->wanted = std::move(accepted.wanted);
   request->deadline = accepted.deadline;
-  request->done = [this, call, accepted = std::move(accepted)](ExecutionOutcome outcome) {
+  request->done = [this, call, accepted = std::move(accepted)](ExecutionOutcome outcome) mutable {
     Answer(*call, accepted, std::move(outcome));
   };
   // Weak: the request holds the call, and the call holds this handler.
@@ -65,7 +79,7 @@ void ExpertInferHandler::ModelInfer(std::shared_ptr<IncomingCall> call) {
   executor_.Submit(std::move(request));
 }
 
-void ExpertInferHandler::Answer(IncomingCall& call, const Accepted& accepted,
+void ExpertInferHandler::Answer(IncomingCall& call, Accepted& accepted,
                                 ExecutionOutcome outcome) {
   const absl::Time computed = clock_.Now();
   InferReply reply;
@@ -95,21 +109,38 @@ void ExpertInferHandler::Answer(IncomingCall& call, const Accepted& accepted,
   } else if (code == absl::StatusCode::kCancelled) {
     statistics.Cancelled(total);
   } else {
-    statistics.Failed(total);
+    statistics.Failed(total, WhyFailed(outcome));
   }
   events_.RequestAnswered(accepted.model->name(), code, total);
+  LogEnd(call, accepted, reply.status, total);
   call.Finish(std::move(reply));
+  EndRequestTrace(accepted.trace, call, accepted.model->name(),
+                  accepted.arrived + accepted.input_time, outcome, code, now);
 }
 
-void ExpertInferHandler::Refuse(IncomingCall& call, const Accepted& accepted, absl::Status status) {
+void ExpertInferHandler::Refuse(IncomingCall& call, Accepted& accepted, absl::Status status) {
   const absl::StatusCode code = status.code();
   InferReply reply;
   reply.status = std::move(status);
   AddReport(ExecutionOutcome(), reply.trailers);
   const absl::Duration total = clock_.Now() - accepted.arrived;
-  if (accepted.model != nullptr) executor_.statistics(*accepted.model).Failed(total);
+  if (accepted.model != nullptr) {
+    executor_.statistics(*accepted.model).Failed(total, ModelStatistics::Failure::kOther);
+  }
   events_.RequestAnswered(accepted.model == nullptr ? "" : accepted.model->name(), code, total);
+  LogEnd(call, accepted, reply.status, total);
   call.Finish(std::move(reply));
+  EndRequestTrace(accepted.trace, call, accepted.model == nullptr ? "" : accepted.model->name(),
+                  accepted.arrived, {}, code, accepted.arrived + total);
+}
+
+void ExpertInferHandler::LogEnd(const IncomingCall& call, const Accepted& accepted,
+                                const absl::Status& status, absl::Duration latency) const {
+  const absl::string_view request_id =
+      call.caller().trusted ? FindMetadata(call.metadata(), kRequestIdMetadata) : "";
+  LogRequest({"expert", request_id,
+              accepted.model == nullptr ? absl::string_view() : accepted.model->name(),
+              /*tenant=*/"", status, latency});
 }
 
 void ExpertInferHandler::AddReport(const ExecutionOutcome& outcome, Metadata& trailers) const {

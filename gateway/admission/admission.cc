@@ -311,7 +311,7 @@ Admission::Verdict Admission::Refuse(Waiter waiter, ShedReason reason, absl::Tim
   Pool& pool = *waiter.pool;
   const size_t waiting = queue_.WaitingIn(pool.name);
   if (now >= waiter.deadline) reason = ShedReason::kDeadline;
-  observer_.Shed(reason);
+  observer_.Shed(pool.name, reason);
   absl::Duration retry_after = WaitFor(pool, waiting);
   if (retry_after == absl::ZeroDuration()) retry_after = kUsualRetry;
   retry_after = std::clamp(retry_after, kShortestRetry, kLongestRetry);

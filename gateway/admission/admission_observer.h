@@ -23,7 +23,8 @@ class AdmissionObserver {
   virtual ~AdmissionObserver() = default;
   // Before a request was admitted; 0 for most.
   virtual void Waited(absl::Duration waited) = 0;
-  virtual void Shed(ShedReason reason) = 0;
+  // `pool` is as its caller named it.
+  virtual void Shed(absl::string_view pool, ShedReason reason) = 0;
   // Of a pool that has answered.
   virtual void LimitChanged(absl::string_view pool, uint32_t limit) = 0;
   // After each change, in order.

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/net/caller_rights.h"
+#include "common/tracing/infer_trace.h"
 #include "gateway/forwarding/deadline_rounding.h"
 
 namespace penstock::gateway {
@@ -81,11 +83,15 @@ class ForwardedCall final : public OutgoingCall,
   void Launch(int attempt, const std::shared_ptr<Forwarder::Counted>& router) {
     router->in_flight.fetch_add(1, std::memory_order_relaxed);
     auto self = shared_from_this();
+    CallOptions options = options_;
+    Span span = BeginSpan(attempt, *router, options.metadata);
     auto call = router->target->ModelInfer(
-        request_, options_, [self, attempt, router](InferReply reply) {
+        request_, std::move(options),
+        [self, attempt, router, span = std::move(span)](InferReply reply) mutable {
           router->in_flight.fetch_sub(1, std::memory_order_relaxed);
           const CallbackGate::Pass pass(*self->gate_);
           if (!pass) return;
+          self->EndSpan(attempt, span, reply.status);
           self->Judge(attempt, *router, reply.status);
           self->OnReply(attempt, std::move(reply));
         });
@@ -98,6 +104,29 @@ class ForwardedCall final : public OutgoingCall,
       }
     }
     if (cancel) call->Cancel();
+  }
+
+  Span BeginSpan(int attempt, const Forwarder::Counted& router, Metadata& metadata) const {
+    if (forwarder_.tracer_ == nullptr) return {};
+    Span span = BeginClientSpan(forwarder_.tracer_, metadata, router.target->address(),
+                                forwarder_.clock_.Now());
+    if (!span.recording()) return span;
+    span.Set(kSpanPool, pool_);
+    span.Set(kSpanTenant, FindMetadata(metadata, kTenantMetadata));
+    span.Set(kSpanRequest, FindMetadata(metadata, kRequestIdMetadata));
+    span.Set(kSpanAttempt, int64_t{attempt});
+    return span;
+  }
+
+  // That another attempt was waited for in its place is no failure of the router's.
+  void EndSpan(int attempt, Span& span, const absl::Status& status) {
+    if (!span.recording()) return;
+    bool given_up = false;
+    {
+      MutexLock lock(mutex_);
+      given_up = absl::IsCancelled(status) && (finished_ || attempt != current_);
+    }
+    EndRpcSpan(span, status.code(), forwarder_.clock_.Now(), given_up);
   }
 
   // Whether the end of an attempt is a word of the router's.
@@ -167,6 +196,7 @@ class ForwardedCall final : public OutgoingCall,
     // A server that shuts down cancels what it has not taken; the caller asked for no such thing.
     if (not_taken && absl::IsCancelled(reply.status)) {
       reply.status = absl::UnavailableError("the router is leaving");
+      reply.connection_lost = true;
     }
     if (reply.status.ok()) forwarder_.RecordLatency(pool_, forwarder_.clock_.Now() - started);
     Finish(std::move(reply));
@@ -211,10 +241,11 @@ class ForwardedCall final : public OutgoingCall,
 };
 
 Forwarder::Forwarder(const std::vector<InferTarget*>& routers, const Clock& clock,
-                     Timers& timers, Observer& observer)
+                     Timers& timers, Observer& observer, Tracer* tracer)
     : clock_(clock),
       timers_(timers),
       observer_(observer),
+      tracer_(tracer),
       silence_budget_(RetryBudgetOptions(), clock.Now()),
       routers_(std::make_shared<const Targets>()) {
   Routers borrowed;
@@ -249,6 +280,7 @@ std::shared_ptr<OutgoingCall> Forwarder::Forward(absl::string_view pool, Bytes r
   if (call->StartAfter(0) != ForwardedCall::Next::kStarted) {
     InferReply reply;
     reply.status = absl::UnavailableError("no router is healthy");
+    reply.connection_lost = true;  // there was none
     call->Finish(std::move(reply));
   }
   return call;

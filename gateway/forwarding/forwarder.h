@@ -19,6 +19,10 @@
 #include "common/time/timers.h"
 #include "gateway/forwarding/latency_window.h"
 
+namespace penstock {
+class Tracer;
+}  // namespace penstock
+
 namespace penstock::gateway {
 
 class ForwardedCall;
@@ -49,9 +53,10 @@ class Forwarder {
 
   using Routers = std::vector<std::shared_ptr<InferTarget>>;
 
-  // All borrowed, the routers until others take their place.
+  // All borrowed, the routers until others take their place. `tracer`: of the attempts' spans; null:
+  // there are none.
   Forwarder(const std::vector<InferTarget*>& routers, const Clock& clock, Timers& timers,
-            Observer& observer);
+            Observer& observer, Tracer* tracer = nullptr);
 
   // Waits for callbacks that run. What routers and timers say afterwards is dropped: requests under
   // way at the end are not answered.
@@ -97,6 +102,7 @@ class Forwarder {
   const Clock& clock_;
   Timers& timers_;
   Observer& observer_;
+  Tracer* const tracer_;
   // Of retries after a silence: where all routers are slow, asking twice makes them slower.
   RetryBudget silence_budget_;
   mutable Mutex routers_mutex_;

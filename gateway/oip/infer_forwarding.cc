@@ -5,9 +5,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/logging/request_log.h"
 #include "common/mutex.h"
 #include "common/tensors/infer_message.h"
+#include "common/tracing/infer_trace.h"
 #include "gateway/caching/kept_answer.h"
+#include "gateway/forwarding/deadline_rounding.h"
+#include "gateway/oip/request_span.h"
 
 namespace penstock::gateway {
 namespace {
@@ -47,7 +51,8 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
       : deps_(deps),
         call_(std::move(call)),
         request_id_(absl::StrCat(deps.instance, "-", sequence)),
-        arrived_(deps.clock.Now()) {}
+        arrived_(deps.clock.Now()),
+        trace_(deps.tracer, *call_, arrived_) {}
 
   void Start() {
     // Who asks comes before what: a stranger learns nothing of how bytes are read.
@@ -63,7 +68,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     absl::Duration retry_after;
     auto place = deps_.quotas.Take(principal_.tenant, principal_.quota, retry_after);
     if (!place.ok()) {
-      deps_.observer.Shed(ShedReason::kQuota);
+      deps_.observer.Shed(pool_, ShedReason::kQuota);
       return Refuse(place.status(), retry_after);
     }
     place_ = *std::move(place);
@@ -89,12 +94,14 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     CallOptions options;
     options.deadline = call_->deadline();
     options.metadata = TrustedMetadata(principal_, call_->metadata(), request_id_);
+    trace_.Propagate(options.metadata);
     auto self = shared_from_this();
     auto answer = [self, ticket = std::make_shared<Admission::Ticket>(*std::move(ticket))](
                       InferReply reply) {
       // A kept answer says nothing of the platform.
       if (!IsKeptReply(reply)) ticket->Answered(reply.status);
-      self->Answer(std::move(reply));
+      const bool decided_here = reply.connection_lost;
+      self->Answer(std::move(reply), decided_here);
     };
     // Null where it was answered from the cache.
     auto forwarded =
@@ -133,10 +140,11 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
                                       absl::Ceil(retry_after, absl::Milliseconds(1)))));
     }
     reply.status = std::move(status);
-    Answer(std::move(reply));
+    Answer(std::move(reply), true);
   }
 
-  void Answer(InferReply reply) {
+  // `decided_here`: the gateway's own word, and no router's.
+  void Answer(InferReply reply, bool decided_here) {
     {
       MutexLock lock(mutex_);
       answered_ = true;
@@ -148,8 +156,31 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
     std::erase_if(reply.trailers, [](const auto& entry) {
       return entry.first == kAnswerVersionMetadata || entry.first == kKeptAnswerTrailer;
     });
-    deps_.observer.RequestAnswered(pool_, reply.status.code(), deps_.clock.Now() - arrived_);
+    const absl::Time now = deps_.clock.Now();
+    deps_.observer.RequestAnswered(pool_, reply.status.code(), now - arrived_);
+    TellDeadline(reply.status, now);
+    LogRequest({"gateway", request_id_, pool_, principal_.tenant, reply.status, now - arrived_,
+                decided_here});
+    if (!trace_.recording()) {
+      call_->Finish(std::move(reply));
+      return;
+    }
+    const absl::StatusCode code = reply.status.code();
+    const Bytes body = reply.body;
     call_->Finish(std::move(reply));
+    // No answer waits for its span.
+    DescribeRequest(pool_, principal_.tenant, request_id_, body, trace_.span());
+    trace_.End(code, now);
+  }
+
+  void TellDeadline(const absl::Status& status, absl::Time now) const {
+    const absl::Time deadline = call_->deadline();
+    if (deadline == absl::InfiniteFuture()) return;
+    // Callers reset what is late, most of them before it is so here.
+    const bool left_late =
+        absl::IsCancelled(status) && now >= deadline - DeadlineRounding(deadline - arrived_);
+    const bool late = now > deadline || absl::IsDeadlineExceeded(status) || left_late;
+    if (late || status.ok()) deps_.observer.DeadlineEnded(pool_, !late);
   }
 
   // gRPC's own clients, where they retry, heed `grpc-retry-pushback-ms` alone; routers and experts
@@ -165,6 +196,7 @@ class InferForwarding::Request final : public std::enable_shared_from_this<Reque
   const std::shared_ptr<IncomingCall> call_;
   const std::string request_id_;
   const absl::Time arrived_;
+  ServedTrace trace_;  // of one thread at a time: before it is admitted, then until it is answered
   std::string pool_;
   Principal principal_;
   TenantQuotas::Place place_;  // written before the request is admitted and when it is answered

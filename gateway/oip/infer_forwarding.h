@@ -14,6 +14,10 @@
 #include "gateway/forwarding/forwarder.h"
 #include "gateway/identity/authenticator.h"
 
+namespace penstock {
+class Tracer;
+}  // namespace penstock
+
 namespace penstock::gateway {
 
 // ModelInfer at the gateway: identity, rights, admission, then an answer that is kept, or
@@ -27,6 +31,9 @@ class InferForwarding final : public InferHandler {
     // `pool` is empty where the request did not say.
     virtual void RequestAnswered(absl::string_view pool, absl::StatusCode code,
                                  absl::Duration latency) = 0;
+    // After it, of a request with a deadline that was answered with OK by then (`met`), or had no
+    // answer by then. What failed or was refused before is neither.
+    virtual void DeadlineEnded(absl::string_view pool, bool met) = 0;
   };
 
   struct Deps {
@@ -40,6 +47,8 @@ class InferForwarding final : public InferHandler {
     std::string instance;
     // Null: every request is forwarded.
     CachingForwarder* cache = nullptr;
+    // Null: no request is traced here.
+    Tracer* tracer = nullptr;
   };
   explicit InferForwarding(Deps deps) : deps_(std::move(deps)) {}
 

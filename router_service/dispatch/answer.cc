@@ -10,6 +10,7 @@
 #include "common/tensors/datatype.h"
 #include "google/protobuf/util/json_util.h"
 #include "router_service/combining/row_scatter.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -215,21 +216,30 @@ std::vector<OutParameter> AnswerParameters(const v1::Decision& decision,
 }
 
 absl::Status CallerStatus(absl::string_view expert, const absl::Status& status) {
+  const auto failed = [&](absl::Status told) {
+    // Of an expert whom nobody could ask.
+    if (RefusalOf(status) == Refusal::kNoExpert) {
+      return Because(Refusal::kNoExpert, std::move(told));
+    }
+    if (absl::IsInvalidArgument(told)) return Because(Refusal::kInvalid, std::move(told));
+    const bool late = absl::IsDeadlineExceeded(told);
+    return Because(late ? Refusal::kDeadline : Refusal::kExpertFailed, std::move(told));
+  };
   const std::string message = absl::StrCat("expert ", expert, ": ", status.message());
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kUnavailable:
-      return absl::Status(status.code(), message);
+      return failed(absl::Status(status.code(), message));
     case absl::StatusCode::kCancelled:  // nobody here asked for it
-      return absl::UnavailableError(message);
+      return failed(absl::UnavailableError(message));
     case absl::StatusCode::kInternal:
-      return absl::InternalError(message);
+      return failed(absl::InternalError(message));
     default:
-      return absl::InternalError(absl::StrCat("expert ", expert, ": ",
-                                              absl::StatusCodeToString(status.code()), ": ",
-                                              status.message()));
+      return failed(absl::InternalError(absl::StrCat("expert ", expert, ": ",
+                                                     absl::StatusCodeToString(status.code()), ": ",
+                                                     status.message())));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "router_service/refusals/refusal.h"
+
 namespace penstock::router {
 
 DispatchCall::DispatchCall(ExpertAsk::Context context, Next next, Done done, size_t enough)
@@ -15,7 +17,8 @@ void DispatchCall::Start(std::vector<AskSpec> first) {
     MutexLock lock(mutex_);
     deadline_timer_ =
         context_.timers.Schedule(context_.deadline, [self = shared_from_this()] {
-          self->End(absl::DeadlineExceededError("the latency budget ran out at the experts"));
+          self->End(Because(Refusal::kDeadline, absl::DeadlineExceededError(
+                                                    "the latency budget ran out at the experts")));
         });
   }
   bool ended = false;
@@ -30,7 +33,9 @@ void DispatchCall::Start(std::vector<AskSpec> first) {
   Add(std::move(first));
 }
 
-void DispatchCall::Cancel() { End(absl::CancelledError("the client went away")); }
+void DispatchCall::Cancel() {
+  End(Because(Refusal::kCancelled, absl::CancelledError("the client went away")));
+}
 
 void DispatchCall::Add(std::vector<AskSpec> specs) {
   std::vector<std::shared_ptr<ExpertAsk>> added;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -8,6 +9,8 @@ namespace penstock::router {
 
 // How joules are known, weakest first.
 enum class EnergyMethod { kUnknown = 0, kModelled = 1, kSampled = 2, kCounter = 3 };
+
+inline constexpr size_t kEnergyMethods = 4;
 
 absl::string_view EnergyMethodName(EnergyMethod method);
 // kUnknown for any other name.

@@ -6,6 +6,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "router_service/dispatch/attempts/retry_pushback.h"
+#include "router_service/refusals/refusal.h"
 #include "router_service/replicas/replica_view.h"
 
 namespace penstock::router {
@@ -68,8 +69,10 @@ void ExpertAsk::Start() {
     if (Replica* replica = Pick(); replica != nullptr) {
       Begin(replica, spec_.reason);
     } else {
-      result_.status = absl::UnavailableError(
-          absl::StrCat("expert ", spec_.expert_name, " has no healthy replica left to ask"));
+      result_.status = Because(
+          Refusal::kNoExpert,
+          absl::UnavailableError(
+              absl::StrCat("expert ", spec_.expert_name, " has no healthy replica left to ask")));
       std::vector<std::shared_ptr<OutgoingCall>> none;
       done = std::move(done_);
       result = Close(none);
@@ -92,6 +95,10 @@ size_t ExpertAsk::Begin(Replica* replica, absl::string_view reason) {
   run.set_replica(replica->address());
   run.set_weight(spec_.weight);
   run.set_reason(std::string(reason));
+  if (context_.trace != nullptr) {
+    attempt.span = context_.trace->Begin(spec_.expert_name, replica->address(), reason, index + 1,
+                                         attempt.started);
+  }
   attempt.load = replica->Load(attempt.started);
   attempt.predicted = context_.record->cost.Estimate(spec_.expert, spec_.application_class,
                                                      spec_.rows, attempt.load, spec_.work);
@@ -114,6 +121,9 @@ size_t ExpertAsk::Begin(Replica* replica, absl::string_view reason) {
 void ExpertAsk::Send(size_t index) {
   Replica* replica = nullptr;
   Bytes request;
+  CallOptions options;
+  options.deadline = context_.deadline;
+  options.metadata = context_.metadata;
   {
     MutexLock lock(mutex_);
     replica = attempts_[index].replica;
@@ -122,10 +132,10 @@ void ExpertAsk::Send(size_t index) {
       return;
     }
     request = spec_.request;
+    if (context_.trace != nullptr) {
+      context_.trace->Propagate(attempts_[index].span, options.metadata);
+    }
   }
-  CallOptions options;
-  options.deadline = context_.deadline;
-  options.metadata = context_.metadata;
   std::shared_ptr<OutgoingCall> call = replica->target().ModelInfer(
       std::move(request), std::move(options),
       [self = shared_from_this(), index](InferReply reply) {
@@ -374,6 +384,7 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
   record.report = ReadAttemptReport(trailers);
   record.latency = context_.clock.Now() - attempt.started;
   record.answered = status.ok();
+  record.predicted = attempt.predicted;
   const absl::Time now = attempt.started + record.latency;
   const AttemptReport& report = record.report;
   if (report.queue_depth) attempt.replica->QueueReported(*report.queue_depth, now);
@@ -419,6 +430,7 @@ void ExpertAsk::EndAttempt(Attempt& attempt, const absl::Status& status, const M
   record.run.set_energy_j(joules);
   record.run.set_energy_method(std::string(EnergyMethodName(method)));
   record.run.set_status(absl::StatusCodeToString(status.code()));
+  EndAttemptSpan(attempt.span, record.run, status, closed_ ? &result_.status : nullptr, now);
 }
 
 AskResult ExpertAsk::Close(std::vector<std::shared_ptr<OutgoingCall>>& cancel) {

@@ -20,6 +20,7 @@
 #include "router_service/dispatch/attempts/attempt_report.h"
 #include "router_service/dispatch/attempts/retry.h"
 #include "router_service/dispatch/energy_tally.h"
+#include "router_service/dispatch/request_trace.h"
 #include "router_service/pools/pool.h"
 #include "router_service/pools/replica.h"
 #include "router_service/pools/usable_replicas.h"
@@ -53,7 +54,8 @@ struct AskAttempt {
   v1::Run run;
   AttemptReport report;
   absl::Duration latency;
-  bool answered = false;  // OK, and the answer fits
+  CostEstimate predicted;  // when it was sent
+  bool answered = false;   // OK, and the answer fits
   // What its end says that the request need not ask for again at the same endpoint.
   enum class Away {
     kNothing,
@@ -95,6 +97,7 @@ class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
     Metadata metadata;
     // What all asks of the request found.
     std::shared_ptr<DeadEndpoints> dead = std::make_shared<DeadEndpoints>();
+    std::shared_ptr<const AttemptTrace> trace = nullptr;  // null: the request is not traced
   };
   using Done = absl::AnyInvocable<void(AskResult)>;
 
@@ -124,6 +127,7 @@ class ExpertAsk : public std::enable_shared_from_this<ExpertAsk> {
     bool lost = false;
     bool ended = false;
     AskAttempt record;
+    Span span;
   };
 
   // Books an attempt at `replica`; Send then makes it, without the mutex held.

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/logging/request_log.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -55,13 +57,17 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
   CpuMeter cpu(arrived_.fetch_add(1, std::memory_order_relaxed));
   cpu.Start();
   const absl::Time now = rooms_.clock.Now();
+  ServedTrace trace(rooms_.tracer, *call, now);
   absl::StatusOr<RouteRequest> request = ReadRouteRequest(
       catalogue_, call->request(), call->deadline(), call->metadata(), call->caller(), now);
   if (!request.ok()) {
     // Only names of ours become labels.
     const auto name = ScanModelName(call->request());
     const bool known = name.ok() && catalogue_.Find(*name) != nullptr;
-    Refuse(*call, known ? *name : "", request.status(), now, cpu);
+    // Of what had no time left more is not known.
+    const bool late = RefusalOf(request.status()) == Refusal::kDeadline;
+    Refuse(*call, known ? *name : "", request.status(), now,
+           late ? absl::ZeroDuration() : absl::InfiniteDuration(), cpu, trace);
     return;
   }
   const Pool& pool = *request->pool;
@@ -72,31 +78,43 @@ void RequestPipeline::ModelInfer(std::shared_ptr<IncomingCall> call) {
     const absl::Duration retry_after =
         std::max(kShortestRetry, statistics.latencies().Quantile(0.5));
     Refuse(*call, pool.name(),
-           ExhaustedError(absl::StrCat("pool ", pool.name(), ": ", limit, " requests are running"),
-                          retry_after),
-           now, cpu);
+           Because(Refusal::kMaxInFlight,
+                   ExhaustedError(
+                       absl::StrCat("pool ", pool.name(), ": ", limit, " requests are running"),
+                       retry_after)),
+           now, request->latency_asked, cpu, trace);
     return;
   }
+  trace.Propagate(request->forwarded);
   const std::shared_ptr<BatchWindow> window = WindowOf(pool);
   const uint64_t sequence = next_sequence_.fetch_add(1, std::memory_order_relaxed);
   auto run = std::make_shared<RequestRun>(rooms_, std::move(call), *std::move(request), sequence,
-                                          cpu);
+                                          cpu, std::move(trace));
   run->Start(window.get());
 }
 
 void RequestPipeline::Refuse(IncomingCall& call, absl::string_view pool, absl::Status status,
-                             absl::Time arrived, CpuMeter& cpu) {
+                             absl::Time arrived, absl::Duration latency_budget, CpuMeter& cpu,
+                             ServedTrace& trace) {
   RouteEvent event;
   event.pool = pool;
   event.code = status.code();
   event.latency = rooms_.clock.Now() - arrived;
+  event.refusal = RefusalOf(status);
+  event.latency_budget = latency_budget;
   cpu.Stop();
   event.cpu = cpu.total();
   rooms_.observer.RequestFinished(event);
   InferReply reply;
   AddRetryAfter(status, reply.trailers);
   reply.status = std::move(status);
+  const absl::string_view request_id =
+      call.caller().trusted ? FindMetadata(call.metadata(), kRequestIdMetadata) : "";
+  LogRequest({"router", request_id, pool, IdentifyCaller(call.metadata(), call.caller()).tenant,
+              reply.status, event.latency});
   call.Finish(std::move(reply));
+  trace.span().Set(kSpanPool, pool);
+  trace.End(event.code, arrived + event.latency);
 }
 
 absl::StatusOr<v1::Decision> RequestPipeline::Explain(const Bytes& request, absl::Time deadline,

@@ -43,7 +43,7 @@ class RequestPipeline final : public InferHandler {
 
  private:
   void Refuse(IncomingCall& call, absl::string_view pool, absl::Status status, absl::Time arrived,
-              CpuMeter& cpu);
+              absl::Duration latency_budget, CpuMeter& cpu, ServedTrace& trace);
 
   const PoolCatalogue& catalogue_;
   const RouteRooms rooms_;

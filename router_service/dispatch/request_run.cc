@@ -5,12 +5,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/logging/request_log.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/time_util.h"
+#include "router_service/dispatch/attempts/run_figures.h"
 #include "router_service/dispatch/batch/batch_choice.h"
 #include "router_service/dispatch/choice/expected_amounts.h"
 #include "router_service/dispatch/choice/exploration.h"
 #include "router_service/dispatch/choice/feature_disagreement.h"
+#include "router_service/dispatch/choice/quality_forgone.h"
 #include "router_service/dispatch/expert_plan.h"
 #include "router_service/dispatch/explain/explained_limits.h"
 #include "router_service/dispatch/explain/logged_features.h"
@@ -56,13 +59,14 @@ PlanAnswer Refused(const absl::Status& status) {
 }  // namespace
 
 RequestRun::RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call,
-                       RouteRequest request, uint64_t sequence, CpuMeter cpu)
+                       RouteRequest request, uint64_t sequence, CpuMeter cpu, ServedTrace trace)
     : rooms_(rooms),
       call_(std::move(call)),
       request_(std::move(request)),
       sequence_(sequence),
       random_(rooms.seed, sequence),
-      cpu_(cpu) {
+      cpu_(cpu),
+      trace_(std::move(trace)) {
   decision_.set_id(rooms.log.IdOf(sequence).ToString());
   StampDecision(rooms, request_, decision_);
 }
@@ -102,6 +106,7 @@ void RequestRun::Run(const absl::Status& decided) {
   cpu_.Stop();
   ExpertAsk::Context context{rooms_.clock, rooms_.timers, request_.pool->record,
                              request_.deadline, request_.forwarded};
+  context.trace = TraceAttempts(trace_, request_, decision_.id());
   dispatch_ = std::make_shared<DispatchCall>(
       std::move(context),
       [self = shared_from_this()](const std::vector<AskResult>& so_far) {
@@ -247,6 +252,7 @@ absl::Status RequestRun::Commit(const ScoredExperts& scored, ExpertChoice choice
     if (!reservation_.Hold(ChosenAmounts(choice))) status = reservation_.refusal();
   }
   DescribeChoice(request_, choice, decision_);
+  quality_forgone_ = QualityForgone(request_, choice);
   if (!status.ok()) {
     RefundExploration(request_, choice);
     return status;
@@ -304,6 +310,7 @@ void RequestRun::OnDispatched(DispatchResult result) {
     hedges_refused_ += result.asks[i].hedge_refused;
     for (AskAttempt& attempt : result.asks[i].attempts) {
       CountRetry(attempt, result.asks[i].status, request_.pool->record->resilience);
+      run_figures_.push_back(FiguresOf(attempt));
       v1::Run* run = decision_.add_runs();
       *run = std::move(attempt.run);
       if (attempt.answered) answered[i] = run;
@@ -393,7 +400,14 @@ void RequestRun::Finish(PlanAnswer answer) {
   event.pool = decision->pool();
   event.code = reply.status.code();
   event.latency = latency;
+  event.refusal = RefusalOf(reply.status);
+  event.latency_budget = request_.latency_asked;
+  event.runs = run_figures_;
+  event.quality_forgone = quality_forgone_;
   dispatch_ = nullptr;
+  const absl::string_view request_id =
+      call_->caller().trusted ? FindMetadata(request_.forwarded, kRequestIdMetadata) : "";
+  LogRequest({"router", request_id, event.pool, request_.caller.tenant, reply.status, latency});
   call_->Finish(std::move(reply));
   // What no answer waits for: prices, and counts.
   if (plan_ != nullptr) plan_->RecordDecision(reservation_);
@@ -402,10 +416,8 @@ void RequestRun::Finish(PlanAnswer answer) {
   event.decision = decision.get();
   event.taken = taken_;
   event.hedges_refused = hedges_refused_;
-  if (request_.pool->record->congestion != nullptr) {
-    event.congestion = request_.pool->record->congestion->figures();
-  }
   rooms_.observer.RequestFinished(event);
+  EndRequestTrace(trace_, request_, *decision, event.code, now);
 }
 
 v1::Decision ExplainDecision(const RouteRooms& rooms, const RouteRequest& request,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "router_service/dispatch/cpu_meter.h"
 #include "router_service/dispatch/dispatch_call.h"
 #include "router_service/dispatch/dispatch_plan.h"
+#include "router_service/dispatch/request_trace.h"
 #include "router_service/dispatch/route_observer.h"
 #include "router_service/dispatch/route_request.h"
 #include "router_service/dispatch/shadow/shadow_choice.h"
@@ -31,6 +33,7 @@ struct RouteRooms {
   DecisionLog& log;
   RouteObserver& observer;
   uint64_t seed = 0;
+  Tracer* tracer = nullptr;  // null: no request is traced
 };
 
 // One request from its decision to its answer: reservation, dispatch, combining, settling,
@@ -38,7 +41,7 @@ struct RouteRooms {
 class RequestRun : public std::enable_shared_from_this<RequestRun> {
  public:
   RequestRun(const RouteRooms& rooms, std::shared_ptr<IncomingCall> call, RouteRequest request,
-             uint64_t sequence, CpuMeter cpu);
+             uint64_t sequence, CpuMeter cpu, ServedTrace trace = {});
 
   // `cpu` as given to the constructor runs since the request came. `window`: where requests of the
   // pool wait for each other; null: they do not. Not kept.
@@ -81,6 +84,7 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   const uint64_t sequence_;
   CounterRandom random_;
   CpuMeter cpu_;
+  ServedTrace trace_;
   Reservation reservation_;
   // The log keeps it.
   const std::shared_ptr<v1::Decision> kept_decision_ = std::make_shared<v1::Decision>();
@@ -88,6 +92,8 @@ class RequestRun : public std::enable_shared_from_this<RequestRun> {
   std::unique_ptr<const ShadowChoice> shadow_;  // null: the pool has none
   std::unique_ptr<v1::Features> features_;      // null: the log's file does not hold them
   std::unique_ptr<v1::ChoiceRecord> record_;    // null: the log has no file
+  std::optional<double> quality_forgone_;  // by the choice; unset: see QualityForgone
+  std::vector<RunFigures> run_figures_;    // of the decision's runs
   std::unique_ptr<Waiting> waiting_;  // null: not in a window
   std::unique_ptr<DispatchPlan> plan_;
   std::shared_ptr<DispatchCall> dispatch_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "router_service/pools/pool_contract.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -50,9 +51,9 @@ absl::Status ApplyClass(RouteRequest& request) {
 absl::Status ApplyForced(RouteRequest& request) {
   if (request.parameters.forced_experts.empty()) return absl::OkStatus();
   if (!request.caller.rights.forced_experts) {
-    return absl::PermissionDeniedError(absl::StrCat("parameter penstock_experts: tenant ",
-                                                    request.caller.tenant,
-                                                    " may not name its experts"));
+    return Because(Refusal::kRights, absl::PermissionDeniedError(absl::StrCat(
+                                         "parameter penstock_experts: tenant ",
+                                         request.caller.tenant, " may not name its experts")));
   }
   for (const std::string& name : request.parameters.forced_experts) {
     const std::optional<size_t> expert = request.pool->FindExpert(name);
@@ -70,11 +71,13 @@ absl::Status ApplyDeadline(RouteRequest& request, absl::Time call_deadline) {
   const absl::Duration asked =
       std::min(request.parameters.latency_budget, call_deadline - request.arrived);
   if (call_deadline <= request.arrived) {
-    return absl::DeadlineExceededError("the deadline had passed when the request arrived");
+    return Because(Refusal::kDeadline, absl::DeadlineExceededError(
+                                           "the deadline had passed when the request arrived"));
   }
   request.deadline = absl::InfiniteFuture();
   request.call_deadline = absl::InfiniteFuture();
   if (asked == absl::InfiniteDuration()) return absl::OkStatus();
+  request.latency_asked = asked;
   const absl::Duration reserve = AnswerReserve(asked);
   request.deadline = request.arrived + asked - reserve;
   if (call_deadline != absl::InfiniteFuture()) request.call_deadline = call_deadline - reserve;
@@ -125,14 +128,19 @@ absl::StatusOr<std::shared_ptr<const Pool>> FindPool(const PoolCatalogue& catalo
                                                      absl::string_view version,
                                                      const CallerIdentity& caller) {
   std::shared_ptr<const Pool> pool = catalogue.Find(name);
-  if (pool == nullptr) return absl::NotFoundError(absl::StrCat("pool ", name, " is unknown"));
+  if (pool == nullptr) {
+    return Because(Refusal::kUnknownPool,
+                   absl::NotFoundError(absl::StrCat("pool ", name, " is unknown")));
+  }
   if (!caller.rights.MayCall(name)) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("tenant ", caller.tenant, " may not call pool ", name));
+    return Because(Refusal::kRights,
+                   absl::PermissionDeniedError(
+                       absl::StrCat("tenant ", caller.tenant, " may not call pool ", name)));
   }
   if (!version.empty() && version != Pool::kVersion) {
-    return absl::NotFoundError(absl::StrCat("pool ", name, " has version ", Pool::kVersion,
-                                            ", got ", version));
+    return Because(Refusal::kUnknownPool,
+                   absl::NotFoundError(absl::StrCat("pool ", name, " has version ", Pool::kVersion,
+                                                    ", got ", version)));
   }
   return pool;
 }
@@ -152,7 +160,9 @@ absl::StatusOr<RouteRequest> ReadRouteRequest(const PoolCatalogue& catalogue, co
   PENSTOCK_RETURN_IF_ERROR(ApplyClass(request));
   PENSTOCK_RETURN_IF_ERROR(ApplyForced(request));
   PENSTOCK_RETURN_IF_ERROR(ApplyDeadline(request, deadline));
-  if (request.pool->rooms == nullptr) return request.pool->NotReady();
+  if (request.pool->rooms == nullptr) {
+    return Because(Refusal::kNotReady, request.pool->NotReady());
+  }
   PENSTOCK_ASSIGN_OR_RETURN(
       request.rows,
       CheckRequest(request.pool->rooms->contract, header, request.pool->by_row()));

@@ -35,6 +35,7 @@ struct RouteRequest {
   // The request's own limits and its class's, the tighter of each.
   size_t application_class = 0;
   Objective objective = Objective::kQuality;
+  absl::Duration latency_asked = absl::InfiniteDuration();
   double latency_budget_s = kNone;  // less the answer's reserve
   double energy_cap_j = kNone;
   double min_quality = 0;

@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/endpoint_names.h"
 #include "common/net/oip/oip_control_client.h"
 #include "common/status_macros.h"
 #include "penstock/v1/expert_control.pb.h"
 #include "router_service/oip/load_subscription.h"
-#include "router_service/pools/endpoint_names.h"
 
 namespace penstock::router {
 namespace {

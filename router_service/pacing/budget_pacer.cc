@@ -9,10 +9,9 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "router_service/pacing/budget_period.h"
 #include "router_service/pacing/window_refusal.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -54,23 +53,6 @@ void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
 
 }  // namespace
 
-std::string WindowKey(absl::string_view pool, const Budget& budget) {
-  const auto part = [](absl::string_view name) {
-    return absl::StrReplaceAll(name, {{"%", "%25"}, {"/", "%2F"}});
-  };
-  return absl::StrCat(part(pool), "/", part(budget.tenant()), "/",
-                      Budget::Resource_Name(budget.resource()), "/",
-                      Budget::Per_Name(budget.per()));
-}
-
-std::vector<std::string> WindowKeyParts(absl::string_view key) {
-  std::vector<std::string> parts = absl::StrSplit(key, '/');
-  for (std::string& part : parts) {
-    part = absl::StrReplaceAll(part, {{"%25", "%"}, {"%2F", "/"}});
-  }
-  return parts;
-}
-
 absl::Status ExhaustedError(absl::string_view message, absl::Duration retry_after) {
   absl::Status status = absl::ResourceExhaustedError(message);
   // Rounded up: a caller that waits this long must not come too early.
@@ -91,6 +73,7 @@ BudgetPacer::BudgetPacer(const Clock& clock, WindowLedger& windows, Options opti
     : order_(journal == nullptr ? nullptr : std::make_shared<PacerOrder>(clock, windows, *journal)),
       clock_(order_ == nullptr ? clock : order_->clock()),
       ledger_(order_ == nullptr ? windows : order_->windows()),
+      counts_(windows),
       options_(options) {
   PacerOperation operation(order_.get());
   if (operation.event() != nullptr) {
@@ -318,8 +301,9 @@ absl::StatusOr<Reservation> BudgetPacer::OpenNow(absl::string_view pool, absl::s
   for (; opened < set->priced.size(); ++opened) {
     if (set->priced[opened]->Open()) continue;
     undo();
-    return ExhaustedError(absl::StrCat("budget spent: ", set->priced_names[opened]),
-                          set->priced[opened]->retry_after());
+    return Because(Refusal::kBudget,
+                   ExhaustedError(absl::StrCat("budget spent: ", set->priced_names[opened]),
+                                  set->priced[opened]->retry_after()));
   }
   for (size_t i = 0; i < set->ledgers.size(); ++i) {
     PrincipalLedger::Charge& charge = reservation.charges_.emplace_back();
@@ -416,6 +400,32 @@ std::vector<v1::BudgetStatus> BudgetPacer::List(absl::string_view pool,
     }
   }
   return list;
+}
+
+std::vector<BudgetStanding> BudgetPacer::Standings(absl::Time now) const {
+  std::vector<BudgetStanding> standings;
+  std::vector<std::pair<std::shared_ptr<PricedBudget>, std::shared_ptr<WindowBudget>>> sources;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [key, entry] : entries_) {
+      BudgetStanding& standing = standings.emplace_back();
+      standing.pool = std::get<0>(key);
+      standing.tenant = std::get<1>(key);
+      standing.resource = entry.budget.resource();
+      standing.per = entry.budget.per();
+      standing.limit = entry.budget.amount();
+      sources.emplace_back(entry.priced, entry.window);
+    }
+  }
+  // Without the lock, which every request takes: each of these has one of its own.
+  for (size_t i = 0; i < standings.size(); ++i) {
+    const auto& [priced, window] = sources[i];
+    if (priced != nullptr) standings[i].price = priced->price();
+    standings[i].remaining = window == nullptr || window->is_rate()
+                                 ? priced->RemainingAt(now)
+                                 : window->RemainingAt(now, counts_);
+  }
+  return standings;
 }
 
 double BudgetPacer::PricePerJoule(absl::string_view pool) const {

@@ -18,6 +18,7 @@
 #include "penstock/config/v1/router.pb.h"
 #include "penstock/v1/routing.pb.h"
 #include "router_service/guards/principal_ledger.h"
+#include "router_service/pacing/budget_standing.h"
 #include "router_service/pacing/priced_budget.h"
 #include "router_service/pacing/pacer_journal.h"
 #include "router_service/pacing/pacer_order.h"
@@ -25,14 +26,9 @@
 #include "router_service/pacing/platform_share.h"
 #include "router_service/pacing/reservation.h"
 #include "router_service/pacing/window_budget.h"
+#include "router_service/pacing/window_key.h"
 
 namespace penstock::router {
-
-// Of a budget's windows: pool/tenant/RESOURCE/PER, with `/` and `%` of names escaped, so that no two
-// budgets have the same.
-std::string WindowKey(absl::string_view pool, const config::v1::Budget& budget);
-// The same as the names were: pool, tenant, resource, period.
-std::vector<std::string> WindowKeyParts(absl::string_view key);
 
 // What do a joule, a dollar and an accelerator second cost now, and may I spend? Budgets of pools,
 // tenants and the platform; several can bind one request, and their prices add up. Thread-safe. The
@@ -69,6 +65,8 @@ class BudgetPacer {
 
   // Budgets of exactly this pool and tenant ("": across pools, everybody's), for GetBudget.
   std::vector<v1::BudgetStatus> List(absl::string_view pool, absl::string_view tenant) const;
+  // Every budget in force, for metrics. Looking changes nothing, so a journal need not know.
+  std::vector<BudgetStanding> Standings(absl::Time now) const;
   // Sum of the joule prices that bind everybody in the pool.
   double PricePerJoule(absl::string_view pool) const;
 
@@ -118,6 +116,7 @@ class BudgetPacer {
   const std::shared_ptr<PacerOrder> order_;  // null: no journal
   const Clock& clock_;
   WindowLedger& ledger_;
+  const WindowLedger& counts_;  // the same, to be read outside of the order
   const Options options_;
   mutable Mutex mutex_;
   std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mutex_);

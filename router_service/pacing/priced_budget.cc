@@ -435,6 +435,14 @@ double PricedBudget::remaining() {
   return std::max(0.0, per_request() ? credit_ - held_ : amount_ - window_spent_ - held_);
 }
 
+double PricedBudget::RemainingAt(absl::Time now) const {
+  MutexLock lock(mutex_);
+  if (per_request()) return std::max(0.0, credit_ - held_);
+  const bool open = now < window_.end();
+  const double over = hard() ? std::max(0.0, window_spent_ - amount_) : 0;
+  return std::max(0.0, amount_ - (open ? window_spent_ : over) - held_);
+}
+
 absl::Duration PricedBudget::window_left() {
   MutexLock lock(mutex_);
   if (per_request()) return absl::ZeroDuration();

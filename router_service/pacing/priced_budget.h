@@ -103,6 +103,8 @@ class PricedBudget {
   double spent();
   // Per request: credit. Else what the open window has left.
   double remaining();
+  // The same at `now`. Changes nothing, as Demand.
+  double RemainingAt(absl::Time now) const;
   absl::Duration window_left();
   // Until a refused request may try again.
   absl::Duration retry_after();

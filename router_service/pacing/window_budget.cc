@@ -136,6 +136,11 @@ double WindowBudget::remaining() const {
   return std::max(0.0, amount_ - Amount(counts.Sum()));
 }
 
+double WindowBudget::RemainingAt(absl::Time now, const WindowLedger& ledger) const {
+  const WindowLedger::Counts counts = ledger.Count(key_, BudgetWindow::At(now, length_));
+  return std::max(0.0, amount_ - Amount(counts.Sum()));
+}
+
 absl::Duration WindowBudget::window_left() const {
   const absl::Time now = clock_.Now();
   return BudgetWindow::At(now, length_).end() - now;

@@ -57,6 +57,8 @@ class WindowBudget {
 
   double spent() const;
   double remaining() const;
+  // The same at `now`, by what `ledger` has counted.
+  double RemainingAt(absl::Time now, const WindowLedger& ledger) const;
   absl::Duration window_left() const;
 
   // Watts that are not to be had, of joules by the second.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "router_service/pacing/budget_pacer.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -18,26 +19,32 @@ constexpr absl::Duration kAWhile = absl::Seconds(1);
 
 absl::Status WindowRefusal(WindowAnswer answer, absl::string_view name,
                            const WindowBudget& budget) {
+  const auto refused = [](absl::string_view message, absl::Duration retry_after) {
+    return Because(Refusal::kBudget, ExhaustedError(message, retry_after));
+  };
   switch (answer) {
     case WindowAnswer::kElsewhere:
-      return ExhaustedError(
+      return refused(
           absl::StrCat("budget held by other routers: what is left of ", name, " is theirs"),
           kOnItsWay);
     case WindowAnswer::kNotLeased:
-      return ExhaustedError(
+      return refused(
           absl::StrCat("budget not leased yet: this router's part of ", name, " is on its way"),
           kOnItsWay);
     case WindowAnswer::kStoreDown:
-      return ExhaustedError(
-          absl::StrCat("store down: no more may be spent of ", name, " until it answers"), kAWhile);
+      return Because(
+          Refusal::kStoreDown,
+          ExhaustedError(
+              absl::StrCat("store down: no more may be spent of ", name, " until it answers"),
+              kAWhile));
     case WindowAnswer::kSpent:
     case WindowAnswer::kCovered:
     case WindowAnswer::kUnsure:
       break;
   }
   const absl::Duration left = budget.window_left();
-  return ExhaustedError(absl::StrCat("budget spent: ", name),
-                        budget.is_rate() ? std::min(left, kAWhile) : left);
+  return refused(absl::StrCat("budget spent: ", name),
+                 budget.is_rate() ? std::min(left, kAWhile) : left);
 }
 
 }  // namespace penstock::router

@@ -7,10 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/endpoint_names.h"
 #include "common/mutex.h"
 #include "common/time/timers.h"
 #include "penstock/config/v1/router.pb.h"
-#include "router_service/pools/endpoint_names.h"
 #include "router_service/pools/pool.h"
 #include "router_service/pools/replica_connector.h"
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -29,6 +30,14 @@ std::string Asked(const SelectionLimits& limits) {
   }
   if (limits.min_quality > 0) add(absl::StrFormat("min quality %.6g", limits.min_quality));
   return text;
+}
+
+// Which of the request's own limits: the first that no expert alone keeps to.
+Refusal WhyInfeasible(const SelectionResult& result, const SelectionLimits& limits) {
+  if (!(result.fastest.latency_s <= limits.latency_budget_s)) return Refusal::kDeadline;
+  if (!(result.cheapest.energy_j <= limits.energy_cap_j)) return Refusal::kEnergyBudget;
+  // Who is in time may be beyond the cap, and who is cheap be late: then time is what lacks.
+  return limits.min_quality > 0 ? Refusal::kQuality : Refusal::kDeadline;
 }
 
 }  // namespace
@@ -97,16 +106,18 @@ absl::Status SelectionStatus(const SelectionResult& result, const SelectionLimit
     case SelectionVerdict::kDegraded:
       return absl::OkStatus();
     case SelectionVerdict::kNoExpert:
-      return absl::UnavailableError(limits.forced.empty()
-                                        ? "no healthy expert"
-                                        : "an expert of penstock_experts is not available");
+      return Because(Refusal::kNoExpert,
+                     absl::UnavailableError(limits.forced.empty()
+                                                ? "no healthy expert"
+                                                : "an expert of penstock_experts is not available"));
     case SelectionVerdict::kInfeasible:
-      return absl::FailedPreconditionError(
-          absl::StrCat("no expert meets ", Asked(limits), ": ", detail()));
+      return Because(WhyInfeasible(result, limits),
+                     absl::FailedPreconditionError(
+                         absl::StrCat("no expert meets ", Asked(limits), ": ", detail())));
     case SelectionVerdict::kInfeasibleNow:
-      return absl::DeadlineExceededError(absl::StrFormat("no expert meets %s with %.6g ms left: %s",
-                                                         Asked(limits), limits.time_left_s * 1e3,
-                                                         detail()));
+      return Because(Refusal::kDeadline, absl::DeadlineExceededError(absl::StrFormat(
+                                             "no expert meets %s with %.6g ms left: %s",
+                                             Asked(limits), limits.time_left_s * 1e3, detail())));
   }
   return absl::InternalError("unknown verdict");
 }

@@ -51,7 +51,9 @@ const std::map<std::string, std::vector<std::string>>& MainOptions() {
       {"explain", {"--target", "--pool", "--input", "--json"}},
       {"report", {"--target", "--router", "--decision", "--quality", "--file", "--json"}},
       {"budget", {"get", "set", "watch", "export"}},
-      {"status", {"--target", "--router", "--interval_s", "--once", "--json"}},
+      {"status", {"--target", "--router", "--interval_s", "--once", "--json", "--ca", "--cert", "--key",
+        "--server_name"}},
+      {"health", {"ADDRESS", "--service", "--ca", "--cert", "--key", "--no_verify", "--timeout_s"}},
       {"evaluate",
        {"--target", "--pool", "--inputs", "--labels", "--dimension", "--budgets", "--report",
         "--gateway_metrics", "--json"}}};

@@ -29,7 +29,7 @@ def write_repository():
 
 def config(repository):
     return f"""
-gateway: {{server: {{grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", drain: {{grace: 0.1s}}}}}}
+gateway: {{page: {{http: "off"}}, server: {{grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", drain: {{grace: 0.1s}}}}}}
 router:
   server: {{grpc: "127.0.0.1:0", metrics: "off", drain: {{grace: 0.1s}}}}
   pools: [{{name: echo_pool, experts: [{{name: echo}}]}}]

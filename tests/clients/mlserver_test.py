@@ -36,7 +36,7 @@ SETTINGS = {
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3]}],
 }
 POOL = """
-gateway: {{server: {{grpc: "127.0.0.1:0", metrics: "off", drain: {{grace: 0.1s}}}}}}
+gateway: {{page: {{http: "off"}}, server: {{grpc: "127.0.0.1:0", metrics: "off", drain: {{grace: 0.1s}}}}}}
 router:
   server: {{grpc: "127.0.0.1:0", metrics: "off", drain: {{grace: 0.1s}}}}
   pools:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""perf_analyzer_test.py PENSTOCK: Triton's perf_analyzer sweeps the concurrency against a pool.
+"""perf_analyzer_test.py PENSTOCK FAKE_NVML_FOLDER: Triton's perf_analyzer sweeps the concurrency against a pool, and
+collects an expert service's metrics of GPUs.
 
 Its binary is inside the wheel tritonclient==2.45.0 (the package perf-analyzer needs a newer glibc); it wants
 Debian's libb64-0d and libcudart.so.12, which the virtual environment's nvidia-cuda-runtime-cu12 has.
@@ -18,10 +19,26 @@ import echo_platform
 from platform_process import Service
 
 BINARY = sys.argv.pop(1)
+FAKE_NVML = sys.argv.pop(1)
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "build" / "perf_analyzer"
 WHEEL = "tritonclient==2.45.0"
 MEMBER = "tritonclient-2.45.0.data/data/bin/perf_analyzer"
 CONCURRENCY = [1, 2, 3, 4]
+# As in tests/support/fake_nvml.h.
+GPUS = {f"GPU-00000000-0000-0000-0000-00000000000{letter}": values for letter, values in {
+    "a": {"Avg GPU Utilization": 0.37, "Avg GPU Power Usage": 250.5, "Max GPU Memory Usage": 20e9,
+          "Total GPU Memory": 80e9},
+    "b": {"Avg GPU Utilization": 0.61, "Avg GPU Power Usage": 125.25, "Max GPU Memory Usage": 30e9,
+          "Total GPU Memory": 40e9}}.items()}
+EXPERT = """
+server: {{grpc: "127.0.0.1:0", metrics: "127.0.0.1:0", drain: {{grace: 0.1s}}}}
+model_repository: {repository}
+trust_plaintext: true
+metering: {{source: NVML}}
+"""
+SHAPES = ["--shape", "floats:4,2", "--shape", "ids:3", "--shape", "texts:2", "--string-length", "8"]
+# Stability is of no interest here, only that each step ends: 1 s windows, any spread, 3 of them.
+BRIEFLY = ["--measurement-interval", "1000", "--stability-percentage", "999", "--max-trials", "6"]
 MISSING = 77  # ctest: skipped
 
 
@@ -58,12 +75,23 @@ def library_path():
     return str(found[0].parent)
 
 
+def analyze(analyzer, environment, report, *arguments):
+    """Rows of the report, by perf_analyzer's own column names; and what it printed."""
+    done = subprocess.run([str(analyzer), "-i", "grpc", *SHAPES, *BRIEFLY, "-f", str(report), "--verbose-csv",
+                           *arguments], capture_output=True, text=True, timeout=300, check=False, env=environment)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    with open(report, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file)), output
+
+
 class PerfAnalyzerTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.analyzer = fetch_perf_analyzer()
         cls.environment = dict(os.environ, LD_LIBRARY_PATH=library_path())
         cls.repository = echo_platform.write_repository()
+        cls.report = pathlib.Path(cls.repository.name) / "report.csv"
         cls.service = Service([BINARY, "serve"], echo_platform.config(cls.repository.name))
 
     @classmethod
@@ -72,24 +100,25 @@ class PerfAnalyzerTest(unittest.TestCase):
         cls.service.__exit__()
         cls.repository.cleanup()
 
-    def sweep(self):
-        """One row a concurrency, by perf_analyzer's own column names; and what it printed."""
-        report = pathlib.Path(self.repository.name) / "report.csv"
-        # Stability is of no interest here, only that each step ends: 1 s windows, any spread, 3 of them.
-        command = [str(self.analyzer), "-m", "echo_pool", "-u", self.service.grpc, "-i", "grpc",
-                   "--shape", "floats:4,2", "--shape", "ids:3", "--shape", "texts:2", "--string-length", "8",
-                   "--concurrency-range", f"{CONCURRENCY[0]}:{CONCURRENCY[-1]}",
-                   "--measurement-interval", "1000", "--stability-percentage", "999", "--max-trials", "6",
-                   "-f", str(report), "--verbose-csv"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
-                              env=self.environment)
-        output = done.stdout + done.stderr
-        self.assertEqual(done.returncode, 0, output)
-        with open(report, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file)), output
+    def test_metrics_of_gpus_are_read_from_the_expert_service(self):
+        expert = str(pathlib.Path(BINARY).with_name("penstock-expert"))
+        with Service([expert], EXPERT.format(repository=self.repository.name),
+                     environment={"LD_LIBRARY_PATH": FAKE_NVML}) as service:
+            rows, output = analyze(self.analyzer, self.environment, self.report, "-m", "echo", "-u", service.grpc,
+                                   "--concurrency-range", "1", "--collect-metrics",
+                                   "--metrics-url", f"{service.metrics}/metrics", "--metrics-interval", "200")
+        self.assertNotIn("Unable to parse", output)
+        self.assertEqual(len(rows), 1, output)
+        for column in ("Avg GPU Utilization", "Avg GPU Power Usage", "Max GPU Memory Usage", "Total GPU Memory"):
+            told = dict(entry.rsplit(":", 1) for entry in rows[0][column].split(";") if entry)
+            self.assertEqual(told.keys(), GPUS.keys(), rows[0])
+            for gpu, value in told.items():
+                wanted = GPUS[gpu][column]
+                self.assertAlmostEqual(float(value), wanted, delta=wanted / 1000, msg=column)
 
     def test_sweep_reports_throughput_and_the_servers_statistics(self):
-        rows, output = self.sweep()
+        rows, output = analyze(self.analyzer, self.environment, self.report, "-m", "echo_pool", "-u",
+                               self.service.grpc, "--concurrency-range", f"{CONCURRENCY[0]}:{CONCURRENCY[-1]}")
         self.assertEqual(sorted(int(row["Concurrency"]) for row in rows), CONCURRENCY, output)
         for row in rows:
             self.assertGreater(float(row["Inferences/Second"]), 0, row)

@@ -8,9 +8,9 @@ import time
 
 
 class Service:
-    """One running binary; its `ready` line says where it listens."""
+    """One running binary; its `ready` line says where it listens. `environment`: variables beside the test's own."""
 
-    def __init__(self, binary, config, *arguments, patience_s=60):
+    def __init__(self, binary, config, *arguments, patience_s=60, environment=None):
         self.folder = tempfile.TemporaryDirectory()
         path = os.path.join(self.folder.name, "config.yaml")
         with open(path, "w", encoding="utf-8") as file:
@@ -19,7 +19,8 @@ class Service:
         self.log = open(self.log_path, "w", encoding="utf-8")
         ready_file = os.path.join(self.folder.name, "ready")
         command = [*binary, "--config", path, "--ready_file", ready_file, *arguments]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT,
+                                        env=dict(os.environ, **(environment or {})))
         until = time.monotonic() + patience_s
         while not (os.path.exists(ready_file) and os.path.getsize(ready_file)):
             if self.process.poll() is not None:

@@ -10,11 +10,13 @@
 
 #include "common/metrics/metrics_server.h"
 #include "common/metrics/process.h"
+#include "common/net/admin_audit.h"
 #include "common/net/grpc_bytes.h"
 #include "common/net/grpc_status.h"
 #include "common/net/orca.h"
 #include "common/net/service_main.h"
 #include "penstock/config/v1/expert.pb.h"
+#include "tests/support/captured_log.h"
 #include "tests/support/temp_dir.h"
 
 namespace penstock {
@@ -133,6 +135,25 @@ TEST(ServiceFlagsTest, AWrongConfigurationIsExitCodeTwoWithThePath) {
   EXPECT_THAT(parsed.err, HasSubstr("model_repositroy"));
 }
 
+TEST(ServiceFlagsTest, TheLogIsAsTheConfigurationSays) {
+  const CapturedLog log;
+  TempDir dir;
+  const std::string file = dir.Write("c.yaml", "server: {log: {format: JSON, level: debug}}\n");
+  EXPECT_FALSE(Parse({"--config", file}).code.has_value());
+  EXPECT_EQ(EventLog::OfProcess().options(), (LogOptions{LogFormat::kJson, LogLevel::kDebug}));
+}
+
+TEST(ServiceFlagsTest, AWrongLogIsRefusedToServeAndToValidate) {
+  const CapturedLog log;
+  TempDir dir;
+  const std::string file = dir.Write("c.yaml", "server: {log: {level: loud}}\n");
+  for (const char* flag : {"--validate_config", "--ready_file=x"}) {
+    const Parsed parsed = Parse({"--config", file, flag});
+    EXPECT_EQ(parsed.code, 2);
+    EXPECT_THAT(parsed.err, HasSubstr("server.log.level: wanted error, warning, info or debug"));
+  }
+}
+
 TEST(ServiceFlagsTest, ValidateSaysWhatIsWrongOrOk) {
   EXPECT_EQ(Parse({"--validate_config"}).code, 0);
   const Parsed parsed = Parse({"--validate_config"}, [] {
@@ -159,6 +180,32 @@ TEST(ServiceFlagsTest, HelpAndVersionArePrinted) {
   EXPECT_EQ(version.code, 0);
   EXPECT_THAT(version.out, ::testing::StartsWith("penstock-expert "));
   EXPECT_NE(Parse({"--no_such_flag"}).code.value_or(0), 0);
+}
+
+AdminCall CallOf(const std::string& tenant) {
+  AdminCall call;
+  call.method = "/penstock.v1.Routing/SetBudget";
+  call.tenant = tenant;
+  call.credential = "key:0123abcd";
+  return call;
+}
+
+TEST(AdminAuditTest, ACallIsALineWhateverTheLevelAndTheTenantsName) {
+  CapturedLog log({LogFormat::kKeyValue, LogLevel::kError});
+  AuditAdminCall(CallOf("a\n\" event=audit"), absl::OkStatus());
+  ASSERT_EQ(log.Lines().size(), 1u);
+  EXPECT_THAT(log.Lines()[0],
+              HasSubstr("service=audit event=audit method=/penstock.v1.Routing/SetBudget "
+                        "tenant=\"a\\n\\\" event=audit\" credential=key:0123abcd "));
+  EXPECT_THAT(log.Lines()[0], ::testing::EndsWith("status=OK reason=\"\""));
+}
+
+TEST(AdminAuditTest, CallsThatWereLetThroughAreNeverSuppressedForThoseThatWereNot) {
+  CapturedLog log({LogFormat::kKeyValue, LogLevel::kInfo, 1});
+  for (int i = 0; i < 10; ++i) AuditAdminCall(CallOf("x"), absl::PermissionDeniedError("no"));
+  EXPECT_EQ(log.Lines().size(), 1u);
+  for (int i = 0; i < 10; ++i) AuditAdminCall(CallOf("y"), absl::OkStatus());
+  EXPECT_EQ(log.Lines().size(), 11u);
 }
 
 TEST(ServiceMainTest, TheReadyLineIsPrintedAndWritten) {

@@ -55,6 +55,39 @@ TEST_F(HealthTest, CheckFollowsServing) {
   EXPECT_EQ(Check("nobody", response).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(HealthTest, TheProcessIsLiveBeforeItServesAndWhileItDrains) {
+  HealthCheckResponse response;
+  server_->SetServing(false);
+  EXPECT_TRUE(Check("live", response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server_->BeginDrain();
+  EXPECT_TRUE(Check("live", response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  EXPECT_TRUE(Check("", response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+}
+
+TEST_F(HealthTest, ListAndWatchKnowThatTheProcessIsLive) {
+  server_->SetServing(false);
+  grpc::ClientContext list_context;
+  list_context.set_deadline(Soon());
+  grpc::health::v1::HealthListResponse list;
+  ASSERT_TRUE(stub_->List(&list_context, {}, &list).ok());
+  EXPECT_EQ(list.statuses().at("live").status(), HealthCheckResponse::SERVING);
+  EXPECT_EQ(list.statuses().at("").status(), HealthCheckResponse::NOT_SERVING);
+  grpc::ClientContext context;
+  context.set_deadline(Soon());
+  HealthCheckRequest request;
+  request.set_service("live");
+  const auto watch = stub_->Watch(&context, request);
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server_->Drain();
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST_F(HealthTest, WatchHearsOfTheDrainAndEnds) {
   grpc::ClientContext context;
   context.set_deadline(Soon());

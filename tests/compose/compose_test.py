@@ -108,7 +108,12 @@ def check_files(compose, binaries):
         for service in compose.services.values()
         for text in service.get("ports", [])
     ]
-    assert sorted(ports) == ["3000", "8001", "9090"], ports
+    assert sorted(ports) == ["3000", "8000", "8001", "9090"], ports
+    # What is published of the gateway is where it listens: calls and the page.
+    gateway = configuration(compose, "gateway")[1]
+    listens = {gateway["server"]["grpc"], gateway["page"]["http"]}
+    published = {text.rpartition(":")[2] for text in compose.services["gateway"]["ports"]}
+    assert {f"0.0.0.0:{port}" for port in published} == listens, (published, listens)
 
 
 def words_with_files(value):
@@ -240,6 +245,8 @@ def run_platform(compose, binaries):
             own = {
                 key: config["server"].pop(key) for key in ("grpc", "metrics")
             }  # the fleet chooses
+            if name == "gateway":
+                config["page"] = {"http": "off"}
             process = fleet.service(
                 [compose.services[name]["command"][0]], config, host=None, name=name
             )

@@ -99,6 +99,10 @@ class Sandbox:
             check=False,
         )
 
+    def outside(self, path):
+        """Where a process that is not in it finds a file of its tree."""
+        return pathlib.Path(f"/proc/{self._holder.pid}/root{self.tree.root}{path}")
+
     def metrics(self, address):
         """What a service in it exports; None where nobody answers."""
         fetch = ["curl", "-sf", "--max-time", "5", f"http://{address}/metrics"]

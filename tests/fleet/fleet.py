@@ -42,17 +42,22 @@ class Fleet:
 
     # What is started. All of these return once the process accepts calls.
 
-    def expert(self, config, *, host=None, name="expert"):
-        return self.service(["penstock-expert"], config, host=host, name=name)
+    def expert(self, config, *, host=None, name="expert", environment=None):
+        return self.service(["penstock-expert"], config, host=host, name=name,
+                            environment=environment)
 
     def router(self, config, *, host=None, name="router"):
         return self.service(["penstock-router"], config, host=host, name=name)
 
     def gateway(self, config, *, host=None, name="gateway"):
+        """A dict without `page` gets none: its default address is one for the whole machine."""
+        if isinstance(config, dict):
+            config = {"page": {"http": "off"}, **config}
         return self.service(["penstock-gateway"], config, host=host, name=name)
 
-    def service(self, command, config, *, host=None, name):
-        """A dict gets `server` with free ports and metrics, unless it says otherwise."""
+    def service(self, command, config, *, host=None, name, environment=None):
+        """A dict gets `server` with free ports and metrics, unless it says otherwise. `environment`: variables
+        beside the test's own."""
         if isinstance(config, dict):
             config = copy.deepcopy(config)
             server = config.setdefault("server", {})
@@ -61,8 +66,9 @@ class Fleet:
                 server.setdefault(key, text)
         binary, *arguments = command
         unique, folder = self._new(name)
-        return self._started(Service(unique, [self.binaries / binary, *arguments], config, folder,
-                                     _within(host)))
+        variables = [f"{key}={value}" for key, value in (environment or {}).items()]
+        command = [*(["env", *variables] if variables else []), self.binaries / binary, *arguments]
+        return self._started(Service(unique, command, config, folder, _within(host)))
 
     def redis(self, *, host=None, name="redis", **options):
         """`certificates`: TLS; `arguments`: of redis-server; `sentinel_of`: (name, Redis, quorum)."""
@@ -88,8 +94,8 @@ class Fleet:
             self._network = Network()
         return self._network.add(name)
 
-    def certificates(self, name="penstock.test"):
-        return Certificates(self.folder / f"certificates-{name}", name)
+    def certificates(self, name="penstock.test", days=2):
+        return Certificates(self.folder / f"certificates-{name}-{days}", name, days)
 
     # How it ends.
 

@@ -21,7 +21,7 @@ class Service(Process):
                                 folder / "ready"], folder / "log", within)
         self.config = config
         self.folder = folder
-        self.grpc = self.metrics = ""
+        self.grpc = self.metrics = self.page = ""
 
     def start(self, patience_s=60):
         """Returns once it accepts calls."""
@@ -71,6 +71,7 @@ class Service(Process):
                 raise NotReady(f"{str(why).splitlines()[0]}\n{log.read()[-8000:]}") from None
         words = dict(word.split("=", 1) for word in ready.read_text().split() if "=" in word)
         self.grpc, self.metrics = words["grpc"], words.get("metrics", "")
+        self.page = words.get("http", "-")
         return self
 
     def write_config(self):

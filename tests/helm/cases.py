@@ -149,11 +149,31 @@ def configuration_by_the_docs(helm):
     return _wanted("what docs/kubernetes.md extracts", wanted, yaml.safe_load(told.stdout))
 
 
+def certificates_are_shown(helm):
+    """Where a server wants its client's certificate, its pod's probe has one, and so has `helm test`."""
+    secrets = {part: part for part in ("gateway", "router", "expert")}
+    found = []
+    for wanted in (False, True):
+        tls = {"enabled": True, "secrets": secrets, "clientCertificates": wanted}
+        rendered = helm.render_values({"tls": tls})
+        for manifest, metadata, spec in pods(rendered):
+            component = metadata["labels"]["app.kubernetes.io/component"]
+            container = spec["containers"][0]
+            if component == "test":
+                words = container["args"]
+            else:
+                words = container["readinessProbe"]["exec"]["command"]
+            shows = wanted or component in ("router", "expert")
+            if ("/tls/tls.crt" in words and "/tls/tls.key" in words) != shows:
+                found.append(f"clientCertificates={wanted}: {identity(manifest)} asks by {words}")
+    return found
+
+
 CASES = {
     find.__name__: find
     for find in (
         example_beside_models, secret_of_ones_own, experts_elsewhere, names_looked_up,
         log_fits_its_volume, limits_are_requests, spread_over_what_nodes_have, alone_with_a_gpu,
-        images_are_built, configuration_by_the_docs,
+        images_are_built, configuration_by_the_docs, certificates_are_shown,
     )
 }  # fmt: skip

@@ -234,7 +234,7 @@ def checksum_problems(helm):
         ),
         (["gateway.config.admission.max_queue=7"], {"gateway"}, set()),
         (["router.config.watts_per_core=3"], {"router"}, {"router"}),
-        (["router.replicas=2,router.config.store=memory://"], {"gateway", "router"}, {"router"}),
+        (["router.replicas=2,router.config.store=memory://"], {"router"}, {"router"}),
         (["experts.linear.config.execution.threads=2"], {"expert-linear"}, {"expert-linear"}),
     ]
     for sets, restart, reload in asked:

@@ -108,8 +108,7 @@ def _rollout_problems(manifest, labels, spec):
     component = labels["app.kubernetes.io/component"]
     if component not in ("gateway", "router", "expert"):
         return
-    tls = any(volume["name"] == "tls" for volume in spec["volumes"])
-    wanted = (15 if component != "gateway" else 0) + (15 if tls else 0)
+    wanted = 15 if component != "gateway" else 0
     has = manifest["spec"].get("minReadySeconds", 0)
     if has < wanted:
         yield f"{identity(manifest)}: minReadySeconds is {has}, wanted {wanted}"

@@ -3,7 +3,8 @@
 1. Every configuration of every example passes --validate_config of the binary that it is for.
 2. The default (plaintext, two models of the chart's own) and the production example (mutual TLS
    from the rendered Certificates' names, keys, three routers that share a Redis with a password,
-   trained files) are started, addresses and paths replaced. The command of `helm test` and that of
+   trained files) are started, addresses and paths replaced. Each pod's program says that it is
+   ready where its probe is to ask it. The command of `helm test` and that of
    NOTES.txt are answered, and what the latter's gateway answers is kept in Redis.
 3. Redis starts by the chart's script, wants its password, and the readiness command says yes.
 4. A pool that is put to sleep counts the requests that KEDA wakes it for, and answers once it is
@@ -26,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from fleet import Fleet, NotReady, scrape  # noqa: E402
 from fleet.ports import free_port  # noqa: E402
 
+ROUTERS = "dns:///penstock-router.penstock.svc.cluster.local:8101"
 CHART_MODELS = CHART / "files/example"
 PATIENCE_S = 30
 
@@ -87,6 +89,10 @@ def validate(helm, binaries, folder):
     return checked
 
 
+def replicas(rendered, name):
+    return next(one for one in rendered if identity(one) == name)["spec"]["replicas"]
+
+
 class Platform:
     """The services of one rendering, each started from its rendered configuration."""
 
@@ -111,15 +117,42 @@ class Platform:
                 f"dns:///{self._address(service)}"
             )
         gateway = configs["gateway", ""]
-        for number, endpoint in enumerate(gateway["routers"]):
+        # Here the pods behind the routers' one name differ by port: each has a name of its own.
+        (named,) = gateway["routers"]
+        assert named["address"] == ROUTERS, named
+        gateway["routers"] = []
+        for number in range(replicas(rendered, "StatefulSet/penstock-router")):
             rules = [*self.mounts.rules("router", number), *self._rules(at)]
             router = fleet.router(self._here(configs["router", ""], rules), name=f"{name}-router")
             self.services.append(("router", router))
-            at[endpoint["address"]] = self._address(router)
+            endpoint = {**named, "address": f"dns:///{self._address(router)}"}
+            gateway["routers"].append(endpoint)
         rules = [*self.mounts.rules("gateway"), *self._rules(at)]
         self.gateway = fleet.gateway(self._here(gateway, rules), name=f"{name}-gateway")
         self.services.append(("gateway", self.gateway))
         self.target = self._address(self.gateway)
+
+    def probe(self):
+        """Every pod's readiness as the kubelet asks it, where it runs a program for that."""
+        asked = 0
+        running = {}
+        for kind, service in self.services:
+            running.setdefault(kind, []).append(service)
+        for manifest, metadata, spec in pods(self.rendered):
+            command = spec["containers"][0].get("readinessProbe", {}).get("exec", {}).get("command")
+            component = metadata["labels"]["app.kubernetes.io/component"]
+            if command is None or component not in running:
+                continue
+            for service in running[component]:
+                rules = [
+                    ("^/usr/bin/", f"{self.fleet.binaries}/"),
+                    (r"^127\.0\.0\.1:\d+$", service.grpc),
+                    ("^/tls/", f"{self.mounts.folder}/{component}/"),
+                ]
+                told = run(replaced(command, rules))
+                assert told.returncode == 0, (identity(manifest), told)
+                asked += 1
+        return asked
 
     def _address(self, service):
         return f"localhost:{service.grpc.rpartition(':')[2]}"
@@ -265,6 +298,7 @@ def main():
         assert len(routers) == 3, production.services
         answer = production.infer()
         assert "penstock_energy_j" in answer, answer
+        assert production.probe() >= len(production.services), "a pod has no probe of its own"
         until(
             "an answer in Redis, where all gateways find it",
             lambda: production.ask_redis("--scan", "--pattern", "*v:answer/*").strip() or None,

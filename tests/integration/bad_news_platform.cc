@@ -63,7 +63,7 @@ BadNewsPlatform::Parts* BadNewsPlatform::parts_ = nullptr;
 std::unique_ptr<Process> BadNewsPlatform::StartGateway(const std::string& router,
                                                        const std::string& more) {
   return Process::Start("penstock-gateway",
-                        absl::Substitute("routers: [{address: \"$0\"}]\n$1", router, more));
+                        absl::Substitute("page: {http: \"off\"}\nrouters: [{address: \"$0\"}]\n$1", router, more));
 }
 
 void BadNewsPlatform::SetUpTestSuite() {

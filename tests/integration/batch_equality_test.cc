@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kImages = 64;
 
 constexpr char kPlatform[] = R"(
-gateway: {server: {grpc: "127.0.0.1:0", metrics: "off", threads: 1, drain: {grace: 0s}}}
+gateway: {page: {http: "off"}, server: {grpc: "127.0.0.1:0", metrics: "off", threads: 1, drain: {grace: 0s}}}
 router:
   server: {grpc: "127.0.0.1:0", metrics: "off", threads: 1, drain: {grace: 0s}}
   pools: [{name: digits, experts: [{name: $0}]}]

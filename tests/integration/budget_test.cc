@@ -82,7 +82,7 @@ class BudgetTest : public testing::Test {
     gateway_ = Process::Start(
         "penstock-gateway",
         absl::Substitute("server: $0\nrouters: [{address: \"$1\"}, {address: \"$2\"}]\n"
-                         "identity: {api_keys_file: $3}\n",
+                         "identity: {api_keys_file: $3}\npage: {http: \"off\"}\n",
                          kServer, one_->grpc(), two_->grpc(), keys_));
     ASSERT_NE(gateway_, nullptr);
     for (const Process* router : {one_.get(), two_.get()}) {

@@ -93,7 +93,7 @@ class CacheTest : public testing::Test {
   static std::unique_ptr<Process> StartGateway(const Parts& parts, const std::string& cache) {
     return Process::Start(
         "penstock-gateway",
-        absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\ncatalogue_ttl: 0.05s\n"
+        absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\npage: {http: \"off\"}\ncatalogue_ttl: 0.05s\n"
                          "admission: {max_in_flight: 20000}\nidentity: {api_keys_file: $2}\n"
                          "cache: $3\n",
                          kServer, parts.router->grpc(), parts.folder.File("keys.yaml"), cache));
@@ -334,7 +334,7 @@ TEST_F(CacheTest, OtherWeightsOfAnExpertEndWhatWasKept) {
   ASSERT_TRUE(TestClient(router->grpc()).WaitForExperts());
   const auto gateway = Process::Start(
       "penstock-gateway",
-      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\ncatalogue_ttl: 0.05s\n", kServer,
+      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\npage: {http: \"off\"}\ncatalogue_ttl: 0.05s\n", kServer,
                        router->grpc()));
   ASSERT_NE(gateway, nullptr);
   TestClient client(gateway->grpc());

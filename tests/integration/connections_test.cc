@@ -49,7 +49,8 @@ class ConnectionsTest : public testing::Test {
   }
   std::unique_ptr<Process> StartGateway(const std::string& routers) {
     return Process::Start("penstock-gateway",
-                          absl::Substitute("server: $0\nrouters: [$1]\n", Server(), routers));
+                          absl::Substitute("server: $0\nrouters: [$1]\npage: {http: \"off\"}\n",
+                                           Server(), routers));
   }
   std::string Server() const { return absl::Substitute(kServer, connections_); }
 

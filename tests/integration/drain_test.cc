@@ -148,7 +148,8 @@ class DrainTest : public testing::Test {
     std::vector<InferTarget*> targets;
     for (int i = 0; i < 2; ++i) {
       gateways_[i] = Process::Start(
-          "penstock-gateway", absl::Substitute("server: $0\nrouters: [$1]\n", kServer, routers));
+          "penstock-gateway",
+          absl::Substitute("server: $0\nrouters: [$1]\npage: {http: \"off\"}\n", kServer, routers));
       ASSERT_NE(gateways_[i], nullptr);
       clients_[i] = std::make_unique<TestClient>(gateways_[i]->grpc());
       targets.push_back(&clients_[i]->target());

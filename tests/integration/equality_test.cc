@@ -97,7 +97,7 @@ class EqualityTest : public testing::Test {
  protected:
   void StartBoth() {
     whole_ = Process::Start("penstock",
-                            absl::StrCat("gateway: {server: ", kServer, "}\nrouter:\n",
+                            absl::StrCat("gateway: {page: {http: \"off\"}, server: ", kServer, "}\nrouter:\n",
                                          RouterSection({}), "expert:\n", ExpertSection(-1)),
                             {"serve"});
     std::vector<std::string> addresses;
@@ -110,7 +110,8 @@ class EqualityTest : public testing::Test {
     ASSERT_NE(parts_.back(), nullptr);
     parts_.push_back(Process::Start("penstock-gateway",
                                     absl::StrCat("server: ", kServer, "\nrouters: [{address: \"",
-                                                 parts_.back()->grpc(), "\"}]\n")));
+                                                 parts_.back()->grpc(),
+                                                 "\"}]\npage: {http: \"off\"}\n")));
     ASSERT_NE(whole_, nullptr);
     ASSERT_NE(parts_.back(), nullptr);
     one_ = std::make_unique<TestClient>(whole_->grpc());

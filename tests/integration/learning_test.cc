@@ -87,7 +87,7 @@ pools:
     }
     gateway_ = Process::Start("penstock-gateway",
                               absl::Substitute("server: $0\nidentity: {anonymous_admin: true}\n"
-                                               "routers: [$1]\n",
+                                               "routers: [$1]\npage: {http: \"off\"}\n",
                                                kServer, addresses));
     ASSERT_NE(gateway_, nullptr);
     client_ = std::make_unique<TestClient>(gateway_->grpc());
@@ -248,7 +248,7 @@ TEST_F(LearningTest, OnlyAdministratorsSeeAndPromoteShadows) {
       Start(absl::StrCat("shadow: {quality_file: \"", folder_.File("live.safetensors"), "\"}")));
   const auto gateway = Process::Start(
       "penstock-gateway",
-      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\n", kServer, routers_[0]->grpc()));
+      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\npage: {http: \"off\"}\n", kServer, routers_[0]->grpc()));
   ASSERT_NE(gateway, nullptr);
   TestClient client(gateway->grpc());
   std::string output;

@@ -374,7 +374,7 @@ TEST(GatewayReloadTest, ExchangesItsRoutersUnderLoad) {
   const auto b = router();
   ASSERT_TRUE(a != nullptr && b != nullptr);
   const auto config = [&](const std::string& address, const std::string& more = "") {
-    return absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\n$2", kServer, address, more);
+    return absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\npage: {http: \"off\"}\n$2", kServer, address, more);
   };
   const auto gateway = Process::Start("penstock-gateway", config(a->grpc()));
   ASSERT_NE(gateway, nullptr);

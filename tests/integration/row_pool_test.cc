@@ -137,7 +137,7 @@ TEST_P(RowPoolTest, EqualsTheBlockInOneService) {
   const auto platform = Process::Start(
       "penstock",
       absl::Substitute(R"(
-gateway: {server: $0}
+gateway: {page: {http: "off"}, server: $0}
 router:
   server: $0
   pools:

@@ -76,7 +76,7 @@ TEST_F(SharedLoadTest, ARouterGoesWhereTheOthersAreNot) {
   ASSERT_TRUE(one != nullptr && both != nullptr);
   TestClient to_one(one->grpc()), to_both(both->grpc());
   ASSERT_TRUE(to_one.WaitForExperts() && to_both.WaitForExperts());
-  EXPECT_EQ(Metric(*both, "penstock_store_connected"), 1);
+  ASSERT_TRUE(Eventually([&] { return Metric(*both, "penstock_store_connected") == 1; }));
   busy_.Hold();
   idle_.Hold();
 

@@ -1,4 +1,5 @@
-"""catalogue_test.py BIN_FOLDER: docs/metrics.md and what the services tell are the same.
+"""catalogue_test.py BIN_FOLDER FAKE_NVML_FOLDER: docs/metrics.md and what the services tell are the
+same.
 
 The platform of tests/observability, in which every part that has metrics is used, and `penstock
 serve`. Names, types, helps, labels and their values of every scrape are compared with the page, and
@@ -14,7 +15,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/observability")]
-from catalogue import differences, read_catalogue  # noqa: E402
+from catalogue import differences, owner_of, read_catalogue  # noqa: E402
 from fleet import Fleet, scrape, write_tiny_model  # noqa: E402
 from fleet.ports import free_port  # noqa: E402
 from hard_times import Overload, degrade, lose_a_router  # noqa: E402
@@ -29,8 +30,7 @@ PATIENCE_S = 40
 
 def owners(name):
     """The kinds of services that tell it."""
-    word = name.split("_")[1]
-    return (word,) if word in KINDS else KINDS
+    return (owner_of(name),) if owner_of(name) in KINDS else KINDS
 
 
 class Comparison:
@@ -96,7 +96,7 @@ def serve(fleet, comparison):
 
     # A text: the fleet's own settings of a server are of one service.
     fleet.service(["penstock", "serve"], json.dumps({
-        "gateway": {"server": {**server("gateway"), "grpc": "127.0.0.1:0"}},
+        "gateway": {"server": {**server("gateway"), "grpc": "127.0.0.1:0"}, "page": {"http": "off"}},
         "router": {"server": server("router"),
                    "pools": [{"name": "pool", "experts": [{"name": "tiny"}]}]},
         "expert": {"server": server("expert"), "model_repository": str(repository)}}), name="serve")
@@ -107,7 +107,7 @@ def serve(fleet, comparison):
 def main():
     comparison = Comparison()
     with Fleet(sys.argv[1]) as fleet:
-        overload = Overload(fleet)
+        overload = Overload(fleet, gpus={"LD_LIBRARY_PATH": sys.argv[2]})
         platform = WatchedPlatform(fleet, ROOT)
         for kind, service in every(platform, overload):
             comparison.expect_start(kind, service.metrics, service.name)

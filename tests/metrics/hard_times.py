@@ -13,15 +13,16 @@ NOBODYS_JOULES = 1e-12
 
 
 class Overload:
-    """A gateway, a router and an expert service of its own, asked for more than they can do."""
+    """A gateway, a router and an expert service of its own, asked for more than they can do.
+    `gpus`: variables with which the expert service finds some."""
 
-    def __init__(self, fleet):
+    def __init__(self, fleet, gpus=None):
         repository = fleet.folder / "slow-models"
         write_tiny_model(repository, "slow")
         self.expert = fleet.expert({
             "model_repository": str(repository), "trust_plaintext": True,
             "execution": {"threads": 1}, "fault": {"hold": HOLD, "slots": SLOTS}},
-            name="slow-expert")
+            name="slow-expert", environment=gpus)
         self.router = fleet.router({"trust_plaintext": True, "pools": [
             {"name": "slow", "experts": [
                 {"name": "slow", "replicas": [{"address": self.expert.grpc}]}]}]},

@@ -4,7 +4,8 @@ Every request names a pool, a model version, a class, an expert and an id of its
 from thousands of tenants; they go to a gateway, and some to a router and to an expert service that
 trust their callers. Nearly all must come to where the name is looked for, and all be counted as of
 the name `other`; after them the services have the series that they had after the first few. Of 150
-pools that exist a gateway tells 100 by name, so one that told none at all would fail, too.
+pools that exist a gateway tells 100 by name, so one that told none at all would fail, too; and of
+1,200 tenants whose requests were answered a router tells 1,000.
 """
 
 import argparse
@@ -28,8 +29,12 @@ WINDOW = 256  # requests in flight
 # As many as a file of keys has room for, about.
 TENANTS = 8_000
 POOLS, POOLS_TOLD = 150, 100
-# Codes and reasons that come with the first of a kind of request.
-MOST_MORE_SERIES = 30
+# Tenants that the gateway knows are told where they took joules.
+ANSWERED_TENANTS, TENANTS_TOLD = 1_200, 1_000
+OF_TENANTS = "penstock_router_tenant_joules_total"
+# Codes and reasons that come with the first of a kind of request: a code has a counter and a
+# histogram of 17 series.
+MOST_MORE_SERIES = 100
 # Of requests for what does not exist: all but what a machine that does much else may refuse or let
 # go late. Those alone got as far as where names could become labels.
 LEAST_NOT_FOUND = 0.99
@@ -107,6 +112,25 @@ def attack(caller, first, count):
     return caller.finish()
 
 
+def ask_for_tenants(caller, router):
+    """Texts for what is wrong with the tenants that the router tells."""
+    for number in range(ANSWERED_TENANTS):
+        caller.send(request_for("pool0"), [("authorization", f"Bearer key-{number}")])
+    codes = caller.finish()
+    if codes != {"OK": ANSWERED_TENANTS}:
+        return [f"requests of {ANSWERED_TENANTS} tenants: {codes}"]
+    settled = time.monotonic() + SETTLE_S
+    while True:  # an answer may be there before it is counted
+        tenants = {labels["tenant"] for labels, _ in look(router)[2].each(OF_TENANTS)}
+        if len(tenants) > TENANTS_TOLD or time.monotonic() > settled:
+            break
+        time.sleep(0.1)
+    if len(tenants - {"other"}) != TENANTS_TOLD or "other" not in tenants:
+        return [f"router: of {ANSWERED_TENANTS} tenants {len(tenants)} are told, wanted "
+                f"{TENANTS_TOLD} and other"]
+    return []
+
+
 def counted_as_other(kind, samples):
     """Requests for names that the service does not know, by its own count."""
     name, label = COUNTERS[kind]
@@ -117,7 +141,7 @@ def look(service):
     """(series, those that hold what a caller made up, scrape)"""
     samples = scrape(service.metrics, timeout_s=30)
     told = [f"{name} {labels}" for name, labels, _ in samples.samples
-            if any(BAIT in value for value in labels.values())]
+            if name != OF_TENANTS and any(BAIT in value for value in labels.values())]
     return len(samples.samples), told, samples
 
 
@@ -144,6 +168,7 @@ def main():
         if len(pools - {"other"}) != POOLS_TOLD or "other" not in pools:
             wrong.append(f"gateway: of {POOLS} pools {len(pools)} are told, wanted {POOLS_TOLD} "
                          "and other")
+        wrong += ask_for_tenants(callers["gateway"], services["router"])
         for kind, service in services.items():
             count = options.count if kind == "gateway" else options.count // 10
             attack(callers[kind], 0, 10)

@@ -20,8 +20,8 @@ from fleet import Fleet, scrape, start_load, tiny_input, write_tiny_model  # noq
 POOLS, EXPERTS = 10, 100
 SCRAPES, MOST_S = 21, 0.2
 PATIENCE_S = 60
-# Of each expert: breaker, openings, ejected, two ejections, two shares.
-LEAST_SERIES = 7 * POOLS * EXPERTS
+# Of each expert: breaker, openings, ejected, two ejections, two shares, quality.
+LEAST_SERIES = 8 * POOLS * EXPERTS
 
 
 def start(fleet):

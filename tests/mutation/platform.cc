@@ -146,7 +146,7 @@ std::unique_ptr<MutationPlatform> MutationPlatform::Start() {
   if (platform->router_ == nullptr) return nullptr;
   platform->gateway_ = Process::Start(
       "penstock-gateway",
-      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\n"
+      absl::Substitute("server: $0\nrouters: [{address: \"$1\"}]\npage: {http: \"off\"}\n"
                        "identity: {api_keys_file: $2, quotas: {small: {max_in_flight: 2}}}\n",
                        kServer, platform->router_->grpc(), folder.Write("keys.yaml", kKeys)));
   if (platform->gateway_ == nullptr) return nullptr;

@@ -158,4 +158,8 @@ def run(platform, rates, *, seconds, deadline_ms, skip_s=0, seed=1):
 
 
 def sheds_of(gateway):
-    return {labels["reason"]: value for labels, value in gateway.each("penstock_gateway_sheds_total")}
+    """Of all pools, by reason."""
+    sheds = {}
+    for labels, value in gateway.each("penstock_gateway_sheds_total"):
+        sheds[labels["reason"]] = sheds.get(labels["reason"], 0) + value
+    return sheds

@@ -14,9 +14,9 @@ Exit 77 where the machine has no root or no debootstrap.
 
 import argparse
 import json
-import os
 import pathlib
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -192,25 +192,37 @@ def writable_folders(tree, units):
     return kept
 
 
-def runs(process, program):
-    """Whether the process is the program by now, and not what leads to it."""
-    try:
-        return os.readlink(f"/proc/{process.pid}/exe").endswith(program)
-    except FileNotFoundError:  # it has ended
-        return False
+class Manager:
+    """What systemd listens at for a service of Type=notify, in the sandbox's /run."""
+
+    def __init__(self, sandbox, service):
+        self.path = f"/run/notify-{service}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        outside = sandbox.outside(self.path)
+        self._socket.bind(str(outside))
+        outside.chmod(0o666)
+
+    def heard(self, message):
+        """Whether it is the next message."""
+        try:
+            return self._socket.recv(4096).decode() == message
+        except BlockingIOError:
+            return False
 
 
 def start(checks, sandbox, unit, service):
-    user = unit.service["User"]
-    process = sandbox.start(f"penstock-{service}", unit.command("ExecStart"), user=user)
+    manager = Manager(sandbox, service)
+    process = sandbox.start(
+        f"penstock-{service}",
+        ["env", f"NOTIFY_SOCKET={manager.path}", *unit.command("ExecStart")],
+        user=unit.service["User"],
+    )
     began = time.monotonic()
-    # Type=exec: what follows waits until the program itself runs, as its user.
-    program = unit.command("ExecStart")[0]
-    process.wait_until(lambda: runs(process, program), "exec of the program", 30)
-    ready = sandbox.run(unit.command("ExecStartPost", process.pid), user=user)
+    process.wait_until(lambda: manager.heard("READY=1"), "READY=1", 60)
     checks.that(
-        f"penstock-{service}: ExecStartPost waits until it is ready",
-        ready.returncode == 0 and process.running(),
+        f"penstock-{service}: says that it is ready to who started it",
+        unit.service["Type"] == "notify" and process.running(),
         f"{time.monotonic() - began:.1f} s" if process.running() else process.log_end(),
     )
     return process

@@ -31,7 +31,8 @@ TEST(WindowKeyTest, PartsAreTheNamesAsTheyWere) {
 
 TEST(BudgetMetricsTest, LabelsAreTheNamesAsTheyWere) {
   prometheus::Registry registry;
-  BudgetMetrics metrics(registry);
+  PoolLabels labels;
+  BudgetMetrics metrics(registry, labels);
   SharedWindowLedger::Figures figures;
   figures.key = WindowKey("eu/chat", HourlyOf("100%"));
   figures.granted = 7;

@@ -33,7 +33,7 @@ pools:
 )",
                          config_),
                 IsOk());
-    metrics_ = std::make_unique<GuardMetrics>(registry_, config_, next_);
+    metrics_ = std::make_unique<GuardMetrics>(registry_, labels_, config_, next_);
   }
 
   void Finish(const std::string& pool, const std::string& application_class,
@@ -59,6 +59,7 @@ pools:
 
   config::v1::Router config_;
   prometheus::Registry registry_;
+  PoolLabels labels_;
   CountingObserver next_;
   std::unique_ptr<GuardMetrics> metrics_;
 };
@@ -85,6 +86,27 @@ TEST_F(GuardMetricsTest, PassesOnWhatIsNotItsMatter) {
   metrics_->RequestFinished(refused);
   EXPECT_EQ(next_.seen, 2);
   EXPECT_EQ(*Value("penstock_router_features_disagree_total"), 0);
+}
+
+TEST_F(GuardMetricsTest, APoolThatIsGoneLeavesNoGauge) {
+  config::v1::Router next = config_;
+  next.mutable_pools(0)->clear_guards();
+  metrics_->Update(next);
+  EXPECT_FALSE(Value("penstock_router_concentration_index").has_value());
+  Finish("guarded", "red", "a");
+  EXPECT_EQ(next_.seen, 1);
+}
+
+TEST_F(GuardMetricsTest, OtherExpertsBeginAnewInTheSameGauge) {
+  for (int i = 0; i < 100; ++i) {
+    Finish("guarded", "red", "a");
+    Finish("guarded", "", "b");
+  }
+  EXPECT_EQ(*Value("penstock_router_concentration_index"), 1);
+  config::v1::Router next = config_;
+  next.mutable_pools(0)->add_experts()->set_name("c");
+  metrics_->Update(next);
+  EXPECT_TRUE(std::isnan(*Value("penstock_router_concentration_index")));
 }
 
 }  // namespace

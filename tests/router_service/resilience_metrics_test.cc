@@ -32,7 +32,8 @@ pools:
   }
 
   prometheus::Registry registry_;
-  ResilienceMetrics metrics_{registry_};
+  PoolLabels labels_;
+  ResilienceMetrics metrics_{registry_, labels_};
 };
 
 TEST_F(ResilienceMetricsTest, TellsBreakersAndRetries) {
@@ -79,6 +80,11 @@ pools:
           Not(HasSubstr(R"(retry_budget_tokens{pool="pool")")),
           HasSubstr(
               R"(penstock_router_breaker_state{expert="small",pool="other",replica="small:2"} 0)")));
+}
+
+TEST_F(ResilienceMetricsTest, PoolsBeyondWhatIsToldHaveNoSeries) {
+  for (size_t i = 0; i < PoolLabels::kMostPools; ++i) labels_.Admit(absl::StrCat("before", i));
+  EXPECT_THAT(Sweep(), Not(HasSubstr("pool=\"pool\"")));
 }
 
 }  // namespace

@@ -27,9 +27,11 @@ grpc::ChannelArguments TargetArguments(const InferTargetOptions& options) {
       std::min<uint64_t>(options.max_message_bytes, std::numeric_limits<int>::max()));
   arguments.SetMaxReceiveMessageSize(limit);
   arguments.SetMaxSendMessageSize(limit);
-  // Retries are ours: they go to another replica, and are charged.
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // Retries are ours: they go to another replica, and are charged. Without a service configuration
+  // gRPC makes one kind only, and that one is needed: of a call that its connection, going away, did
+  // not send any more, or that the server says it has not seen. A request of any size may be.
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, std::numeric_limits<int>::max());
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);

@@ -6,7 +6,6 @@
 #include <grpcpp/server_builder.h>
 #include <prometheus/counter.h>
 #include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +18,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/cpu_quota.h"
+#include "common/logging/log.h"
+#include "common/metrics/build_metrics.h"
 #include "common/net/connection_limits.h"
 #include "common/net/health_service.h"
 #include "common/net/oip/grpc_infer_target.h"
@@ -92,10 +93,12 @@ prometheus::Counter* MakeCounter(const OipServerOptions& options, const char* wh
 
 struct OipServer::State {
   State(OipServerOptions options, bool tls)
-      : policy(std::move(options.trusted_names), options.trust_plaintext, tls),
+      : name(std::move(options.service)),
+        policy(std::move(options.trusted_names), options.trust_plaintext, tls),
         health({"", kServiceName}),
         service(core) {}
 
+  const std::string name;
   CallerPolicy policy;
   OipCore core;
   HealthService health;
@@ -156,6 +159,7 @@ absl::StatusOr<std::unique_ptr<OipServer>> OipServer::Create(OipServerOptions op
       MakeCounter(options, "accepted", "Calls and stream messages given to the service.");
   prometheus::Counter* answered = MakeCounter(
       options, "answered", "Calls and stream messages answered, or whose client had gone.");
+  if (options.registry != nullptr) ExportBuildInfo(*options.registry, options.service);
   const int max_stream_outstanding = std::max(options.max_stream_outstanding, 1);
   auto state =
       std::make_unique<State>(std::move(options), !config.tls().certificate_file().empty());
@@ -236,8 +240,9 @@ void OipServer::Drain() {
   BeginDrain();
   if (s.server == nullptr || s.drained) return;
   s.drained = true;
-  spdlog::info("event=drain grace={} timeout={}", absl::FormatDuration(s.grace),
-               absl::FormatDuration(s.timeout));
+  LogEvent(LogLevel::kInfo, "drain", s.name)
+      .With("grace", absl::FormatDuration(s.grace))
+      .With("timeout", absl::FormatDuration(s.timeout));
   absl::SleepFor(s.grace);
   // Streams end by themselves only when their clients wish.
   s.health.EndStreams();
@@ -248,8 +253,9 @@ void OipServer::Drain() {
   const absl::Time give_up = absl::Now() + kCancelledCallsTimeout;
   while (answered() < accepted() && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(1));
   // The metrics end with the process: the last word on what was taken is here.
-  const auto level = answered() < accepted() ? spdlog::level::err : spdlog::level::info;
-  spdlog::log(level, "event=drained accepted={} answered={}", accepted(), answered());
+  LogEvent(answered() < accepted() ? LogLevel::kError : LogLevel::kInfo, "drained", s.name)
+      .With("accepted", accepted())
+      .With("answered", answered());
 }
 
 OipServer::~OipServer() {

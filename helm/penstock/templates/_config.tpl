@@ -63,19 +63,14 @@
 {{- ternary $values.autoscaling.maxReplicas $values.replicas $values.autoscaling.enabled | int -}}
 {{- end -}}
 
-{{/* Routers are named one by one: a gateway chooses among them call by call, by their own health.
-     */}}
+{{/* A gateway looks up the pods behind the routers' one name, and chooses among them call by call, by
+     their own health. */}}
 {{- define "penstock.gateway.config" -}}
 {{- $part := dict "root" . "component" "router" -}}
-{{- $name := include "penstock.partName" $part -}}
-{{- $host := include "penstock.host" $part -}}
-{{- $routers := list -}}
-{{- range $i := until (include "penstock.mostRouters" . | int) -}}
-  {{- $address := printf "%s-%d.%s:%s" $name $i $host (include "penstock.grpcPort" $part) -}}
-  {{- $endpoint := include "penstock.endpoint" (dict "root" $ "address" $address) | fromJson -}}
-  {{- $routers = append $routers $endpoint -}}
-{{- end -}}
-{{- $base := dict "routers" $routers -}}
+{{- $name := printf "dns:///%s" (include "penstock.host" $part) -}}
+{{- $address := printf "%s:%s" $name (include "penstock.grpcPort" $part) -}}
+{{- $endpoint := include "penstock.endpoint" (dict "root" . "address" $address) | fromJson -}}
+{{- $base := dict "routers" (list $endpoint) -}}
 {{- if .Values.redis.keepsAnswers -}}
   {{- $_ := set $base "cache" (dict "store" (include "penstock.store" .)) -}}
 {{- end -}}

@@ -79,15 +79,23 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Ready is not yet found and asked: callers look up addresses every few seconds. With TLS it only
-     says that the port is open, which is so before models are warm and before a router knows its
-     experts. */}}
-{{- define "penstock.minReadySeconds" -}}
-{{- add .values.minReadySeconds (ternary 15 0 .root.Values.tls.enabled) -}}
+{{/* The kubelet's own gRPC probe speaks no TLS: the pod's program asks then, the port of its own pod,
+     whose certificate it need not know. It shows the pod's where clients have to show one. */}}
+{{- define "penstock.askHealth" -}}
+{{- $mutual := or (ne .component "gateway") .root.Values.tls.clientCertificates -}}
+{{- $address := printf "127.0.0.1:%s" (include "penstock.grpcPort" .) -}}
+{{- $words := list "/usr/bin/penstock" "health" $address "--no_verify" "--timeout_s" "3" -}}
+{{- if $mutual -}}
+  {{- $words = concat $words (list "--cert" "/tls/tls.crt" "--key" "/tls/tls.key") -}}
+{{- end -}}
+exec:
+  command:
+    {{- toYaml $words | nindent 4 }}
 {{- end -}}
 
-{{/* Liveness and start ask whether the port is open: a service that says NOT_SERVING (no router is
-     healthy, it drains) is alive. The kubelet's gRPC probe speaks no TLS. */}}
+{{/* Liveness asks for the health of `live`, which a process has for as long as it answers calls: one
+     that says NOT_SERVING (no router is healthy, it drains) is alive. With TLS it asks whether the port
+     is open, as start does. */}}
 {{- define "penstock.probes" -}}
 startupProbe:
   tcpSocket:
@@ -95,20 +103,26 @@ startupProbe:
   periodSeconds: 5
   failureThreshold: {{ divf (default 120 .values.startupSeconds) 5 | ceil | int }}
 livenessProbe:
-  tcpSocket:
-    port: grpc
-  periodSeconds: 10
-  failureThreshold: 6
-readinessProbe:
   {{- if .root.Values.tls.enabled }}
   tcpSocket:
     port: grpc
   {{- else }}
   grpc:
     port: {{ include "penstock.grpcPort" . }}
+    service: live
+  {{- end }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  {{- if .root.Values.tls.enabled }}
+  {{- include "penstock.askHealth" . | nindent 2 }}
+  {{- else }}
+  grpc:
+    port: {{ include "penstock.grpcPort" . }}
   {{- end }}
   periodSeconds: 5
-  timeoutSeconds: 2
+  timeoutSeconds: {{ ternary 5 2 .root.Values.tls.enabled }}
   failureThreshold: 2
 {{- end -}}
 

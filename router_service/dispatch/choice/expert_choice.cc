@@ -11,6 +11,7 @@
 #include "router_service/dispatch/choice/expected_amounts.h"
 #include "router_service/gating/top_k.h"
 #include "router_service/recording/choice_record.h"
+#include "router_service/refusals/refusal.h"
 #include "router_service/selection/other_prices.h"
 #include "router_service/selection/timely_score.h"
 
@@ -89,11 +90,6 @@ std::optional<double> CertifiedRadius(const Pool& pool, const ScoredExperts& sco
   return certificate->Radius(scored.z, scored.logits, admissible, k);
 }
 
-// A random gate is there to choose at random: by quality it would never be asked.
-bool IsByMass(const config::v1::Pool& pool) {
-  return pool.selection().score() == config::v1::Selection::GATE_MASS || pool.gate().has_random();
-}
-
 // What keeps one expert from answering alone.
 Exclusion StoppedBy(const CandidateColumns& candidates, size_t expert,
                     const SelectionLimits& limits) {
@@ -148,6 +144,10 @@ absl::string_view DegradedBy(Exclusion stopped) {
 
 }  // namespace
 
+bool IsByMass(const config::v1::Pool& pool) {
+  return pool.selection().score() == config::v1::Selection::GATE_MASS || pool.gate().has_random();
+}
+
 const FeatureBuffer& ScoredFeatures() { return ThreadFeatures(); }
 
 ReplicaLoad LeastLoad(const PoolExpert& expert, absl::Time now) {
@@ -175,8 +175,9 @@ absl::Status ChoiceStatus(const RouteRequest& request, const ExpertChoice& choic
     absl::StrAppend(&experts, experts.empty() ? "" : ", ", pool.expert_names[i], " (",
                     ExclusionName(excluded), ")");
   }
-  return absl::UnavailableError(
-      absl::StrCat("pool ", pool.name(), ": ", status.message(), ": ", experts));
+  return Because(Refusal::kNoExpert, absl::UnavailableError(absl::StrCat(
+                                         "pool ", pool.name(), ": ", status.message(), ": ",
+                                         experts)));
 }
 
 bool IsChosen(const SelectionResult& result) {

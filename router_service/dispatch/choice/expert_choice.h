@@ -124,6 +124,10 @@ bool IsInfeasible(const SelectionResult& result);
 // Somebody runs whom only the time left does not allow.
 bool IsOnlyLate(const ExpertChoice& choice);
 
+// Whether the gate's mass is what is maximised, and not predicted quality. A random gate is there to
+// choose at random: by quality it would never be asked.
+bool IsByMass(const config::v1::Pool& pool);
+
 // Worth of a right answer in the pool's quality units.
 double ValueOf(const Pool& pool);
 

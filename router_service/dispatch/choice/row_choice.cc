@@ -7,6 +7,7 @@
 #include "common/status_macros.h"
 #include "router_service/dispatch/choice/expected_amounts.h"
 #include "router_service/gating/top_k.h"
+#include "router_service/refusals/refusal.h"
 
 namespace penstock::router {
 namespace {
@@ -104,8 +105,10 @@ absl::StatusOr<ScoredRows> ScoreRows(const RouteRequest& request, CounterRandom&
     candidate.energy_j = one.energy_j;
   }
   if (std::none_of(admissible.begin(), admissible.end(), [](uint8_t can) { return can != 0; })) {
-    return absl::UnavailableError(
-        absl::StrCat("pool ", pool.name(), " has no expert that can be asked: ", pool.NotReadyBecause()));
+    return Because(Refusal::kNoExpert,
+                   absl::UnavailableError(absl::StrCat("pool ", pool.name(),
+                                                       " has no expert that can be asked: ",
+                                                       pool.NotReadyBecause())));
   }
 
   std::vector<float> z;
@@ -197,8 +200,10 @@ absl::StatusOr<RowChoice> ChooseRows(const RouteRequest& request, const ScoredRo
                    choice.latency_s * 1e3, " ms");
   if (choice.energy_j > request.energy_cap_j) {
     if (!degrade) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "no choice of experts meets penstock_energy_budget_j ", request.energy_cap_j, ": ", figures));
+      return Because(Refusal::kEnergyBudget,
+                     absl::FailedPreconditionError(
+                         absl::StrCat("no choice of experts meets penstock_energy_budget_j ",
+                                      request.energy_cap_j, ": ", figures)));
     }
     choice.degraded = "budget";
   }
@@ -207,8 +212,9 @@ absl::StatusOr<RowChoice> ChooseRows(const RouteRequest& request, const ScoredRo
       const std::string message =
           absl::StrCat("no choice of experts meets the latency budget of ",
                        request.latency_budget_s * 1e3, " ms: ", figures);
-      if (idle_latency_s > request.latency_budget_s) return absl::FailedPreconditionError(message);
-      return absl::DeadlineExceededError(message);
+      return Because(Refusal::kDeadline, idle_latency_s > request.latency_budget_s
+                                             ? absl::FailedPreconditionError(message)
+                                             : absl::DeadlineExceededError(message));
     }
     choice.degraded = "deadline";
   }

@@ -1,10 +1,9 @@
 #include "router_service/dispatch/shadow/shadow_trials.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <optional>
 
+#include "common/logging/log.h"
 #include "common/status_macros.h"
 #include "router_service/recording/answered_expert.h"
 #include "router_service/recording/decision_id.h"
@@ -63,7 +62,9 @@ void ShadowTrials::Reported(const v1::Decision& decision) {
   const auto promoted =
       Promote(pool->name(), pool->rooms->shadow->versions.Together(), PromotedBy::kRule);
   if (!promoted.ok()) {
-    spdlog::warn("pool={} not_promoted=\"{}\"", pool->name(), promoted.status().ToString());
+    LogWarning("not_promoted")
+        .With("pool", pool->name())
+        .With("reason", promoted.status().ToString());
   }
 }
 
@@ -74,10 +75,14 @@ absl::StatusOr<PoolCatalogue::Promotion> ShadowTrials::Promote(absl::string_view
                             catalogue_.Promote(pool, version, by));
   if (!promotion.changed) return promotion;
   const ShadowCounts counts = catalogue_.Find(pool)->record->shadow.counts();
-  spdlog::info("pool={} promoted={} previous={} by={} reports={} brier_gain={} standard_error={}",
-               std::string(pool), promotion.live_version, promotion.previous_version,
-               std::string(PromotedByName(by)), counts.reports(), counts.brier_gain.mean(),
-               counts.brier_gain.standard_error());
+  LogInfo("promoted")
+      .With("pool", pool)
+      .With("promoted", promotion.live_version)
+      .With("previous", promotion.previous_version)
+      .With("by", PromotedByName(by))
+      .With("reports", counts.reports())
+      .With("brier_gain", counts.brier_gain.mean())
+      .With("standard_error", counts.brier_gain.standard_error());
   return promotion;
 }
 

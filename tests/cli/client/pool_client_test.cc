@@ -57,6 +57,16 @@ TEST(PoolClientTest, SendsTheKeyOfItsFileWithoutTheNewline) {
   EXPECT_THAT(client->metadata(), ElementsAre(Pair("authorization", "Bearer secret")));
 }
 
+TEST(PoolClientTest, ACertificateNeedsItsKeyAndTheServersAuthority) {
+  ClientOptions options;
+  options.certificate_file = "own.pem";
+  EXPECT_THAT(PoolClient::Create(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--key")));
+  options.key_file = "own.key";
+  EXPECT_THAT(PoolClient::Create(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--ca")));
+}
+
 TEST(PoolClientTest, KeyFileThatCannotBeReadIsNamedWithItsOption) {
   ClientOptions options;
   options.api_key_file = "/nowhere/key";

@@ -161,6 +161,8 @@ TEST_F(FileInputTest, ErrorsNameTheOptionAndWhatIsWrong) {
   error("x=@/nowhere", "FP32", HasSubstr("cannot read /nowhere"));
   error("x=@" + folder_.Write("odd", "1234567"), "FP32", HasSubstr("rows of 8 bytes, got 7"));
   error("x=@" + path_, "BYTES", HasSubstr("BYTES"));
+  // It has no end.
+  error("x=@/dev/zero#0", "FP32", HasSubstr("wanted a file or a pipe, got a character device"));
 }
 
 TEST(BuildRequestTest, EveryErrorNamesTheOption) {

@@ -89,17 +89,19 @@ TEST(PlatformValidateTest, WhatIsNotInTheProcessNeedsAnAddress) {
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("router.")));
 }
 
-TEST(PlatformTest, WithoutMetricsItStillAnswers) {
+TEST(PlatformTest, WithoutMetricsAndPageItStillAnswers) {
   config::v1::Platform config = Parse(R"(
 gateway:
   server: {grpc: "127.0.0.1:0", metrics: "off", drain: {grace: 0s}}
   routers: [{address: "unix:/nowhere/router"}]
+  page: {http: "off"}
 )");
   const RealClock clock;
   ASSERT_OK_AND_ASSIGN(
       const auto platform,
       Platform::Start(config, Roles{.gateway = true, .router = false, .expert = false}, clock));
   EXPECT_EQ(platform->metrics_address(), "-");
+  EXPECT_EQ(platform->page_address(), "-");
   EXPECT_FALSE(platform->WaitUntilReady(absl::ZeroDuration()));
   ClientOptions options;
   options.target = platform->address();

@@ -60,6 +60,11 @@ class ConfigReloaderTest : public ::testing::Test {
       return {dir_.File("gate")};
     };
     service.fingerprint = [this] { return Gate(); };
+    service.tend = [this] {
+      MutexLock lock(mutex_);
+      ++tended_;
+      changed_.NotifyAll();
+    };
     reloader_ =
         std::make_unique<ConfigReloader>(options, running, service, clock_, std::vector{registry_});
     reloader_->Start();
@@ -68,6 +73,12 @@ class ConfigReloaderTest : public ::testing::Test {
 
   // Until there were so many reloads.
   void Wait(uint64_t count) { ASSERT_TRUE(reloader_->WaitForReloads(count, absl::Seconds(30))); }
+  void WaitUntilTended(int count) {
+    const absl::Time until = absl::Now() + absl::Seconds(30);
+    MutexLock lock(mutex_);
+    while (tended_ < count && absl::Now() < until) changed_.WaitFor(mutex_, absl::Seconds(1));
+    EXPECT_EQ(tended_, count);
+  }
   std::vector<uint64_t> Seeds() const {
     MutexLock lock(mutex_);
     return seeds_;
@@ -99,6 +110,8 @@ class ConfigReloaderTest : public ::testing::Test {
   mutable Mutex mutex_;
   std::vector<uint64_t> seeds_ ABSL_GUARDED_BY(mutex_);  // in the order in which they served
   std::string gate_ ABSL_GUARDED_BY(mutex_);
+  mutable CondVar changed_;
+  int tended_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<ConfigReloader> reloader_;
 };
 
@@ -186,6 +199,19 @@ TEST_F(ConfigReloaderTest, ARequestReadsAFileThatDidNotChange) {
   Wait(1);
   EXPECT_EQ(Count("unchanged"), 1);
   EXPECT_EQ(Count("applied"), 0);
+}
+
+TEST_F(ConfigReloaderTest, OtherFilesAreLookedAfterEveryTenSecondsWithoutAReload) {
+  Begin("seed: 1\n");
+  WaitUntilTended(1);
+  clock_.Advance(ConfigReloader::kTend);
+  WaitUntilTended(2);
+  EXPECT_EQ(reloader_->reloads(), 0u);
+  clock_.Advance(ConfigReloader::kTend - absl::Seconds(1));
+  reloader_->Request();
+  Wait(1);  // the loop went round, and it was not time yet
+  MutexLock lock(mutex_);
+  EXPECT_EQ(tended_, 2);
 }
 
 TEST_F(ConfigReloaderTest, EqualConfigurationsHaveEqualVersions) {

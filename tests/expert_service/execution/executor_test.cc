@@ -29,6 +29,14 @@ class CountingEvents final : public ExpertEvents {
     MutexLock lock(mutex_);
     batches_.emplace_back(rows, requests);
   }
+  void BlocksExecuted(absl::Span<const BlockCost> blocks) override {
+    MutexLock lock(mutex_);
+    for (const BlockCost& block : blocks) kinds_.push_back(block.kind);
+  }
+  void RequestExecuted(const std::string&, absl::Duration waited, double) override {
+    MutexLock lock(mutex_);
+    waits_.push_back(waited);
+  }
   void RowsEnded(const std::string&, size_t block, int64_t rows) override {
     MutexLock lock(mutex_);
     ended_[block] += rows;
@@ -41,11 +49,21 @@ class CountingEvents final : public ExpertEvents {
     MutexLock lock(mutex_);
     return ended_;
   }
+  std::vector<config::v1::Block::KindCase> kinds() const {
+    MutexLock lock(mutex_);
+    return kinds_;
+  }
+  std::vector<absl::Duration> waits() const {
+    MutexLock lock(mutex_);
+    return waits_;
+  }
 
  private:
   mutable Mutex mutex_;
   std::vector<std::pair<int64_t, int64_t>> batches_ ABSL_GUARDED_BY(mutex_);
   std::map<size_t, int64_t> ended_ ABSL_GUARDED_BY(mutex_);
+  std::vector<config::v1::Block::KindCase> kinds_ ABSL_GUARDED_BY(mutex_);
+  std::vector<absl::Duration> waits_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What a submitted request came to.
@@ -184,6 +202,26 @@ TEST_F(ExecutorTest, ReportsQueueTime) {
   clock_.Advance(absl::Milliseconds(7));
   executor_->Start();
   EXPECT_EQ(pending->Wait().queued, absl::Milliseconds(7));
+  executor_->Stop();
+  EXPECT_THAT(events_.waits(), ElementsAre(absl::Milliseconds(7)));
+  EXPECT_THAT(events_.kinds(), ElementsAre(config::v1::Block::kLinear));
+}
+
+TEST_F(ExecutorTest, TellsOfEachVersionWhatWaitsAndWhatItHolds) {
+  const auto one = Submit({1});
+  const auto two = Submit({2, 3});
+  const std::vector<Executor::Version> versions = executor_->versions();
+  ASSERT_EQ(versions.size(), 1u);
+  EXPECT_EQ(versions[0].model, "test");
+  EXPECT_EQ(versions[0].version, 1);
+  EXPECT_EQ(versions[0].waiting, 2u);
+  EXPECT_EQ(versions[0].weight_bytes, model_->resident_bytes());
+  EXPECT_GT(versions[0].weight_bytes, 0u);
+  executor_->Start();
+  EXPECT_THAT(Submit({4})->Wait().status, IsOk());
+  executor_->Stop();
+  EXPECT_EQ(executor_->versions()[0].waiting, 0u);
+  EXPECT_GE(executor_->versions()[0].statistics.execution_count, 1u);
 }
 
 TEST_F(ExecutorTest, AnswersWhatIsLateWithoutRunningIt) {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <grpcpp/grpcpp.h>
-#include <prometheus/registry.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/metrics/service_registry.h"
 #include "common/net/orca.h"
 #include "common/tensors/infer_message.h"
 #include "common/tensors/safetensors.h"
@@ -25,7 +25,7 @@ namespace penstock::expert {
 //   echo:    any BYTES [-1] and INT32 [-1, 2], returned
 class RunningService {
  public:
-  explicit RunningService(bool start = true) : registry(std::make_shared<prometheus::Registry>()) {
+  explicit RunningService(bool start = true) : registry(std::make_shared<ServiceRegistry>()) {
     repository_.Write("doubles/config.yaml", R"(
 inputs: [{name: x, datatype: FP32, shape: [2]}]
 outputs:
@@ -97,7 +97,7 @@ batching: {max_rows: 0}
   }
 
   const RealClock clock;
-  std::shared_ptr<prometheus::Registry> registry;
+  std::shared_ptr<ServiceRegistry> registry;
   std::unique_ptr<ExpertService> service;
   std::unique_ptr<inference::GRPCInferenceService::Stub> oip;
   std::unique_ptr<v1::ExpertControl::Stub> control;

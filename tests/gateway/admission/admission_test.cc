@@ -23,7 +23,7 @@ using ::testing::ElementsAre;
 
 struct Events final : AdmissionObserver {
   void Waited(absl::Duration duration) override { waited.push_back(duration); }
-  void Shed(ShedReason reason) override { ++sheds[reason]; }
+  void Shed(absl::string_view pool, ShedReason reason) override { sheds[reason] += pool == "pool"; }
   void LimitChanged(absl::string_view pool, uint32_t limit) override {
     limits[std::string(pool)] = limit;
   }

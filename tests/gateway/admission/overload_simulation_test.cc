@@ -20,7 +20,7 @@ constexpr absl::Duration kAllowed = absl::Milliseconds(500);
 
 struct NoObserver final : AdmissionObserver {
   void Waited(absl::Duration) override {}
-  void Shed(ShedReason) override {}
+  void Shed(absl::string_view, ShedReason) override {}
   void LimitChanged(absl::string_view, uint32_t) override {}
   void Waiting(uint32_t, uint32_t) override {}
 };

@@ -28,7 +28,11 @@ class RouterConnectorTest : public ::testing::Test {
   }
 
   ClientQueues queues_{1};
-  RouterConnector connector_{queues_, 1 << 20, nullptr, [](int) {}};
+  // Never started: nobody looks anything up.
+  EndpointNames names_{[](const std::string&, const std::string&) {
+    return std::vector<std::string>();
+  }};
+  RouterConnector connector_{queues_, 1 << 20, nullptr, names_, [](int) {}};
 };
 
 TEST_F(RouterConnectorTest, WhatIsRefusedAfterItWasConnectedLeavesNothing) {
@@ -54,6 +58,19 @@ TEST_F(RouterConnectorTest, WhatServesStaysAndWhatDoesNotAnyMoreLeaves) {
   const std::weak_ptr<const Router> came = next[1];
   next.clear();
   EXPECT_EQ(Connect({"localhost:3"})[0], came.lock());
+}
+
+TEST_F(RouterConnectorTest, WhatIsStagedStaysItselfWhateverElseIsConnected) {
+  RouterSet::Routers serving = Connect({"localhost:1"});
+  connector_.Serve(serving);
+  RouterSet::Routers staged = Connect({"localhost:2"});
+  // As after a round of look-ups.
+  connector_.Serve(Connect({"localhost:1"}));
+  EXPECT_EQ(Connect({"localhost:2"})[0], staged[0]);
+}
+
+TEST_F(RouterConnectorTest, ANameThatIsNotKnownYetStandsForNobody) {
+  EXPECT_THAT(Connect({"dns:///routers:1", "localhost:2"}), testing::SizeIs(1));
 }
 
 TEST_F(RouterConnectorTest, AnEndpointThatCannotBeIsRefusedByItsField) {

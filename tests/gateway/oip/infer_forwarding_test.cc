@@ -22,11 +22,19 @@ struct Events final : InferForwarding::Observer, Forwarder::Observer {
   }
   void Waiting(uint32_t, uint32_t admitted) override { in_flight = admitted; }
   void Waited(absl::Duration) override {}
-  void Shed(ShedReason reason) override { sheds.push_back(reason); }
+  void DeadlineEnded(absl::string_view pool, bool met) override {
+    deadlines.push_back(std::string(pool) + (met ? ":met" : ":missed"));
+  }
+  void Shed(absl::string_view pool, ShedReason reason) override {
+    sheds.push_back(reason);
+    shed_pools.emplace_back(pool);
+  }
   void LimitChanged(absl::string_view, uint32_t) override {}
   void Retried(absl::string_view) override {}
   std::vector<std::string> answered;
+  std::vector<std::string> deadlines;
   std::vector<ShedReason> sheds;
+  std::vector<std::string> shed_pools;
   uint32_t in_flight = 0;
 };
 
@@ -131,6 +139,7 @@ TEST_F(InferForwardingTest, SaysWhenToComeBackIfTheQueueIsFull) {
   EXPECT_EQ(FindMetadata(reply.trailers, "grpc-retry-pushback-ms"),
             FindMetadata(reply.trailers, "retry-after-ms"));
   EXPECT_THAT(events_.sheds, ::testing::ElementsAre(ShedReason::kQueueFull));
+  EXPECT_THAT(events_.shed_pools, ::testing::ElementsAre("digits"));
   router_.calls()[0]->Reply(absl::OkStatus());
 }
 
@@ -201,6 +210,41 @@ TEST_F(InferForwardingTest, CountsEveryAnswerByPoolAndCode) {
   Call(RequestFor("digits"));
   router_.calls()[0]->Reply(absl::OkStatus());
   EXPECT_THAT(events_.answered, ::testing::ElementsAre("digits:OK"));
+  EXPECT_THAT(events_.deadlines, ::testing::IsEmpty());
+}
+
+TEST_F(InferForwardingTest, TellsWhichDeadlinesWereMet) {
+  const auto ask = [&] {
+    auto call = std::make_shared<FakeIncomingCall>(RequestFor("digits"),
+                                                   clock_.Now() + absl::Milliseconds(100),
+                                                   Metadata{{"authorization", "Bearer abc"}});
+    handler_->ModelInfer(call);
+    return call;
+  };
+  ask();
+  clock_.Advance(absl::Milliseconds(100));
+  router_.calls().back()->Reply(absl::OkStatus());
+  EXPECT_THAT(events_.deadlines, ::testing::ElementsAre("digits:met"));
+
+  events_.deadlines.clear();
+  ask();
+  clock_.Advance(absl::Milliseconds(101));
+  router_.calls().back()->Reply(absl::OkStatus());
+  ask();
+  router_.calls().back()->Reply(absl::DeadlineExceededError("late"));
+  // Its caller's clock has run out, and the deadline as it came here has not.
+  const auto left = ask();
+  clock_.Advance(absl::Milliseconds(98));
+  left->Cancel();
+  EXPECT_THAT(events_.deadlines,
+              ::testing::ElementsAre("digits:missed", "digits:missed", "digits:missed"));
+
+  events_.deadlines.clear();
+  const auto early = ask();
+  early->Cancel();
+  ask();
+  router_.calls().back()->Reply(absl::InvalidArgumentError("shape"));
+  EXPECT_THAT(events_.deadlines, ::testing::IsEmpty());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Replicas behind names, whose addresses come and go.
 #include <cmath>
 
-#include "router_service/pools/endpoint_names.h"
+#include "common/endpoint_names.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 
 namespace penstock::router {

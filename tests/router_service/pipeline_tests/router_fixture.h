@@ -201,7 +201,8 @@ pools:
       ASSERT_THAT(pacer_->SetBudget("", budget), IsOk());
     }
     pipeline_ = std::make_unique<RequestPipeline>(
-        *catalogue_, RouteRooms{clock_, timers_, *pacer_, *log_, observer_, config_.seed()},
+        *catalogue_,
+        RouteRooms{clock_, timers_, *pacer_, *log_, observer_, config_.seed(), tracer_.get()},
         make_batch_worker_);
     catalogue_->Start();
   }
@@ -283,6 +284,7 @@ pools:
     return std::make_unique<InlineBatchWorker>();
   };
   CountingObserver observer_;
+  std::shared_ptr<Tracer> tracer_;  // null: no request is traced
   std::unique_ptr<DecisionLog> log_;
   std::unique_ptr<BudgetPacer> pacer_;
   std::shared_ptr<PoolCatalogue> catalogue_;

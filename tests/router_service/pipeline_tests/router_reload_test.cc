@@ -2,9 +2,9 @@
 
 #include <prometheus/registry.h>
 
-#include "router_service/guard_metrics.h"
+#include "common/store/memory_store.h"
 #include "router_service/pools/plan_loop.h"
-#include "router_service/router_metrics.h"
+#include "router_service/router_telemetry.h"
 #include "tests/router_service/pipeline_tests/router_fixture.h"
 
 namespace penstock::router {
@@ -21,14 +21,14 @@ class RouterReloadTest : public RouterFixture {
     Build(yaml);
     Target("small:1").AnswerWith(MakeReply(1, 0.9f, 0.1));
     Target("big:1").AnswerWith(MakeReply(1, 0.9f, 1.0));
-    metrics_ = std::make_unique<RouterMetrics>(*registry_, std::vector<std::string>{"pool"}, 10);
-    guards_ = std::make_unique<GuardMetrics>(*registry_, config_, *metrics_);
+    telemetry_ = std::make_unique<RouterTelemetry>(RouterTelemetry::Deps{
+        registry_, config_, *catalogue_, store_, clock_, timers_, *pacer_, nullptr, nullptr,
+        *log_});
     plans_ = std::make_unique<PlanLoop>(*catalogue_, [](const Pool&, const AdmissionPlan&) {});
     settings_ = std::make_unique<BudgetSettings>(*pacer_, clock_, 1);
     ASSERT_THAT(settings_->ConfigureAll(config_), IsOk());
     reload_ = std::make_unique<RouterReload>(
-        config_, RouterReload::Deps{*catalogue_, *settings_, *plans_, registry_, metrics_.get(),
-                                    guards_.get()});
+        config_, RouterReload::Deps{*catalogue_, *settings_, *plans_, telemetry_.get()});
   }
   absl::StatusOr<PreparedReload> Prepare(const std::string& yaml) {
     config::v1::Router next;
@@ -49,8 +49,8 @@ class RouterReloadTest : public RouterFixture {
 
   Notification give_up_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  std::unique_ptr<RouterMetrics> metrics_;
-  std::unique_ptr<GuardMetrics> guards_;
+  MemoryStore store_{clock_};
+  std::unique_ptr<RouterTelemetry> telemetry_;
   std::unique_ptr<PlanLoop> plans_;
   std::unique_ptr<BudgetSettings> settings_;
   std::unique_ptr<RouterReload> reload_;
@@ -113,9 +113,9 @@ TEST_F(RouterReloadTest, PoolsThatComeAreLabelsToo) {
                       "[{address: 'big:1'}]}]}\n"));
   RouteEvent event;
   event.pool = "second";
-  guards_->RequestFinished(event);
+  telemetry_->observer().RequestFinished(event);
   event.pool = "never heard of";
-  guards_->RequestFinished(event);
+  telemetry_->observer().RequestFinished(event);
   std::vector<std::string> labels;
   for (const prometheus::MetricFamily& family : registry_->Collect()) {
     if (family.name != "penstock_router_requests_total") continue;

@@ -8,7 +8,7 @@
 #include "router_service/pools/replica.h"
 #include "router_service/replicas/hedging.h"
 #include "router_service/replicas/replica_choice.h"
-#include "tests/router_service/replicas/allocation_count.h"
+#include "tests/support/allocation_count.h"
 #include "tests/support/fake_infer_target.h"
 
 namespace penstock::router {

@@ -1,9 +1,6 @@
-{{/* -> the pool that `helm test` asks; empty: there is no test. The command line has no client
-     certificate. */}}
+{{/* -> the pool that `helm test` asks; empty: there is no test. */}}
 {{- define "penstock.test.pool" -}}
-{{- if not .Values.tls.clientCertificates -}}
 {{- default (ternary "digits" "" .Values.example.enabled) .Values.test.pool -}}
-{{- end -}}
 {{- end -}}
 
 {{/* -> {"inputs": {NAME: JSON}} as JSON: a blank image for the example. */}}
