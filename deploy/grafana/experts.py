@@ -1,7 +1,7 @@
-"""Expert services and their devices: load, batches, time, joules."""
+"""Expert services and their devices: load, batches, kernels, time, joules, GPUs."""
 
 from panels import Dashboard, Panel, Variable
-from queries import INSTANCE, NAMESPACE, mean, quantile, rate
+from queries import ANSWERED, INSTANCE, NAMESPACE, mean, quantile, rate
 
 REQUESTS = "penstock_expert_requests_total"
 LATENCY = "penstock_expert_request_duration_seconds"
@@ -9,8 +9,17 @@ BATCH_ROWS = "penstock_expert_batch_rows"
 BATCH_TIME = "penstock_expert_batch_duration_seconds"
 
 
+WAIT = "penstock_expert_queue_wait_seconds"
+KERNEL_TIME = "penstock_expert_kernel_seconds_total"
+KERNEL_BYTES = "penstock_expert_kernel_bytes_total"
+
+
 def gauge(metric):
     return (f"{metric}{{{INSTANCE}}}", "{{instance}}")
+
+
+def of_gpu(metric, legend="{{instance}} {{gpu_uuid}}"):
+    return (f"{metric}{{{INSTANCE}}}", legend)
 
 
 LOAD = [
@@ -37,15 +46,34 @@ LOAD = [
     ),
     Panel(
         "Latency by model, p50",
-        "From arrival to answer, queue included.",
+        "From arrival to answer, queue included; refusals and failures are left out.",
         "s",
-        (quantile(0.5, LATENCY, INSTANCE, "model"), "{{model}}"),
+        (quantile(0.5, LATENCY, INSTANCE + ANSWERED, "model"), "{{model}}"),
     ),
     Panel(
         "Latency by model, p99",
-        "From arrival to answer, queue included.",
+        "From arrival to answer, queue included; refusals and failures are left out.",
         "s",
-        (quantile(0.99, LATENCY, INSTANCE, "model"), "{{model}}"),
+        (quantile(0.99, LATENCY, INSTANCE + ANSWERED, "model"), "{{model}}"),
+    ),
+    Panel(
+        "Wait for a batch, p50",
+        "Of requests that were executed: a part of their latency.",
+        "s",
+        (quantile(0.5, WAIT, INSTANCE, "model"), "{{model}}"),
+    ),
+    Panel(
+        "Wait for a batch, p99",
+        "Of requests that were executed: a part of their latency.",
+        "s",
+        (quantile(0.99, WAIT, INSTANCE, "model"), "{{model}}"),
+    ),
+    Panel(
+        "Weights in memory",
+        "Of all versions of a model that are served, or still answer.",
+        "bytes",
+        (f"sum by (model) (penstock_expert_weights_bytes{{{INSTANCE}}})", "{{model}}"),
+        stacked=True,
     ),
 ]
 BATCHES = [
@@ -96,6 +124,81 @@ BATCHES = [
             ),
             "{{model}}",
         ),
+    ),
+]
+KERNELS = [
+    Panel(
+        "Time in kernels",
+        "Seconds a second of executions, by kind of block.",
+        "short",
+        (rate(KERNEL_TIME, INSTANCE, "block"), "{{block}}"),
+        stacked=True,
+    ),
+    Panel(
+        "Bytes that kernels move",
+        "Over the memory bus, a second: weights that were read and values, each once.",
+        "Bps",
+        (rate(KERNEL_BYTES, INSTANCE, "block"), "{{block}}"),
+        stacked=True,
+    ),
+    Panel(
+        "Bytes a second of a kernel's time",
+        "What a kind of block moves while it runs. Near the memory's own rate the memory bounds it;"
+        " far below, the arithmetic does.",
+        "Bps",
+        (
+            f"{rate(KERNEL_BYTES, INSTANCE, 'block')} / "
+            f"({rate(KERNEL_TIME, INSTANCE, 'block')} > 0)",
+            "{{block}}",
+        ),
+    ),
+]
+GPUS = [
+    Panel(
+        "GPU time in use",
+        "Share of its time that a GPU computed; there is none of these where there is no GPU.",
+        "percentunit",
+        of_gpu("nv_gpu_utilization"),
+        most=1,
+    ),
+    Panel(
+        "GPU memory",
+        "Taken, by whomever, and all of it.",
+        "bytes",
+        of_gpu("nv_gpu_memory_used_bytes", "{{instance}} {{gpu_uuid}} taken"),
+        of_gpu("nv_gpu_memory_total_bytes", "{{instance}} {{gpu_uuid}} all"),
+    ),
+    Panel(
+        "GPU power",
+        "What it draws, and the limit that it keeps to. Near that clocks fall, and work takes "
+        "longer.",
+        "watt",
+        of_gpu("nv_gpu_power_usage", "{{instance}} {{gpu_uuid}}"),
+        of_gpu("nv_gpu_power_limit", "{{instance}} {{gpu_uuid}} limit"),
+    ),
+    Panel(
+        "GPU joules a second",
+        "By its own counter of energy.",
+        "watt",
+        (
+            rate("nv_energy_consumption", INSTANCE, "instance, gpu_uuid"),
+            "{{instance}} {{gpu_uuid}}",
+        ),
+        stacked=True,
+    ),
+    Panel(
+        "CPU time in use",
+        "Share of its time that the machine's CPU was busy, whoever with.",
+        "percentunit",
+        gauge("nv_cpu_utilization"),
+        most=1,
+    ),
+    Panel(
+        "Memory of the machine",
+        "Taken, by whomever, and all of it.",
+        "bytes",
+        of_gpu("nv_cpu_memory_used_bytes", "{{instance}} taken"),
+        of_gpu("nv_cpu_memory_total_bytes", "{{instance}} all"),
     ),
 ]
 DEVICES = [
@@ -155,12 +258,14 @@ DEVICES = [
 DASHBOARD = Dashboard(
     "experts",
     "Experts and devices",
-    "Expert services: load, batches, time inside models, watts and joules.",
+    "Expert services: load, batches, kernels, watts and joules, GPUs.",
     [
         Variable("namespace", "namespace", REQUESTS, "Namespace"),
         Variable("instance", "instance", REQUESTS + "{" + NAMESPACE + "}", "Instance"),
     ],
     ("Load", LOAD),
     ("Batches", BATCHES),
+    ("Kernels", KERNELS),
     ("Watts and joules", DEVICES),
+    ("GPUs and machines", GPUS),
 )

@@ -7,6 +7,12 @@ PROCESS = 'namespace=~"$namespace", job=~".*penstock.*"'
 INSTANCE = 'namespace=~"$namespace", instance=~"$instance"'
 
 
+# Refusals and failures are quick, or last as long as their callers wait: neither tells how long an
+# answer takes.
+ANSWERED = ', code="OK"'
+BUDGET = "{{pool}} {{tenant}} {{resource}} by the {{per}}"
+
+
 def rate(metric, selector, by="", window="$__rate_interval"):
     """Of a counter, a second; summed by labels."""
     over = f"rate({metric}{{{selector}}}[{window}])"

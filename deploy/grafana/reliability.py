@@ -1,4 +1,4 @@
-"""What is broken, held back or tried again: breakers, retries, sheds, the store, reloads."""
+"""What is broken, held back or tried again, and what runs out: breakers, refusals, certificates."""
 
 from panels import Dashboard, Panel, Variable
 from queries import NAMESPACE, POOL, PROCESS, rate
@@ -92,8 +92,23 @@ DOOR = [
         "Shed",
         "Requests refused for want of room or time, by reason; `quota` is its tenant's own.",
         "reqps",
-        (rate("penstock_gateway_sheds_total", NAMESPACE, "reason"), "{{reason}}"),
+        (rate("penstock_gateway_sheds_total", POOL, "pool, reason"), "{{pool}} {{reason}}"),
         stacked=True,
+    ),
+    Panel(
+        "Refused by routers",
+        "By reason: `invalid`, `unknown_pool`, `rights` and `cancelled` are the callers', `budget` "
+        "and `max_in_flight` somebody's setting, the rest are faults.",
+        "reqps",
+        (rate("penstock_router_refusals_total", POOL, "pool, reason"), "{{pool}} {{reason}}"),
+        stacked=True,
+    ),
+    Panel(
+        "Refused by routers, share",
+        "Of a pool's requests, by reason.",
+        "percentunit",
+        (f"penstock:router_refused_per_request:ratio_rate5m{{{POOL}}}", "{{pool}} {{reason}}"),
+        most=1,
     ),
     Panel(
         "Waiting for admission, p99",
@@ -248,10 +263,48 @@ CHANGES = [
         (f"penstock_router_decision_log_bytes{{{NAMESPACE}}}", "{{instance}}"),
     ),
 ]
+SERVICES = [
+    Panel(
+        "Certificates",
+        "How long the first of its certificates to expire has left, by what it is used for.",
+        "s",
+        (
+            f"min by (job, use) (penstock:certificate_validity:seconds{{{NAMESPACE}}})",
+            "{{job}} {{use}}",
+        ),
+    ),
+    Panel(
+        "Versions",
+        "Processes by service and version; two versions of one service: an upgrade is under way.",
+        "short",
+        (
+            f"count by (service, version) (penstock_build_info{{{NAMESPACE}}})",
+            "{{service}} {{version}}",
+        ),
+        stacked=True,
+    ),
+    Panel(
+        "Spans",
+        "Of traced requests, a second: sent to the collector, dropped since too many waited, failed"
+        " since the collector did not take them.",
+        "ops",
+        (rate("penstock_tracing_spans_total", NAMESPACE, "job, result"), "{{job}} {{result}}"),
+        stacked=True,
+    ),
+    Panel(
+        "Lines left out of the log",
+        "A second, of events that come oftener than `server.log.max_lines_per_second`.",
+        "ops",
+        (
+            rate("penstock_log_suppressed_lines_total", NAMESPACE, "job, instance"),
+            "{{job}} {{instance}}",
+        ),
+    ),
+]
 DASHBOARD = Dashboard(
     "reliability",
     "Reliability",
-    "Breakers, retries, hedges, shedding, the store, reloads.",
+    "Breakers, retries, hedges, refusals, the store, reloads, certificates, versions, traces.",
     [
         Variable("namespace", "namespace", BREAKERS, "Namespace"),
         Variable("pool", "pool", BREAKERS + "{" + NAMESPACE + "}", "Pool"),
@@ -261,4 +314,5 @@ DASHBOARD = Dashboard(
     ("The gateway's door", DOOR),
     ("The store", STORES),
     ("Changes and records", CHANGES),
+    ("Certificates, versions, traces", SERVICES),
 )

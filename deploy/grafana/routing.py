@@ -1,11 +1,13 @@
-"""Who is asked and why: shares, the gate, second opinions, shadows, the routing's own cost."""
+"""Who is asked and why: shares, the gate, quality, prices, predictions, the routing's own cost."""
 
 from panels import Dashboard, Panel, Variable
-from queries import NAMESPACE, POOL, mean, quantile, rate
+from queries import ANSWERED, BUDGET, NAMESPACE, POOL, mean, quantile, rate
 
 DISPATCHES = "penstock_router_dispatches_total"
 DECISIONS = "penstock_router_requests_total"
 SHADOWED = "penstock_router_shadow_decisions_total"
+DEADLINES = "penstock_router_deadlines_total"
+PROMISES = "penstock_router_latency_promises_total"
 
 
 def of_experts(metric):
@@ -18,6 +20,15 @@ def per_decision(counter, by):
         f"{rate(counter, POOL, by)} / on (pool) group_left () ({rate(DECISIONS, POOL, 'pool')}"
         " > 0)"
     )
+
+
+def off(what):
+    return f'penstock:measured_per_predicted:ratio_rate10m{{{POOL}, of="{what}"}}'
+
+
+def an_answer(counter):
+    """Of what was promised of an expert, the mean: each such answer is a promise, kept or not."""
+    return f"{rate(counter, POOL, 'pool, expert')} / ({rate(PROMISES, POOL, 'pool, expert')} > 0)"
 
 
 SHARES = [
@@ -38,10 +49,17 @@ SHARES = [
     ),
     Panel(
         "Concentration of the gate",
-        "0: even over the pool's experts; 1: one expert has all.",
+        "With the choices: 0: even over the pool's experts; 1: one expert has all.",
         "percentunit",
         (f"penstock:gate_concentration:ratio{{{POOL}}}", "{{pool}}"),
         most=1,
+    ),
+    Panel(
+        "Entropy of the gate",
+        "Of its mean probabilities, in nats: log n where it prefers none of n experts or each as "
+        "often, 0 where it is for one alone.",
+        "short",
+        (f"max by (pool) (penstock_router_gate_entropy_nats{{{POOL}}})", "{{pool}}"),
     ),
     Panel(
         "Decisions",
@@ -113,6 +131,33 @@ DECISIONS_ROW = [
 ]
 QUALITY = [
     Panel(
+        "Predicted quality by expert",
+        "Mean over all requests of the last ten seconds, whoever was chosen.",
+        "percentunit",
+        (
+            f"avg by (pool, expert) (penstock_router_quality_estimate{{{POOL}}})",
+            "{{pool}} {{expert}}",
+        ),
+        most=1,
+    ),
+    Panel(
+        "Regret",
+        "Predicted quality that was given up, on the mean, for the sake of budgets, prices, "
+        "deadlines and exploration: of the best expert that might run, less the chosen one's.",
+        "short",
+        (f"avg by (pool) (penstock_router_regret{{{POOL}}})", "{{pool}}"),
+    ),
+    Panel(
+        "Prices of budgets",
+        "What a unit of a budget's resource costs a decision, in units of quality; the dearest "
+        "router's.",
+        "short",
+        (
+            f"max by (pool, tenant, resource, per) (penstock_router_budget_price{{{POOL}}})",
+            BUDGET,
+        ),
+    ),
+    Panel(
         "Squared error of predicted quality",
         "Mean over reported answers of pools that have a shadow: of the files "
         "that serve, and of the shadow's.",
@@ -175,19 +220,89 @@ QUALITY = [
         most=1,
     ),
 ]
+CALIBRATION = [
+    Panel(
+        "Latency by prediction",
+        "What answers took, as a share of what was predicted of the expert: 1 is as predicted.",
+        "short",
+        (off("latency"), "{{pool}} {{expert}}"),
+    ),
+    Panel(
+        "Joules by prediction",
+        "What answers took, as a share of what was predicted of the expert: 1 is as predicted.",
+        "short",
+        (off("joules"), "{{pool}} {{expert}}"),
+    ),
+    Panel(
+        "Promises kept",
+        "Share of answers within the quantile of latency that was promised, by default 0.95; over "
+        "half an hour.",
+        "percentunit",
+        (f"penstock:latency_promises_kept:ratio_rate30m{{{POOL}}}", "{{pool}} {{expert}}"),
+        most=1,
+    ),
+    Panel(
+        "Predicted latency",
+        "Of experts' answers, on the mean.",
+        "s",
+        (an_answer("penstock_router_predicted_latency_seconds_total"), "{{pool}} {{expert}}"),
+    ),
+    Panel(
+        "Measured latency",
+        "Of the same answers, on the mean.",
+        "s",
+        (an_answer("penstock_router_measured_latency_seconds_total"), "{{pool}} {{expert}}"),
+    ),
+    Panel(
+        "Measured joules by method",
+        "Joules a second reported with answers that had a prediction, by how they are known.",
+        "watt",
+        (
+            rate("penstock_router_measured_joules_total", POOL, "pool, method"),
+            "{{pool}} {{method}}",
+        ),
+        stacked=True,
+    ),
+    Panel(
+        "Predicted joules",
+        "Joules a second that the same answers were predicted to take.",
+        "watt",
+        (rate("penstock_router_predicted_joules_total", POOL, "pool"), "{{pool}}"),
+        stacked=True,
+    ),
+    Panel(
+        "Latency budgets met",
+        "Share of requests with a latency budget (their own, their class's or their call's) that "
+        "routers answered within it.",
+        "percentunit",
+        (
+            rate(DEADLINES, POOL + ', result="met"', "pool")
+            + f" / ({rate(DEADLINES, POOL, 'pool')} > 0)",
+            "{{pool}}",
+        ),
+        most=1,
+    ),
+]
 OVERHEAD = [
     Panel(
         "Latency at the router, p99",
-        "From a request's arrival at the router to its answer, experts included.",
+        "From a request's arrival at the router to its answer, experts included; refusals and "
+        "failures are left out.",
         "s",
-        (quantile(0.99, "penstock_router_latency_seconds", POOL, "pool"), "{{pool}}"),
+        (
+            quantile(0.99, "penstock_router_latency_seconds", POOL + ANSWERED, "pool"),
+            "{{pool}}",
+        ),
     ),
     Panel(
         "Mean time: gateway and router",
-        "What the gateway adds to the router's time is waiting, identity and one hop.",
+        "Of answers. What the gateway adds to the router's time is waiting, identity and one hop.",
         "s",
-        (mean("penstock_gateway_request_duration_seconds", POOL, "pool"), "{{pool}} gateway"),
-        (mean("penstock_router_latency_seconds", POOL, "pool"), "{{pool}} router"),
+        (
+            mean("penstock_gateway_request_duration_seconds", POOL + ANSWERED, "pool"),
+            "{{pool}} gateway",
+        ),
+        (mean("penstock_router_latency_seconds", POOL + ANSWERED, "pool"), "{{pool}} router"),
     ),
     Panel(
         "CPU of a decision",
@@ -205,7 +320,7 @@ OVERHEAD = [
 DASHBOARD = Dashboard(
     "routing",
     "Routing",
-    "Who is asked and why: shares, the gate, prices of load, shadows, what routing costs.",
+    "Who is asked and why: shares, the gate, quality, prices, shadows, how well predictions fit.",
     [
         Variable("namespace", "namespace", DECISIONS, "Namespace"),
         Variable("pool", "pool", DECISIONS + "{" + NAMESPACE + "}", "Pool"),
@@ -213,5 +328,6 @@ DASHBOARD = Dashboard(
     ("Shares", SHARES),
     ("Decisions", DECISIONS_ROW),
     ("Quality and guards", QUALITY),
+    ("What is predicted, and comes", CALIBRATION),
     ("What routing costs", OVERHEAD),
 )

@@ -4,13 +4,16 @@ import re
 
 from promql import families_in, variables_in
 
-UNITS = {"reqps", "ops", "percentunit", "s", "watt", "joule", "bytes", "short"}
+UNITS = {"reqps", "ops", "percentunit", "s", "watt", "joule", "bytes", "Bps", "short"}
 KINDS = {"timeseries", "stat"}
 # Grafana's own, and Prometheus'.
 BUILT_IN = {"__rate_interval", "__range"}
 OF_PROMETHEUS = {"up"}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
+# Of a histogram's series each label makes another quantile: those that are not asked for are summed.
+_BUCKETS = re.compile(r"\w+_bucket\b")
+_SUMMED_BUCKETS = re.compile(r"sum by \(le\b[^)]*\) \(rate\(\w+_bucket\b")
 
 
 def queries(dashboard):
@@ -107,6 +110,9 @@ def _of_panel(where, panel, metrics, records):
         families = families_in(target.get("expr") or "", histograms)
         if not families:
             found.append(f"{where}: a query that names no metric: {target.get('expr')!r}")
+        expression = target.get("expr") or ""
+        if len(_BUCKETS.findall(expression)) != len(_SUMMED_BUCKETS.findall(expression)):
+            found.append(f"{where}: buckets that are not summed by le: {expression!r}")
         found += [
             f"{where}: {metric} is in no service and no rule"
             for metric in sorted(families - set(metrics) - set(records) - OF_PROMETHEUS)

@@ -69,6 +69,10 @@ def broken(dashboard):
     yield "is in no service", of_query("expr", "sum(rate(penstock_gateway_reqests_total[5m]))")
     yield "is in no service", of_query("expr", "penstock:not_recorded:ratio")
     yield "names no metric", of_query("expr", "vector(1)")
+    yield "not summed by le", of_query(
+        "expr",
+        "histogram_quantile(0.5, rate(penstock_gateway_request_duration_seconds_bucket[5m]))",
+    )
     yield "is no variable", of_query("expr", 'up{job="$nobody"}')
     yield "is used nowhere", change(
         lambda changed, _: changed["templating"]["list"].append(

@@ -13,9 +13,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from dashboard_schema import queries  # noqa: E402
 from fleet import Fleet, scrape  # noqa: E402
+from promql import names_in  # noqa: E402
 from prometheus_server import PrometheusServer  # noqa: E402
+from stranger import Stranger  # noqa: E402
 from watched_faults import all_faults, report_answers  # noqa: E402
-from watched_files import dashboards, rules  # noqa: E402
+from watched_files import dashboards, of_gpus, rules  # noqa: E402
 from watched_platform import WatchedPlatform  # noqa: E402
 
 SKIPPED = 77
@@ -26,6 +28,7 @@ HOLD_S, SETTLE_S = 5, 180
 # Wanted of a counter before the platform counts as used by all its clients.
 WARM = 30
 POOLS = ("both", "lone", "explored", "kept", "digits")
+GPU = pathlib.Path("/dev/nvidiactl")
 # Without a counter of joules no fault makes these fire; their series must have data all the same.
 BY_DATA = {"PenstockJoulesUncalibrated": "penstock:energy_correction:ratio_delta30m"}
 
@@ -33,8 +36,8 @@ BY_DATA = {"PenstockJoulesUncalibrated": "penstock:energy_correction:ratio_delta
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description=(
-            "Debian's Prometheus, with the rules of deploy/prometheus, scrapes a gateway, two"
-            " routers, four expert services under a little load. One fault after the other is"
+            "Debian's Prometheus, with the rules of deploy/prometheus, scrapes a gateway, three"
+            " routers, five expert services under a little load. One fault after the other is"
             " injected and mended; each alert's expression must hold during its fault and not"
             " before, but for a few that a busy machine or an earlier fault may have set off: which"
             " those were is told. Where its window is short it must be quiet again after. In the"
@@ -55,6 +58,12 @@ def parse_arguments():
         type=pathlib.Path,
         default=pathlib.Path(__file__).resolve().parents[2],
         help="the repository",
+    )
+    parser.add_argument(
+        "--fake_nvml",
+        type=pathlib.Path,
+        help="folder of a library that tells of GPUs; without it, and without a GPU, panels of them"
+        " are passed over",
     )
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
     parser.add_argument("--rate", type=float, default=15, help="requests a second, of each pool")
@@ -82,14 +91,22 @@ class Watch:
 
     def __init__(self, options, fleet):
         self.options, self.fleet = options, fleet
-        self.platform = WatchedPlatform(fleet, options.root)
+        self.platform = WatchedPlatform(
+            fleet,
+            options.root,
+            {"LD_LIBRARY_PATH": str(options.fake_nvml)} if options.fake_nvml else None,
+        )
+        self.stranger = Stranger()
         self.prometheus = PrometheusServer(
             fleet,
             options.root,
             {
                 "penstock-gateway": [self.platform.gateway.metrics],
-                "penstock-router": [router.metrics for router in self.platform.routers],
-                "penstock-expert": [expert.metrics for expert in self.platform.experts],
+                "penstock-router": [each.metrics for each in self.platform.all_routers()],
+                "penstock-expert": [
+                    *(expert.metrics for expert in self.platform.experts),
+                    self.stranger.metrics,
+                ],
             },
         )
         self.expressions = {
@@ -119,9 +136,10 @@ class Watch:
         for load in self.loads:
             load.stop()
         self.problems += self.fleet.end(self.platform.services())
+        self.stranger.close()
 
-    def _load(self, pool):
-        self.loads.append(self.platform.load(pool, rate=self.options.rate))
+    def _load(self, pool, **options):
+        self.loads.append(self.platform.load(pool, rate=self.options.rate, **options))
 
     def _want(self, is_so, what):
         good, seconds = until(is_so)
@@ -149,7 +167,7 @@ class Watch:
     def _inject_all(self):
         print(f"{'alert':34} {'before':>7} {'fired after':>12}  fault", flush=True)
         proved, self.settling = set(), []
-        for fault in all_faults(self.platform, self._load):
+        for fault in all_faults(self.platform, self.stranger, self._load):
             quiet = {name: self._is_quiet(fault, name) for name in fault.alerts}
             fault.begin()
             for name, labels in fault.alerts.items():
@@ -232,9 +250,15 @@ class Watch:
         self.records = len(records)
 
     def _ask_dashboards(self):
-        self.queries = 0
+        self.queries = self.passed_over = 0
+        # Where there is no GPU nobody tells of one.
+        there = self.options.fake_nvml or GPU.exists()
+        without = set() if there else of_gpus(self.options.root)
         for file, dashboard in dashboards(self.options.root).items():
             for title, expression in queries(dashboard):
+                if names_in(expression) & without:
+                    self.passed_over += 1
+                    continue
                 self.queries += 1
                 self._want(
                     lambda: has_data(self.prometheus.query(expression)),
@@ -259,6 +283,7 @@ def main():
         "alerts": watch.rows,
         "recorded": watch.records,
         "queries": watch.queries,
+        "passed_over": watch.passed_over,
         "seconds": round(time.monotonic() - begun, 1),
         "load": os.getloadavg()[0],
         "problems": watch.problems,
@@ -267,7 +292,8 @@ def main():
     print(
         f"{len(watch.expressions)} alerts, {shown} of {len(watch.rows)} shown quiet before their"
         f" fault, {watch.records} recording rules, {watch.queries}"
-        f" queries of dashboards, {len(watch.problems)} problems, {figures['seconds']} s, load"
+        f" queries of dashboards ({watch.passed_over} of GPUs passed over), {len(watch.problems)}"
+        f" problems, {figures['seconds']} s, load"
         f" average {figures['load']:.1f}"
     )
     if options.json:

@@ -16,10 +16,23 @@ import sys
 import watched_files
 from promql import families_in
 
-SEVERITIES = ("critical", "warning")
+SEVERITIES = ("critical", "warning", "info")
 SECTIONS = ("## What it means", "## How to see it", "## What to do")
 # Prometheus' own.
 NOT_OURS = {"up"}
+# What somebody decided, in one place.
+CONSTANTS = {
+    "penstock:slo_objective:ratio",
+    "penstock:deadline_objective:ratio",
+    "penstock:promised_quantile:ratio",
+}
+# Recorded of several windows, for each of which the rule is the same.
+SLO_SERIES = (
+    "penstock:slo_errors_per_request:ratio_rate",
+    "penstock:slo_errors:sum_increase",
+    "penstock:deadlines_missed:ratio_rate",
+    "penstock:deadlines_missed:sum_increase",
+)
 
 
 def promtool(*arguments):
@@ -43,7 +56,7 @@ def of_names(rules, metrics):
     known = set(metrics) | {rule.name for rule in rules if rule.kind == "record"} | NOT_OURS
     for rule in rules:
         families = families_in(rule.expression, histograms)
-        if not families and rule.name != "penstock:slo_objective:ratio":
+        if not families and rule.name not in CONSTANTS:
             yield f"{rule.name}: names no metric"
         for name in sorted(families - known):
             yield f"{rule.name}: {name} is in no service and no rule"
@@ -107,7 +120,7 @@ def of_windows(rules):
         ranges = set(re.findall(r"\[(\w+)\]", rule.expression))
         if rule.kind == "record" and ranges != ({named.group(1)} if named else set()):
             yield f"{rule.name}: reads ranges of {sorted(ranges)}"
-    for what in ("penstock:slo_errors_per_request:ratio_rate", "penstock:slo_errors:sum_increase"):
+    for what in SLO_SERIES:
         kinds = {}
         for rule in rules:
             matched = re.fullmatch(rf"{what}(\w+)", rule.name)
@@ -118,7 +131,7 @@ def of_windows(rules):
         # One of a pool, one of the platform.
         if len(kinds) != 2 or len({frozenset(windows) for windows in kinds.values()}) != 1:
             told = [sorted(windows) for windows in kinds.values()]
-            yield f"slo.yaml: the windows of {what} differ: {told}"
+            yield f"the windows of {what} differ: {told}"
 
 
 def main():

@@ -6,6 +6,12 @@ import subprocess
 from collections.abc import Callable
 
 
+# What a request to `hurried` may take; its expert holds it for twice as long.
+HURRY_S = 0.001
+# Where nobody listens.
+NOBODY = "127.0.0.1:1"
+
+
 def nothing():
     """Of what needs no mending, or was there from the start."""
 
@@ -26,7 +32,7 @@ class Fault:
     settles: tuple = ()
 
 
-def all_faults(platform, load):
+def all_faults(platform, stranger, load):
     """`load(pool)` starts one that goes on until the end: what is asked of late has no fault that
     could be mended.
     """
@@ -60,36 +66,117 @@ def all_faults(platform, load):
         lone.stop()
         lone.restart()
 
+    def trace_third(server):
+        third.stop()
+        third.config["server"].pop("tracing", None)
+        third.config["server"].update(server)
+        third.restart()
+
     def pause_routers():
-        for each in platform.routers:
+        for each in platform.all_routers():
             each.pause()
 
     def let_routers_go_on():
-        for each in platform.routers:
+        for each in platform.all_routers():
             each.go_on()
 
-    def ask_in_no_time():
-        loads.append(platform.load("digits", rate=30, arguments=("--latency_budget_ms", 0.01)))
+    def ask(pool, **options):
+        asked.append(platform.load(pool, **options))
+
+    def leave():
+        asked.pop().stop()
+
+    def ask_in_a_hurry():
+        # A gateway has a pool's name as a label once it was answered.
+        platform.load("hurried", arguments=("--count", 5)).result()
+        ask("hurried", timeout_s=HURRY_S)
 
     decisions, away = fleet.folder / "decisions-1", fleet.folder / "decisions-1.away"
-    loads = []
+    asked = []
     router_job = {"instance": router.metrics}
+    of_secured = {"instance": platform.experts[4].metrics, "use": "grpc_server"}
+    # The first of all: what others refuse is in the log, too.
     return [
+        Fault(
+            "a budget of 50 requests that more of them want",
+            {
+                "PenstockBudgetSpent": {"pool": "spent"},
+                "PenstockLogFlood": {"instance": router.metrics},
+            },
+            lambda: load("spent"),
+        ),
         Fault(
             "an expert that is killed",
             {
                 "PenstockTargetDown": {"instance": lone.metrics},
                 "PenstockErrorBudgetBurnFast": {"scope": "pool", "pool": "lone"},
                 "PenstockErrorBudgetBurnSlow": {"scope": "pool", "pool": "lone"},
+                "PenstockRouterRefuses": {"pool": "lone"},
             },
             lone.kill,
             lone.restart,
             settles=("PenstockTargetDown",),
         ),
         Fault(
-            "a budget of 50 requests that more of them want",
-            {"PenstockBudgetSpent": {"pool": "spent"}},
-            lambda: load("spent"),
+            "budgets that last for a minute",
+            {
+                "PenstockBudgetBurnsFast": {"pool": "burning", "resource": "requests"},
+                "PenstockBudgetExhausted": {"pool": "burning", "resource": "requests"},
+            },
+            lambda: ask("burning"),
+            leave,
+        ),
+        Fault(
+            "deadlines that nobody meets",
+            {
+                "PenstockDeadlinesMissedFast": {"scope": "pool", "pool": "hurried"},
+                "PenstockDeadlinesMissedSlow": {"scope": "pool", "pool": "hurried"},
+            },
+            ask_in_a_hurry,
+            leave,
+        ),
+        Fault(
+            "an expert that takes longer, and fewer joules, than is written of it",
+            {
+                "PenstockCostModelUncalibrated": {"pool": "guessed", "of": "latency"},
+                "PenstockLatencyPromisesBroken": {"pool": "guessed"},
+            },
+            lambda: ask("guessed"),
+            leave,
+        ),
+        Fault(
+            "a certificate of ten days",
+            {"PenstockCertificateExpiresSoon": of_secured},
+            lambda: platform.show_certificate(10),
+        ),
+        Fault(
+            "a certificate of two days",
+            {"PenstockCertificateExpires": of_secured},
+            lambda: platform.show_certificate(2),
+            lambda: platform.show_certificate(60),
+            settles=("PenstockCertificateExpires",),
+        ),
+        Fault(
+            "a process of another version",
+            {"PenstockVersionsDiffer": {}},
+            stranger.appear,
+            stranger.vanish,
+            settles=("PenstockVersionsDiffer",),
+        ),
+        Fault(
+            "a collector of traces that is not there",
+            {"PenstockTracesLost": {"instance": third.metrics}},
+            lambda: trace_third(
+                {
+                    "tracing": {
+                        "collector": {"address": NOBODY},
+                        "sample_share": 1,
+                        "max_delay": "0.1s",
+                        "timeout": "0.5s",
+                    }
+                }
+            ),
+            lambda: trace_third({}),
         ),
         Fault(
             "a gate that knows one expert",
@@ -112,7 +199,7 @@ def all_faults(platform, load):
         ),
         Fault(
             "room for one request at once",
-            {"PenstockShedding": {}},
+            {"PenstockShedding": {"pool": "both"}},
             lambda: write(gateway, admission={"max_in_flight": 1, "max_queue": 0}),
             lambda: write(gateway, admission={}),
             may_hold=("PenstockShedding",),
@@ -120,8 +207,8 @@ def all_faults(platform, load):
         Fault(
             "callers who want answers in no time",
             {"PenstockAnswersDegraded": {"pool": "digits", "reason": "deadline"}},
-            ask_in_no_time,
-            lambda: loads.pop().stop(),
+            lambda: ask("digits", rate=30, arguments=("--latency_budget_ms", 0.01)),
+            leave,
         ),
         Fault(
             "the folder of a decision log is gone",

@@ -10,6 +10,7 @@ _EXPRESSION = re.compile(
     r"^        expr: (?:\|\n((?:(?:          .*)?\n)+)|(.*)\n)", re.MULTILINE
 )
 _METRIC = re.compile(r"^\| `(\w+)` \| (counter|gauge|histogram) \|", re.MULTILINE)
+_OF_GPUS = re.compile(r"^\| `(\w+)` \|.*\| with a GPU \|", re.MULTILINE)
 _TEST_OF_ALERT = re.compile(
     r"alertname: (\w+),? *(?:\n +)?eval_time: \w+,? *(?:\n +)?exp_alerts:( \[\])?"
 )
@@ -85,6 +86,14 @@ def dashboards(root):
         path.name: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(pathlib.Path(root, "deploy/grafana/dashboards").glob("*.json"))
     }
+
+
+def of_gpus(root):
+    """Metrics that are told where there is a GPU, by docs/metrics.md."""
+    found = set(_OF_GPUS.findall(pathlib.Path(root, "docs/metrics.md").read_text(encoding="utf-8")))
+    if not found:
+        raise ValueError("docs/metrics.md: has no metric of a GPU")
+    return found
 
 
 def metrics(root):

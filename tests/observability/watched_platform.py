@@ -12,6 +12,8 @@ KEY = "alice-key"
 ROWS = 200
 DIGITS = ("linear", "mlp32", "moe")
 IMAGE = 784
+# Requests that `burning` may spend by the hour and by the day.
+BURNT = 600
 
 
 def safetensors(tensors, metadata=None):
@@ -28,16 +30,20 @@ def safetensors(tensors, metadata=None):
 
 
 class WatchedPlatform:
-    """A gateway, two routers that share budgets in Redis, three expert services.
+    """A gateway, two routers that share budgets in Redis, five expert services, and a router of its
+    own that learns nothing.
 
     Pools: `both` asks two experts by a gate and has a shadow, a plan, hedges and budgets; `lone`
     has one expert with one replica, whose rows end early; `explored` explores, asks bad replicas as
     often as it may and retries nothing; `kept` has its answers kept; `digits` is a cascade;
-    `collapsed` has a gate that knows one expert; `spent` has a hard budget of requests that a few
-    of them spend.
+    `collapsed` has a gate that knows one expert of three; `spent` has a hard budget of requests
+    that a few of them spend, `burning` soft ones that last for a minute; `hurried` is there for
+    callers whose deadlines nobody meets. The router `frozen` has `guessed`, whose expert takes far
+    longer and fewer joules than is written of it. The last of the experts has a certificate, and
+    nobody asks it; `gpus`: variables of its environment with which it finds some.
     """
 
-    def __init__(self, fleet, root):
+    def __init__(self, fleet, root, gpus=None):
         self.fleet, self.root = fleet, pathlib.Path(root).resolve()
         self.redis = fleet.redis()
         self.repository = fleet.folder / "models"
@@ -48,13 +54,17 @@ class WatchedPlatform:
             (self.repository / name).symlink_to(self.root / "examples/digits/models" / name)
         self.gate = self._write_gate("gate", bias=0)
         self.one_sided = self._write_gate("one_sided", bias=30)
+        self.of_three = self._write_gate("of_three", 30, ("tiny", "other", "spare"))
+        self.certificates = {days: fleet.certificates(days=days) for days in (60, 10, 2)}
         self.experts = [
             self._expert("tiny", "other", hold="2ms"),
             self._expert("tiny", "other", hold="2ms"),
             self._expert("tiny", hold="2ms"),
             self._expert("lone", *DIGITS),
+            self._expert("tiny", server={"tls": self._serve_certificate(60)}, environment=gpus),
         ]
         self.routers = [self._router(number) for number in (1, 2)]
+        self.frozen = self._frozen_router()
         self.keys = fleet.folder / "keys.yaml"
         self.write_keys()
         self.key_file = fleet.folder / "alice.key"
@@ -71,7 +81,10 @@ class WatchedPlatform:
         self._image = self._images()
 
     def services(self):
-        return [self.gateway, *self.routers, *self.experts]
+        return [self.gateway, *self.all_routers(), *self.experts]
+
+    def all_routers(self):
+        return [*self.routers, self.frozen]
 
     def write_keys(self):
         digest = hashlib.sha256(KEY.encode()).hexdigest()
@@ -80,11 +93,15 @@ class WatchedPlatform:
             encoding="utf-8",
         )
 
-    def load(self, pool, *, rate=20, duration_s=600, timeout_s=2, arguments=(), **options):
+    def show_certificate(self, days):
+        """Puts one that is good for so many days in the place of the one that is served."""
+        self._serve_certificate(days)
+
+    def load(self, pool, *, rate=20, duration_s=1200, timeout_s=2, arguments=(), **options):
         given = self._image if pool == "digits" else self._tiny
         return start_load(
             self.fleet,
-            [self.gateway],
+            [self.frozen if pool == "guessed" else self.gateway],
             pool,
             given,
             name=f"load-{pool}",
@@ -96,8 +113,19 @@ class WatchedPlatform:
             **options,
         )
 
-    def _expert(self, *models, hold=""):
+    def _serve_certificate(self, days):
+        made = self.certificates[days]
+        served = {}
+        for field, source in (("certificate_file", made.certificate), ("key_file", made.key)):
+            served[field] = str(self.fleet.folder / f"served-{source.name}")
+            fresh = pathlib.Path(served[field] + ".new")
+            fresh.write_bytes(source.read_bytes())
+            fresh.rename(served[field])
+        return served
+
+    def _expert(self, *models, hold="", server=None, environment=None):
         config = {
+            "server": server or {},
             "model_repository": str(self.repository),
             "models": list(models),
             "trust_plaintext": True,
@@ -105,17 +133,21 @@ class WatchedPlatform:
         }
         if hold:
             config["fault"] = {"hold": hold}
-        return self.fleet.expert(config)
+        return self.fleet.expert(config, environment=environment)
 
-    def _write_gate(self, name, bias):
-        """Of the two experts `tiny` and `other`; `bias`: of the first one's logit."""
+    def _write_gate(self, name, bias, experts=("tiny", "other")):
+        """`bias`: of the first one's logit."""
         draw = random.Random(1)
-        floats = [draw.uniform(-1, 1) for _ in range(8)] + [float(bias), 0.0]
+        count = len(experts)
+        weights = [draw.uniform(-1, 1) for _ in range(4 * count)]
         path = self.fleet.folder / f"{name}.safetensors"
         path.write_bytes(
             safetensors(
-                {"weight": ([2, 4], floats[:8]), "bias": ([2], floats[8:])},
-                {"experts": '["tiny", "other"]'},
+                {
+                    "weight": ([count, 4], weights),
+                    "bias": ([count], [float(bias)] + [0.0] * (count - 1)),
+                },
+                {"experts": json.dumps(experts)},
             )
         )
         return str(path)
@@ -153,6 +185,7 @@ class WatchedPlatform:
             return {"name": name, "replicas": [{"address": service.grpc} for service in services]}
 
         tiny, other = expert("tiny", *self.experts[:3]), expert("other", *self.experts[:2])
+        spare = {**expert("spare", self.experts[0]), "model": "tiny"}
         gated = {
             "experts": [tiny, other],
             "features": {"tensor_pooling": {"input": "x"}},
@@ -200,16 +233,27 @@ class WatchedPlatform:
             {
                 "name": "collapsed",
                 **gated,
-                "gate": {"topk_softmax": {"file": self.one_sided, "k": 1}},
+                "experts": [tiny, other, spare],
+                "gate": {"topk_softmax": {"file": self.of_three, "k": 1}},
             },
             {
                 "name": "spent",
                 "experts": [tiny],
                 "budgets": [{"resource": "REQUESTS", "amount": 50, "per": "HOUR", "hard": True}],
             },
+            {
+                "name": "burning",
+                "experts": [tiny],
+                # Of the hour's end, or of the day's, at most one is near.
+                "budgets": [
+                    {"resource": "REQUESTS", "amount": BURNT, "per": per} for per in ("HOUR", "DAY")
+                ],
+            },
+            {"name": "hurried", "experts": [tiny]},
         ]
         return self.fleet.router(
             {
+                "server": {"log": {"max_lines_per_second": 1}},
                 "trust_plaintext": True,
                 "seed": number,
                 "store": self.redis.url,
@@ -219,4 +263,23 @@ class WatchedPlatform:
                     "segment_bytes": 64 << 10,
                 },
             }
+        )
+
+    def _frozen_router(self):
+        """Its one pool believes what is written of its expert, and never anything else."""
+        wrong = {
+            "name": "tiny",
+            "replicas": [{"address": self.experts[0].grpc}],
+            "latency_ms": 0.05,
+            "joules_per_row": 1000,
+            # With any, what is written counts before what the replica says of itself.
+            "parameters": {"note": {"string": "guessed"}},
+        }
+        return self.fleet.router(
+            {
+                "trust_plaintext": True,
+                "learning": "OFF",
+                "pools": [{"name": "guessed", "experts": [wrong]}],
+            },
+            name="frozen",
         )
