@@ -75,7 +75,9 @@ void PageApi::Handle(const HttpRequest& request, const HttpResponder& to) {
                               serving ? "ok\n" : "no router is healthy\n"));
   }
   if (absl::StartsWith(request.path, "/api/")) return HandleApi(request, to);
-  const absl::string_view path = request.path == "/" ? "/page.html" : request.path;
+  // A view of either: of a literal and a string, `?:` makes another string.
+  absl::string_view path = request.path;
+  if (path == "/") path = "/page.html";
   for (const PageAsset& asset : PageAssets()) {
     if (asset.path != path) continue;
     return to.Send(
