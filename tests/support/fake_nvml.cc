@@ -2,10 +2,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
+#include <thread>
 
 // A libnvidia-ml.so.1 for machines without a GPU: the functions of NVML that the expert service
 // looks for, under their published names, over two GPUs that do not exist.
@@ -33,17 +32,15 @@ const std::chrono::steady_clock::time_point loaded = std::chrono::steady_clock::
 std::atomic<unsigned long long> calls{0};
 std::atomic<unsigned long long> millijoules[kDevices];  // 0: the counter runs
 
-std::mutex hanging_mutex;
-std::condition_variable hanging_ended;
-bool hanging = false;
+// Has no destructor: the library is unloaded and loaded again in one process, often at the same
+// address, where ThreadSanitizer would take the old one's end for a race.
+std::atomic<bool> hanging{false};
 
 // Handles are the addresses of the GPUs.
 const FakeGpu* Find(const void* device) {
   ++calls;
-  {
-    std::unique_lock<std::mutex> lock(hanging_mutex);
-    hanging_ended.wait(lock, [] { return !hanging; });
-  }
+  // atomic::wait would keep the library from being unloaded.
+  while (hanging) std::this_thread::yield();
   const auto* gpu = static_cast<const FakeGpu*>(device);
   return gpu >= kFakeGpus && gpu < kFakeGpus + kDevices ? gpu : nullptr;
 }
@@ -134,9 +131,7 @@ void fakeNvmlSetMillijoules(unsigned device, unsigned long long energy) {
 unsigned long long fakeNvmlCalls() { return calls; }
 
 void fakeNvmlHang(bool from_here_on) {
-  const std::lock_guard<std::mutex> lock(hanging_mutex);
   hanging = from_here_on;
-  hanging_ended.notify_all();
 }
 
 }  // extern "C"
