@@ -14,16 +14,13 @@
 #include <vector>
 
 #include "common/mutex.h"
+#include "router_service/metrics/families.h"
 
 namespace penstock::router {
 namespace {
 
 using Family = prometheus::Family<prometheus::Gauge>;
 using PoolExperts = BalanceExchange::PoolExperts;
-
-Family& MakeGauges(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
 
 // In nats. The shares of experts that are gone are not among them: of what is left.
 double EntropyOf(const std::vector<double>& shares) {

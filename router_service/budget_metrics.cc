@@ -12,13 +12,11 @@
 
 #include "absl/strings/ascii.h"
 #include "common/logging/log.h"
+#include "router_service/metrics/families.h"
 #include "router_service/pacing/budget_pacer.h"
 
 namespace penstock::router {
 namespace {
-
-using Counters = prometheus::Family<prometheus::Counter>;
-using Gauges = prometheus::Family<prometheus::Gauge>;
 
 constexpr size_t kMostBudgets = 256;
 constexpr std::array<const char*, 5> kParts = {"granted", "returned", "settled", "reserved",

@@ -13,22 +13,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/logging/log.h"
+#include "router_service/metrics/families.h"
 
 namespace penstock::router {
 namespace {
 
-using Counters = prometheus::Family<prometheus::Counter>;
-using Gauges = prometheus::Family<prometheus::Gauge>;
-
 // As many as a name of an expert's replicas stands for.
 constexpr size_t kMostReplicas = 64;
-
-Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-Gauges& MakeGauges(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
 
 // A record's total becomes a counter's, though records begin anew.
 class Total {

@@ -5,16 +5,11 @@
 
 #include <memory>
 
+#include "router_service/metrics/families.h"
 #include "router_service/metrics/pool_labels.h"
 
 namespace penstock::router {
 namespace {
-
-using Counters = prometheus::Family<prometheus::Counter>;
-
-Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
 
 struct Families {
   explicit Families(prometheus::Registry& registry)

@@ -8,17 +8,13 @@
 #include <tuple>
 
 #include "absl/strings/ascii.h"
+#include "router_service/metrics/families.h"
 
 namespace penstock::router {
 namespace {
 
 using config::v1::Budget;
-using Gauges = prometheus::Family<prometheus::Gauge>;
 using Key = std::tuple<std::string, std::string, int, int>;
-
-Gauges& MakeGauges(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
 
 prometheus::Labels LabelsOf(const BudgetStanding& budget) {
   return {{"pool", budget.pool},

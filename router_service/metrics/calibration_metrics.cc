@@ -5,17 +5,13 @@
 #include <utility>
 
 #include "router_service/dispatch/energy_tally.h"
+#include "router_service/metrics/families.h"
 #include "router_service/metrics/lazy_series.h"
 
 namespace penstock::router {
 namespace {
 
 using Counter = prometheus::Counter;
-using Counters = prometheus::Family<Counter>;
-
-Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
 
 }  // namespace
 

@@ -4,16 +4,9 @@
 
 #include <utility>
 
+#include "router_service/metrics/families.h"
+
 namespace penstock::router {
-namespace {
-
-using Counters = prometheus::Family<prometheus::Counter>;
-
-Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-
-}  // namespace
 
 DispatchFamilies::DispatchFamilies(prometheus::Registry& registry, double watts)
     : watts_per_core(watts),

@@ -6,20 +6,15 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "router_service/metrics/families.h"
 
 namespace penstock::router {
 namespace {
-
-using Counters = prometheus::Family<prometheus::Counter>;
 
 // Powers of about 2.5 from 0.1 ms to 10 s.
 const prometheus::Histogram::BucketBoundaries kLatencyBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
-
-Counters& MakeCounters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
 
 }  // namespace
 

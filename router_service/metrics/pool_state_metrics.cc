@@ -4,13 +4,10 @@
 
 #include <limits>
 
+#include "router_service/metrics/families.h"
+
 namespace penstock::router {
 namespace {
-
-prometheus::Family<prometheus::Gauge>& MakeGauges(prometheus::Registry& registry, const char* name,
-                                                  const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 

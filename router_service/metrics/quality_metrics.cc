@@ -6,15 +6,12 @@
 #include <limits>
 #include <utility>
 
+#include "router_service/metrics/families.h"
+
 namespace penstock::router {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
-prometheus::Family<prometheus::Gauge>& MakeGauges(prometheus::Registry& registry, const char* name,
-                                                  const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
 
 }  // namespace
 
