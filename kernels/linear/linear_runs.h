@@ -67,6 +67,9 @@ struct TileForm {
   int64_t steps = 1;                  // lines that one becomes
   int64_t from_rows = 0;              // where that is worth it
 };
+// Clang deduces an aggregate's arguments by itself only from 17 on.
+template <int kWidths, int kMaxRows, class... Rest>
+TileForm(const TileTable<kWidths, kMaxRows>&, Rest...) -> TileForm<kWidths, kMaxRows>;
 
 // A block of rows, in tiles of even height: 49 rows as 10, 10, 10, 10, 9 and not as 12, 12, 12, 12,
 // 1.

@@ -34,6 +34,17 @@ class Samples:
         """0 where there is none."""
         return sum(value for _, value in self.each(name, **labels))
 
+    def children(self):
+        """Of every family each set of labels, as one text: a histogram with all its buckets is one."""
+        found = set()
+        for name, labels, _ in self.samples:
+            family, _, part = name.rpartition("_")
+            own = self.families.get(family, ("", ""))[0] == "histogram" and part in ("bucket", "sum", "count")
+            shown = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items())
+                             if not (own and key == "le"))
+            found.add(f"{family if own else name}{{{shown}}}")
+        return frozenset(found)
+
     def max(self, name, **labels):
         """0 where there is none."""
         return max((value for _, value in self.each(name, **labels)), default=0)

@@ -10,7 +10,7 @@ class Sample:
     anonymous: int
     descriptors: int
     threads: dict  # how many by name
-    series: int  # of its metrics; 0: it has none
+    series: frozenset  # its metrics' children; empty: it has none
 
 
 def fit(points):
@@ -41,7 +41,8 @@ class Row:
     descriptors: tuple  # without clients: when the window began, at its end
     threads: tuple
     other_threads: str  # what the end has more of, and less
-    series: tuple  # with clients: in the window's first half and in its second, at most
+    series: tuple  # with clients: how many in the window's first half and in all of it
+    new_series: tuple  # names of what only the second half has
 
     def problems(self, most_growth, most_series):
         found = []
@@ -54,7 +55,7 @@ class Row:
                 found.append(f"{self.name}: {what} went from {first} to {last} without clients{more}")
         if self.series[1] > self.series[0] * (1 + most_series):
             found.append(f"{self.name}: series of metrics went from {self.series[0]} to "
-                         f"{self.series[1]}")
+                         f"{self.series[1]}: {' '.join(self.new_series)}")
         return found
 
 
@@ -69,6 +70,8 @@ def make_row(name, samples, quiet_first, quiet_last):
     resident = [(sample.at, sample.resident) for sample in samples]
     first, last = fit(resident)
     half = len(samples) // 2
+    before = frozenset().union(*(sample.series for sample in samples[:half]))
+    after = frozenset().union(*(sample.series for sample in samples[half:]))
     return Row(name=name, resident_mib=(first / 2**20, last / 2**20),
                resident_growth=growth(resident),
                anonymous_growth=growth([(sample.at, sample.anonymous) for sample in samples]),
@@ -76,5 +79,4 @@ def make_row(name, samples, quiet_first, quiet_last):
                descriptors=(quiet_first.descriptors, quiet_last.descriptors),
                threads=(sum(quiet_first.threads.values()), sum(quiet_last.threads.values())),
                other_threads=other_threads(quiet_first.threads, quiet_last.threads),
-               series=(max(sample.series for sample in samples[:half]),
-                       max(sample.series for sample in samples[half:])))
+               series=(len(before), len(before | after)), new_series=tuple(sorted(after - before)))

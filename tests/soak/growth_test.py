@@ -5,12 +5,14 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from fleet.metrics import Samples  # noqa: E402
 from growth import Sample, fit, growth, make_row  # noqa: E402
 
 
-def sample(at, resident=100, descriptors=10, threads=5, series=7):
+def sample(at, resident=100, descriptors=10, threads=5, series=("a", "b")):
     return Sample(at=at, resident=resident, anonymous=resident, descriptors=descriptors,
-                  threads={"grpc": 2, "router": threads - 2}, series=series)
+                  threads={"grpc": 2, "router": threads - 2}, series=frozenset(series))
 
 
 def problems(samples, first=None, last=None):
@@ -44,8 +46,20 @@ class GrowthTest(unittest.TestCase):
                       problems(flat, last=sample(9, threads=6))[0])
 
     def test_more_series_are_a_problem(self):
-        self.assertIn("7 to 8", problems([sample(at, series=8 if at > 7 else 7)
-                                          for at in range(10)])[0])
+        self.assertIn("2 to 3: c", problems([sample(at, series=("b", "c") if at > 7 else ("a", "b"))
+                                             for at in range(10)])[0])
+
+    def test_series_that_come_and_go_count_once(self):
+        self.assertEqual(problems([sample(at, series=("a", "b") if at % 2 else ("a",))
+                                   for at in range(10)]), [])
+
+    def test_a_histogram_with_its_buckets_is_one_series(self):
+        scraped = Samples('# TYPE t histogram\n'
+                          't_bucket{pool="a",le="1"} 1\nt_bucket{pool="a",le="+Inf"} 2\n'
+                          't_sum{pool="a"} 3\nt_count{pool="a"} 2\nt_bucket{pool="b",le="1"} 0\n'
+                          '# TYPE le_count counter\nle_count{le="1"} 1\n')
+        self.assertEqual(scraped.children(),
+                         frozenset({'t{pool="a"}', 't{pool="b"}', 'le_count{le="1"}'}))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ def parse_arguments():
         "in many ways, listeners to decisions, scrapes of the metrics, and a service that gets another "
         "configuration every 15 s, which it must take. The warm-up begins at three times the rate. After it, a line fitted to each process's "
         "resident memory may rise by 3 % over the window; file descriptors and threads, counted without clients when the window "
-        "begins and when it is over, must be the same; series of metrics may become 5 % more. Bounded "
+        "begins and when it is over, must be the same; series of metrics (a histogram "
+        "is one) may become 5 % more. Bounded "
         "structures have small bounds, so that they are full by then: 500 decisions in memory and 4 MiB on "
         "disk, 200 kB of answers that a gateway keeps, 8 MiB of Redis. Exit code 1 when a bound is broken, "
         "a well-behaved request failed, a wrong one got no status, a service refused a configuration or was "
@@ -65,7 +66,8 @@ class Soak:
         for process in self.platform.processes():
             try:
                 usage = usage_of(process.pid)
-                series = len(scrape(process.metrics).samples) if hasattr(process, "metrics") else 0
+                series = (scrape(process.metrics).children() if hasattr(process, "metrics")
+                          else frozenset())
             except (ProcessLookupError, OSError) as why:
                 raise RuntimeError(f"{process.name} is gone: {why}\n{process.log_end()}") from None
             samples[process.name] = Sample(
@@ -163,6 +165,10 @@ class Soak:
         return rows, samples
 
 
+def as_figures(sample):
+    return dataclasses.astuple(dataclasses.replace(sample, series=len(sample.series)))
+
+
 def print_table(rows):
     print(f"{'process':12} {'resident MiB':>15} {'growth':>8} {'highest':>8} {'anonymous':>9} "
           f"{'descriptors':>12} {'threads':>9} {'series':>11}")
@@ -190,7 +196,7 @@ def main():
                 "minutes": options.minutes, "warm_up_minutes": options.warm_up_minutes,
                 "requests": soak.requests, "reloads": soak.reloads, "problems": soak.problems,
                 "rows": [dataclasses.asdict(row) for row in rows],
-                "samples": {row.name: [dataclasses.astuple(sample[row.name]) for sample in samples]
+                "samples": {row.name: [as_figures(sample[row.name]) for sample in samples]
                             for row in rows}}, indent=1), encoding="utf-8")
         for problem in soak.problems:
             print(f"error: {problem}", file=sys.stderr)
