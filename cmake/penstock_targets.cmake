@@ -7,7 +7,7 @@
 #   take longer to start than most cases to run. Only the sources in PATHS know where the tree and
 #   its binaries are: the compiler cache must hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
-#   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS.
+#   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS; `penstock_fuzzers` builds all, and nothing else.
 
 function(penstock_library name)
   cmake_parse_arguments(ARG "" "" "HDRS;SRCS;PUBLIC;PRIVATE" ${ARGN})
@@ -71,7 +71,10 @@ function(penstock_fuzzer name)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_options(${target} PRIVATE -fsanitize=fuzzer)
   target_link_libraries(${target} PRIVATE ${ARG_DEPS})
-  set_property(GLOBAL APPEND PROPERTY PENSTOCK_FUZZERS ${target})
+  if(NOT TARGET penstock_fuzzers)
+    add_custom_target(penstock_fuzzers)
+  endif()
+  add_dependencies(penstock_fuzzers ${target})
 endfunction()
 
 # penstock_bench(name [OWN_NEW] SRCS ... DEPS ...)
