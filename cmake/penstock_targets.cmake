@@ -2,10 +2,13 @@
 #   One library a folder, penstock::name. PUBLIC: what our headers include; PRIVATE: the rest.
 # penstock_binary(name SRCS ... DEPS ...)
 #   An executable in build/<preset>/bin.
-# penstock_test(name [ONE_THREAD] SRCS ... DEPS ... [LABEL unit|integration|gpu|slow] [PATHS source ...])
+# penstock_test(name [ONE_THREAD] SRCS ... [ONE_THREAD_SRCS ...] DEPS ... [LABEL unit|integration|gpu|slow]
+#               [PATHS source ...])
 #   One test binary a folder; each gtest case is a ctest case, but in sanitized builds, whose processes
-#   take longer to start than most cases to run. Only the sources in PATHS know where the tree and
-#   its binaries are: the compiler cache must hit in another clone for the rest.
+#   take longer to start than most cases to run. ThreadSanitizer passes over what starts no thread: a
+#   binary that is ONE_THREAD, sources in ONE_THREAD_SRCS. Integration tests run with nothing beside
+#   them. Only the sources in PATHS know where the tree and its binaries are: the compiler cache must
+#   hit in another clone for the rest.
 # penstock_fuzzer(name SRCS ... DEPS ...)
 #   A libFuzzer target, only under PENSTOCK_BUILD_FUZZERS; `penstock_fuzzers` builds all, and nothing else.
 
@@ -35,12 +38,19 @@ function(penstock_test name)
   if(NOT PENSTOCK_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "ONE_THREAD" "LABEL" "SRCS;DEPS;PATHS" ${ARGN})
+  cmake_parse_arguments(ARG "ONE_THREAD" "LABEL" "SRCS;ONE_THREAD_SRCS;DEPS;PATHS" ${ARGN})
   if(ARG_ONE_THREAD AND PENSTOCK_SANITIZE MATCHES thread)
     return()
   endif()
+  if(NOT PENSTOCK_SANITIZE MATCHES thread)
+    list(APPEND ARG_SRCS ${ARG_ONE_THREAD_SRCS})
+  endif()
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
+  endif()
+  set(alone FALSE)
+  if(ARG_LABEL STREQUAL integration)
+    set(alone TRUE)
   endif()
   set(target penstock_${name}_test)
   add_executable(${target} ${ARG_SRCS})
@@ -58,7 +68,7 @@ function(penstock_test name)
     return()
   endif()
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
+    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300 RUN_SERIAL ${alone})
 endfunction()
 
 function(penstock_fuzzer name)

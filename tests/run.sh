@@ -109,4 +109,4 @@ fi
 
 # Last, so that the run closes with ctest's summary (and its seconds).
 stage "tests on the release build"
-ctest --preset release -j 1 --output-on-failure -LE 'long'
+ctest --preset release -j "$jobs" --output-on-failure -LE 'long'
