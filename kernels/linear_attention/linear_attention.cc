@@ -14,7 +14,7 @@ constexpr LinearAttentionImpl kImpls[] = {
 
 size_t LinearAttentionWorkspaceBytes(int64_t key_dim) {
   const int64_t rows = kStateChunk * PaddedKeyDim(key_dim);
-  return kWorkspaceAlign + 6 * WorkspaceFloats(rows) + WorkspaceFloats(PaddedKeyDim(key_dim)) +
+  return kWorkspaceAlign + 3 * WorkspaceFloats(rows) + 2 * WorkspaceFloats(PaddedKeyDim(key_dim)) +
          WorkspaceFloats(kStateChunk * kStateChunk) +
          WorkspaceFloats(kStateGroup * kStateChunk * kPanelColumns);
 }

@@ -13,113 +13,246 @@ namespace {
 
 // Tokens of a sub-block. Decays inside a block are products of at most 16 factors exp(g), each at
 // most 1, so nothing overflows, however strong the gates; a quotient exp(b_i) / exp(b_j) would.
-constexpr int kSubBlock = 8;
-static_assert(2 * kSubBlock == kStateChunk);
+constexpr int kSubBlock = 4;
+constexpr int kSubBlocks = static_cast<int>(kStateChunk) / kSubBlock;
+static_assert(kSubBlocks * kSubBlock == kStateChunk);
+
+// Columns of a square of scores whose sums fit the registers together.
+constexpr int kScoreColumns = Simd::kLanes == 8 ? 2 : 4;
 
 // A shorter block is faster token after token.
 constexpr int64_t kShortestChunk = Simd::kLanes == 8 ? 12 : 8;
 
 // Scratch of one block; rows [kStateChunk][PaddedKeyDim].
 struct LinearAttentionScratch {
-  float* q;  // scaled
-  float* k;
-  float* decay;    // exp(g)
-  float* q_start;  // q decayed from the block's start
-  float* k_end;    // k decayed to the block's end
-  float* q_half;   // the second sub-block's q, decayed from its start: [kSubBlock]
-  float* k_half;   // the first sub-block's k, decayed to its end: [kSubBlock]
-  float* total;    // the block's decay
+  float* q;      // scaled; chunkwise: decayed from the block's start
+  float* k;      // chunkwise: decayed to the block's end
+  float* decay;  // exp(g); chunkwise: of each sub-block, [kSubBlocks]
+  float* total;  // the block's decay
+  float* zeros;  // a row for tokens that do not exist
   float* scores;
   float* values;
 };
 
-// exp(g) of `tokens` rows as the first of `count`; the rest, and beyond key_dim, 1.
+// exp(g) of `tokens` rows, beyond dim 1.
 void DecayRows(const float* g, int64_t g_stride, int64_t tokens, int64_t dim, float* rows,
-               int64_t stride, int64_t count) {
+               int64_t stride) {
   const Simd::V one = Simd::Set(1.0f);
-  for (int64_t t = 0; t < count; ++t) {
+  for (int64_t t = 0; t < tokens; ++t) {
     const float* at = g + t * g_stride;
     float* to = rows + t * stride;
     int64_t i = 0;
-    if (t < tokens) {
-      for (; i + Simd::kLanes <= dim; i += Simd::kLanes) {
-        PrefetchStateRow(at + i + kStateChunk * g_stride);
-        Simd::Store(to + i, Decay(Simd::Load(at + i)));
-      }
-      if (i < dim) {
-        Simd::Store(to + i, Decay(Simd::LoadPart(at + i, dim - i, Simd::Zero())));
-        i += Simd::kLanes;
-      }
+    for (; i + Simd::kLanes <= dim; i += Simd::kLanes) {
+      PrefetchStateRow(at + i + kStateChunk * g_stride);
+      Simd::Store(to + i, Decay(Simd::Load(at + i)));
+    }
+    if (i < dim) {
+      Simd::Store(to + i, Decay(Simd::LoadPart(at + i, dim - i, Simd::Zero())));
+      i += Simd::kLanes;
     }
     for (; i < stride; i += Simd::kLanes) Simd::Store(to + i, one);
   }
 }
 
-// q and k decayed from and to the edges of the block and of its halves.
-void DecayToEdges(int64_t stride, const LinearAttentionScratch& s) {
-  for (int64_t c = 0; c < stride; c += Simd::kLanes) {
-    const float* q = s.q + c;
-    const float* k = s.k + c;
-    const float* a = s.decay + c;
-    Simd::V first = Simd::Set(1.0f), second = first;
+template <typename S>
+[[gnu::always_inline]] inline __m256 FoldTo8(typename S::V v) {
+  if constexpr (S::kLanes == 8) {
+    return v;
+  } else {
+    return _mm256_add_ps(S::Low(v), S::High(v));
+  }
+}
+
+// The sums of four registers' lanes.
+[[gnu::always_inline]] inline __m128 SumsOf4(Simd::V a, Simd::V b, Simd::V c, Simd::V d) {
+  const __m256 ab = _mm256_hadd_ps(FoldTo8<Simd>(a), FoldTo8<Simd>(b));
+  const __m256 cd = _mm256_hadd_ps(FoldTo8<Simd>(c), FoldTo8<Simd>(d));
+  const __m256 all = _mm256_hadd_ps(ab, cd);
+  return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+}
+
+// Four tokens of the inputs and where they go.
+struct SubBlock {
+  const float* q[kSubBlock];
+  const float* k[kSubBlock];
+  const float* g[kSubBlock];
+  float* q_start;  // scaled q, decayed from the sub-block's start: [kSubBlock][stride]
+  float* k_end;    // k, decayed to its end
+  float* total;    // its decay
+  int64_t ahead;   // floats to the same token of the next block
+};
+
+// Row i of the sums begins at i (i + 1) / 2.
+constexpr int kTriangle = kSubBlock * (kSubBlock + 1) / 2;
+
+// `left` < kLanes: the last channels.
+template <bool kPart>
+[[gnu::always_inline]] inline void SubBlockChannels(const SubBlock& b, int64_t c, int64_t left,
+                                                    int64_t stride, Simd::V scale,
+                                                    Simd::V (&sums)[kTriangle]) {
+  const auto load = [&](const float* row) __attribute__((always_inline)) {
+    if constexpr (kPart) {
+      return Simd::LoadPart(row + c, left, Simd::Zero());
+    } else {
+      return Simd::Load(row + c);
+    }
+  };
+  Simd::V a[kSubBlock];
+  PENSTOCK_UNROLL
+  for (int i = 0; i < kSubBlock; ++i) {
+    PrefetchStateRow(b.q[i] + c + b.ahead);
+    PrefetchStateRow(b.k[i] + c + b.ahead);
+    PrefetchStateRow(b.g[i] + c + b.ahead);
+    a[i] = Decay(load(b.g[i]));
+  }
+  Simd::V k[kSubBlock];
+  PENSTOCK_UNROLL
+  for (int i = 0; i < kSubBlock; ++i) k[i] = load(b.k[i]);
+  PENSTOCK_UNROLL
+  for (int i = 0; i < kSubBlock; ++i) {
+    Simd::V q = Simd::Mul(scale, load(b.q[i]));
+    PENSTOCK_UNROLL
+    for (int j = i; j >= 0; --j) {
+      Simd::V& sum = sums[i * (i + 1) / 2 + j];
+      sum = Simd::Fma(q, k[j], sum);
+      q = Simd::Mul(q, a[j]);
+    }
+    Simd::Store(b.q_start + i * stride + c, q);
+  }
+  Simd::V rest = a[kSubBlock - 1];
+  Simd::Store(b.k_end + (kSubBlock - 1) * stride + c, k[kSubBlock - 1]);
+  PENSTOCK_UNROLL
+  for (int i = kSubBlock - 2; i >= 0; --i) {
+    Simd::Store(b.k_end + i * stride + c, Simd::Mul(k[i], rest));
+    rest = Simd::Mul(rest, a[i]);
+  }
+  Simd::Store(b.total + c, rest);
+}
+
+// A sub-block's rows decayed to its edges, and its own triangle of scores:
+// scores[i][j] = sum_c q_ic k_jc prod_{j < l <= i} a_lc.
+[[gnu::noinline]] void DecayToEdges(const SubBlock& b, int64_t dim, int64_t stride, float scale,
+                                    float* scores) {
+  const Simd::V factor = Simd::Set(scale), zero = Simd::Zero();
+  Simd::V s[kTriangle];
+  PENSTOCK_UNROLL
+  for (int i = 0; i < kTriangle; ++i) s[i] = zero;
+  int64_t c = 0;
+  for (; c + Simd::kLanes <= dim; c += Simd::kLanes) {
+    SubBlockChannels<false>(b, c, 0, stride, factor, s);
+  }
+  for (; c < stride; c += Simd::kLanes) {
+    SubBlockChannels<true>(b, c, dim > c ? dim - c : 0, stride, factor, s);
+  }
+  _mm_storeu_ps(scores, SumsOf4(s[0], zero, zero, zero));
+  _mm_storeu_ps(scores + kStateChunk, SumsOf4(s[1], s[2], zero, zero));
+  _mm_storeu_ps(scores + 2 * kStateChunk, SumsOf4(s[3], s[4], s[5], zero));
+  _mm_storeu_ps(scores + 3 * kStateChunk, SumsOf4(s[6], s[7], s[8], s[9]));
+}
+
+// Scores of a sub-block's q with an earlier one's k; kDecayed: k goes on to decay by `decay` first,
+// the sub-block that lies between.
+template <bool kDecayed>
+[[gnu::noinline]] void Square(const float* q, float* k, const float* decay, int64_t stride,
+                              float* scores) {
+  for (int column = 0; column < kSubBlock; column += kScoreColumns) {
+    float* rows = k + column * stride;
+    Simd::V s[kSubBlock][kScoreColumns];
     PENSTOCK_UNROLL
     for (int i = 0; i < kSubBlock; ++i) {
-      first = Simd::Mul(first, Simd::Load(a + i * stride));
-      Simd::Store(s.q_start + i * stride + c, Simd::Mul(Simd::Load(q + i * stride), first));
+      PENSTOCK_UNROLL
+      for (int j = 0; j < kScoreColumns; ++j) s[i][j] = Simd::Zero();
     }
-    PENSTOCK_UNROLL
-    for (int i = 0; i < kSubBlock; ++i) {
-      second = Simd::Mul(second, Simd::Load(a + (kSubBlock + i) * stride));
-      const Simd::V half = Simd::Mul(Simd::Load(q + (kSubBlock + i) * stride), second);
-      Simd::Store(s.q_half + i * stride + c, half);
-      Simd::Store(s.q_start + (kSubBlock + i) * stride + c, Simd::Mul(half, first));
+    for (int64_t c = 0; c < stride; c += Simd::kLanes) {
+      Simd::V right[kScoreColumns];
+      PENSTOCK_UNROLL
+      for (int j = 0; j < kScoreColumns; ++j) {
+        right[j] = Simd::Load(rows + j * stride + c);
+        if constexpr (kDecayed) {
+          right[j] = Simd::Mul(right[j], Simd::Load(decay + c));
+          Simd::Store(rows + j * stride + c, right[j]);
+        }
+      }
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kSubBlock; ++i) {
+        const Simd::V left = Simd::Load(q + i * stride + c);
+        PENSTOCK_UNROLL
+        for (int j = 0; j < kScoreColumns; ++j) s[i][j] = Simd::Fma(left, right[j], s[i][j]);
+      }
     }
-    Simd::Store(s.total + c, Simd::Mul(first, second));
-    Simd::V rest = Simd::Set(1.0f);
-    PENSTOCK_UNROLL
-    for (int i = kSubBlock - 1; i >= 0; --i) {
-      const Simd::V half = Simd::Mul(Simd::Load(k + i * stride), rest);
-      Simd::Store(s.k_half + i * stride + c, half);
-      Simd::Store(s.k_end + i * stride + c, Simd::Mul(half, second));
-      rest = Simd::Mul(rest, Simd::Load(a + i * stride));
-    }
-    rest = Simd::Set(1.0f);
-    PENSTOCK_UNROLL
-    for (int i = kStateChunk - 1; i >= kSubBlock; --i) {
-      Simd::Store(s.k_end + i * stride + c, Simd::Mul(Simd::Load(k + i * stride), rest));
-      rest = Simd::Mul(rest, Simd::Load(a + i * stride));
+    if constexpr (kScoreColumns == 4) {
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kSubBlock; ++i) {
+        _mm_storeu_ps(scores + i * kStateChunk, SumsOf4(s[i][0], s[i][1], s[i][2], s[i][3]));
+      }
+    } else {
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kSubBlock; i += 2) {
+        const __m128 sums = SumsOf4(s[i][0], s[i][1], s[i + 1][0], s[i + 1][1]);
+        float* to = scores + i * kStateChunk + column;
+        _mm_storel_pi(reinterpret_cast<__m64*>(to), sums);
+        _mm_storeh_pi(reinterpret_cast<__m64*>(to + kStateChunk), sums);
+      }
     }
   }
 }
 
-// Row kRow of a sub-block's own triangle: scores[j] = sum_c q_c k_jc prod_{j < l <= kRow} a_lc.
-template <int kRow>
-[[gnu::noinline]] void TriangleRow(const float* q, const float* k, const float* a, int64_t stride,
-                                   float* scores) {
-  Simd::V acc[kRow + 1];
-  PENSTOCK_UNROLL
-  for (int j = 0; j <= kRow; ++j) acc[j] = Simd::Zero();
+// From the edges of the `count` sub-blocks to those of the block.
+[[gnu::noinline]] void DecayToBlock(int64_t count, int64_t stride,
+                                    const LinearAttentionScratch& s) {
+  const int64_t rows = kSubBlock * stride;
   for (int64_t c = 0; c < stride; c += Simd::kLanes) {
-    Simd::V decayed = Simd::Load(q + kRow * stride + c);
-    PENSTOCK_UNROLL
-    for (int j = kRow; j >= 0; --j) {
-      acc[j] = Simd::Fma(decayed, Simd::Load(k + j * stride + c), acc[j]);
-      if (j > 0) decayed = Simd::Mul(decayed, Simd::Load(a + j * stride + c));
+    const Simd::V last = Simd::Load(s.decay + (count - 1) * stride + c);
+    Simd::V start = Simd::Load(s.decay + c);
+    for (int64_t block = 1; block < count; ++block) {
+      float* q = s.q + block * rows + c;
+      float* k = s.k + (block - 1) * rows + c;
+      PENSTOCK_UNROLL
+      for (int i = 0; i < kSubBlock; ++i) {
+        Simd::Store(q + i * stride, Simd::Mul(Simd::Load(q + i * stride), start));
+        Simd::Store(k + i * stride, Simd::Mul(Simd::Load(k + i * stride), last));
+      }
+      start = Simd::Mul(start, Simd::Load(s.decay + block * stride + c));
     }
+    Simd::Store(s.total + c, start);
   }
-  PENSTOCK_UNROLL
-  for (int j = 0; j <= kRow; ++j) scores[j] = Simd::ReduceAdd(acc[j]);
 }
 
-void Triangle(const float* q, const float* k, const float* a, int64_t stride, float* scores) {
-  TriangleRow<0>(q, k, a, stride, scores);
-  TriangleRow<1>(q, k, a, stride, scores + kStateChunk);
-  TriangleRow<2>(q, k, a, stride, scores + 2 * kStateChunk);
-  TriangleRow<3>(q, k, a, stride, scores + 3 * kStateChunk);
-  TriangleRow<4>(q, k, a, stride, scores + 4 * kStateChunk);
-  TriangleRow<5>(q, k, a, stride, scores + 5 * kStateChunk);
-  TriangleRow<6>(q, k, a, stride, scores + 6 * kStateChunk);
-  TriangleRow<7>(q, k, a, stride, scores + 7 * kStateChunk);
+// q, k and decays of a block for its three products, and its scores.
+void PrepareChunk(const float* q, const float* k, const float* g, int64_t row_stride,
+                  int64_t tokens, int64_t dim, float scale, int64_t stride,
+                  const LinearAttentionScratch& s) {
+  const int64_t count = (tokens + kSubBlock - 1) / kSubBlock;
+  if (count * kSubBlock > tokens) {
+    for (int64_t c = 0; c < dim; ++c) s.zeros[c] = 0;
+  }
+  for (int64_t block = 0; block < count; ++block) {
+    const int64_t first = block * kSubBlock;
+    SubBlock b;
+    for (int i = 0; i < kSubBlock; ++i) {
+      const bool exists = first + i < tokens;
+      const int64_t at = (first + i) * row_stride;
+      b.q[i] = exists ? q + at : s.zeros;
+      b.k[i] = exists ? k + at : s.zeros;
+      b.g[i] = exists ? g + at : s.zeros;
+    }
+    b.q_start = s.q + first * stride;
+    b.k_end = s.k + first * stride;
+    b.total = s.decay + block * stride;
+    b.ahead = kStateChunk * row_stride;
+    float* scores = s.scores + first * kStateChunk;
+    DecayToEdges(b, dim, stride, scale, scores + first);
+    for (int64_t earlier = 0; earlier < block; ++earlier) {
+      float* keys = s.k + earlier * kSubBlock * stride;
+      float* to = scores + earlier * kSubBlock;
+      if (earlier + 1 == block) {
+        Square<false>(b.q_start, keys, nullptr, stride, to);
+      } else {
+        Square<true>(b.q_start, keys, b.total - stride, stride, to);
+      }
+    }
+  }
+  DecayToBlock(count, stride, s);
 }
 
 // Token after token over kPanels panels of the state.
@@ -176,24 +309,16 @@ void LinearAttentionBlock(const LinearAttentionArgs& args, int64_t first, int64_
   const int64_t values = (first * args.heads + head) * dv, value_stride = args.heads * dv;
   const bool chunk = args.form == StateForm::kChunkwise ||
                      (args.form == StateForm::kAuto && tokens >= kShortestChunk);
-  const int64_t rows = chunk ? kStateChunk : tokens;
-  CopyStateRows(args.q + keys, key_stride, tokens, dk, scale, s.q, stride, rows);
-  CopyStateRows(args.k + keys, key_stride, tokens, dk, 1.0f, s.k, stride, rows);
-  DecayRows(args.g + keys, key_stride, tokens, dk, s.decay, stride, rows);
+  if (chunk) {
+    PrepareChunk(args.q + keys, args.k + keys, args.g + keys, key_stride, tokens, dk, scale, stride,
+                 s);
+  } else {
+    CopyStateRows(args.q + keys, key_stride, tokens, dk, scale, s.q, stride, tokens);
+    CopyStateRows(args.k + keys, key_stride, tokens, dk, 1.0f, s.k, stride, tokens);
+    DecayRows(args.g + keys, key_stride, tokens, dk, s.decay, stride);
+  }
   StateBlock b = {dk,     stride, s.q,      s.k,     s.total,      s.scores,
                   tokens, state,  s.values, nullptr, value_stride, 0};
-  if (chunk) {
-    DecayToEdges(stride, s);
-    Triangle(s.q, s.k, s.decay, stride, s.scores);
-    if (tokens > kSubBlock) {
-      const int64_t half = kSubBlock * stride;
-      Dots8x8(s.q_half, s.k_half, stride, s.scores + kSubBlock * kStateChunk, kStateChunk);
-      Triangle(s.q + half, s.k + half, s.decay + half, stride,
-               s.scores + kSubBlock * kStateChunk + kSubBlock);
-    }
-    b.q = s.q_start;
-    b.k = s.k_end;
-  }
   for (int64_t column = 0; column < dv;) {
     const int64_t panels = StateGroup(dv - column, chunk);
     b.columns = dv - column < panels * kPanelColumns ? dv - column : panels * kPanelColumns;
@@ -219,11 +344,9 @@ Status LinearAttentionBlocks(const LinearAttentionArgs& args) {
       args.scale != 0 ? args.scale : 1.0f / __builtin_sqrtf(static_cast<float>(args.key_dim));
   char* at = WorkspaceStart(args.workspace);
   LinearAttentionScratch s = {};
-  for (float** part : {&s.q, &s.k, &s.decay, &s.q_start, &s.k_end, &s.q_half}) {
-    *part = TakeFloats(&at, rows);
-  }
-  s.k_half = s.q_half + rows / 2;
+  for (float** part : {&s.q, &s.k, &s.decay}) *part = TakeFloats(&at, rows);
   s.total = TakeFloats(&at, PaddedKeyDim(args.key_dim));
+  s.zeros = TakeFloats(&at, PaddedKeyDim(args.key_dim));
   s.scores = TakeFloats(&at, kStateChunk * kStateChunk);
   s.values = TakeFloats(&at, kStateGroup * kStateChunk * kPanelColumns);
   const int64_t state_floats = StateFloats(args.key_dim, args.value_dim);

@@ -245,7 +245,8 @@ void CopyStateRows(const float* x, int64_t x_stride, int64_t tokens, int64_t dim
 }
 
 // out[r][j] = q[r] . k[j] of 8 x 8 rows, in tiles of 4 x 2 chains.
-void Dots8x8(const float* q, const float* k, int64_t stride, float* out, int64_t out_stride) {
+[[maybe_unused]] void Dots8x8(const float* q, const float* k, int64_t stride, float* out,
+                              int64_t out_stride) {
   for (int64_t row = 0; row < 8; row += 4) {
     for (int64_t column = 0; column < 8; column += 2) {
       const float* x = q + row * stride;
