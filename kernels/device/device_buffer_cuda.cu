@@ -1,14 +1,10 @@
 #include <cuda_runtime.h>
 
+#include "kernels/device/cuda_status.cuh"
 #include "kernels/device/device_buffer.h"
 
 namespace penstock::kernels {
 namespace {
-
-Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return {};
-  return {Code::kDeviceError, cudaGetErrorString(error)};
-}
 
 constexpr Status kOutside = {Code::kInvalidArgument, "device buffer: copy beyond its end"};
 

@@ -2,7 +2,8 @@
 
 #include "kernels/combine/combine_device.cuh"
 #include "kernels/gated_mlp/gated_mlp_device.cuh"
-#include "kernels/moe_ffn/cuda/device_moe.h"
+#include "kernels/moe_ffn/cuda/packed_experts.h"
+#include "kernels/moe_ffn/cuda/resident_moe.h"
 #include "kernels/moe_ffn/moe_ffn.h"
 #include "kernels/permute/permute_device.cuh"
 
@@ -65,42 +66,16 @@ struct ActiveExperts {
   }
 };
 
-// What serves weights that stay on the device, with operands there and back: rows are rounded to
-// bfloat16, as the weights are.
+// The way of weights that stay on the device, with weights there for one call.
 Status RunBf16(const MoeFfnArgs& args) {
-  const ActiveExperts active(args);
-  const int64_t experts = static_cast<int64_t>(active.experts.size());
-  const int64_t slots = args.rows * args.k, d = args.w.d, o = args.w.o;
-  DeviceMoe moe;
-  Status status = moe.Upload({active.experts.data(), experts, d, args.w.f, o});
-  if (!status.ok()) return status;
-
-  CudaCall call;
-  const float* x = call.Upload(args.x, args.rows * d);
-  const int64_t x_stride = moe.layout().d_stride();
-  uint16_t* rounded = call.Allocate<uint16_t>(args.rows * x_stride);
-  float* y = call.Allocate<float>(args.rows * o);
-  const size_t scratch = MoeDeviceWorkspaceBytes(moe.layout(), args.rows, args.k);
-  MoeDeviceArgs device = {args.rows,
-                          args.k,
-                          call.Upload(active.offsets.data(), experts + 1),
-                          call.Upload(args.plan.src, slots),
-                          call.Upload(args.plan.dst, slots),
-                          call.Upload(args.weights, slots),
-                          rounded,
-                          x_stride,
-                          call.Upload(args.residual, args.rows * o),
-                          y,
-                          call.Allocate<char>(static_cast<int64_t>(scratch)),
-                          scratch};
-  device.tiling = PickMoeTiling({active.offsets.back(), experts, d, args.w.f, o}, moe.arch());
-  if (!call.failed()) {
-    status = RoundToBf16OnDevice(x, args.rows, d, rounded, x_stride, device.stream);
-    if (status.ok()) status = MoeFfnOnDevice(moe, device);
-  }
-  call.Download(args.y, y, args.rows * o);
-  const Status done = call.Finish();
-  return status.ok() ? done : status;
+  ActiveExperts active(args);
+  MoeFfnArgs of_active = args;
+  of_active.w.experts = active.experts.data();
+  of_active.w.count = static_cast<int64_t>(active.experts.size());
+  of_active.plan.offsets = active.offsets.data();
+  ResidentMoe moe;
+  const Status status = moe.Upload(of_active.w);
+  return status.ok() ? moe.Run(of_active) : status;
 }
 
 }  // namespace

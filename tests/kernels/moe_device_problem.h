@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -84,7 +85,8 @@ struct MoeRoutes {
   PlanView view() { return {counts.data(), offsets.data(), src.data(), dst.data()}; }
 };
 
-inline std::vector<float> RunEntry(const MoeProblem& problem, Status (*entry)(const MoeFfnArgs&)) {
+inline std::vector<float> RunEntry(const MoeProblem& problem,
+                                   const std::function<Status(const MoeFfnArgs&)>& entry) {
   const MoeWeights w = problem.moe->weights();
   MoeRoutes routes(problem);
   std::vector<float> y = Poison(problem.rows * w.o);

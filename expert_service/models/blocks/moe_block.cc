@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -7,8 +8,11 @@
 #include "common/status_macros.h"
 #include "expert_service/models/blocks/blocks.h"
 #include "expert_service/models/kernel_status.h"
+#include "kernels/device/isa.h"
 #include "kernels/gated_mlp/gated_mlp.h"
 #include "kernels/linear/linear.h"
+#include "kernels/moe_ffn/cuda/packed_experts.h"
+#include "kernels/moe_ffn/cuda/resident_moe.h"
 #include "kernels/moe_ffn/moe_ffn.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/route_plan/route_plan.h"
@@ -28,6 +32,7 @@ struct Weights {
   kernels::PackedLinear router;
   std::vector<float> router_bias;  // empty: none
   kernels::PackedMoe experts;
+  std::unique_ptr<kernels::ResidentMoe> resident;  // the experts on a device; null: not there
   std::optional<SharedExpert> shared;
   int64_t top_k = 1;
   kernels::RouteScore score = kernels::RouteScore::kSoftmax;
@@ -138,7 +143,7 @@ class MoeBlock final : public Block {
     ffn.residual = residual;
     ffn.y = y.floats();
     ffn.workspace = rest;
-    return FromKernel("moe: moe_ffn", kernels::MoeFfn(ffn));
+    return FromKernel("moe: moe_ffn", w_.resident ? w_.resident->Run(ffn) : kernels::MoeFfn(ffn));
   }
 
   double Flops(const ValueShape& in) const override {
@@ -319,6 +324,20 @@ absl::StatusOr<kernels::PackedMoe> ReadExperts(const config::v1::Moe& config, Bl
   return kernels::PackedMoe(std::move(packed));
 }
 
+// Null where no device was chosen, or the formats have no way to stay there: MoeFfn then takes them
+// along in every call.
+absl::StatusOr<std::unique_ptr<kernels::ResidentMoe>> UploadExperts(
+    const kernels::MoeWeights& experts) {
+  if (kernels::IsaLimit() != kernels::Isa::kCuda || !kernels::AllBf16(experts)) return nullptr;
+  auto resident = std::make_unique<kernels::ResidentMoe>();
+  if (const kernels::Status status = resident->Upload(experts); !status.ok()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "experts of ", resident->weight_bytes(), " bytes do not go to the CUDA device: ",
+        status.message, "; execution.kernels: \"\" serves them on the CPU"));
+  }
+  return resident;
+}
+
 absl::StatusOr<SharedExpert> ReadShared(BlockTensors& tensors, int64_t d, int64_t o,
                                         kernels::Activation activation) {
   PENSTOCK_ASSIGN_OR_RETURN(StoredMatrix gate, tensors.Matrix("shared_gate", -1, d));
@@ -346,6 +365,7 @@ BlockOr MakeMoe(const config::v1::Moe& config, BlockTensors& tensors, const Valu
   PENSTOCK_ASSIGN_OR_RETURN(const kernels::Activation activation,
                             ActivationOf(config.activation()));
   PENSTOCK_ASSIGN_OR_RETURN(weights.experts, ReadExperts(config, tensors, experts, d, activation));
+  PENSTOCK_ASSIGN_OR_RETURN(weights.resident, UploadExperts(weights.experts.weights()));
   if (tensors.HasMatrix("shared_gate")) {
     PENSTOCK_ASSIGN_OR_RETURN(weights.shared,
                               ReadShared(tensors, d, weights.experts.weights().o, activation));

@@ -2,15 +2,11 @@
 
 #include <algorithm>
 
+#include "kernels/device/cuda_status.cuh"
 #include "kernels/moe_ffn/cuda/moe_steps.h"
 
 namespace penstock::kernels {
 namespace {
-
-Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return {};
-  return {Code::kDeviceError, cudaGetErrorString(error)};
-}
 
 __global__ void __launch_bounds__(kTilePlanThreads) PlanKernel(const TokenTilePlan p) {
   PlanTokenTiles(p);
