@@ -46,15 +46,18 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> UnverifiedTls(const Cl
   if (tls.certificate_file.empty() != tls.key_file.empty()) {
     return absl::InvalidArgumentError("--cert and --key: wanted both or neither");
   }
+  const bool has_own = !tls.certificate_file.empty();
+  grpc::experimental::IdentityKeyCertPair own;
+  if (has_own) {
+    PENSTOCK_ASSIGN_OR_RETURN(own.certificate_chain, ReadPem("--cert", tls.certificate_file));
+    PENSTOCK_ASSIGN_OR_RETURN(own.private_key, ReadPem("--key", tls.key_file));
+  }
+  // Only now: gRPC 1.51 frees no options that became no credentials.
   grpc::experimental::TlsChannelCredentialsOptions options;
   options.set_verify_server_certs(false);
   options.set_check_call_host(false);
-  options.set_certificate_verifier(
-      std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
-  if (!tls.certificate_file.empty()) {
-    grpc::experimental::IdentityKeyCertPair own;
-    PENSTOCK_ASSIGN_OR_RETURN(own.certificate_chain, ReadPem("--cert", tls.certificate_file));
-    PENSTOCK_ASSIGN_OR_RETURN(own.private_key, ReadPem("--key", tls.key_file));
+  options.set_certificate_verifier(std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
+  if (has_own) {
     options.set_certificate_provider(
         std::make_shared<grpc::experimental::StaticDataCertificateProvider>(
             std::vector<grpc::experimental::IdentityKeyCertPair>{own}));
@@ -116,10 +119,10 @@ absl::Status CheckHealth(const HealthQuestion& question) {
         kExitNotAsked);
   }
   if (response->status() == HealthCheckResponse::SERVING) return absl::OkStatus();
-  return WithExitCode(absl::UnavailableError(absl::StrCat(
-                          question.address, " says ",
-                          HealthCheckResponse::ServingStatus_Name(response->status()))),
-                      kExitNotServing);
+  return WithExitCode(
+      absl::UnavailableError(absl::StrCat(
+          question.address, " says ", HealthCheckResponse::ServingStatus_Name(response->status()))),
+      kExitNotServing);
 }
 
 }  // namespace penstock::cli
