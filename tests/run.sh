@@ -75,7 +75,8 @@ if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
   cmake --preset cuda -DPENSTOCK_CORE_ONLY=ON >build/configure-cuda.log 2>&1 || { cat build/configure-cuda.log; exit 1; }
   cmake --build --preset cuda -j "$jobs" --target penstock_kernels_test -- --quiet
   # Without a device the CUDA implementations must say that they are absent, and the rest pass.
-  build/cuda/bin/penstock_kernels_test --gtest_brief=1
+  build/cuda/bin/penstock_kernels_test --gtest_brief=1 >build/kernels-cuda.log 2>&1 || { tail -60 build/kernels-cuda.log; exit 1; }
+  tail -3 build/kernels-cuda.log
 fi
 
 stage "ASan and UBSan, gRPC-free core"
