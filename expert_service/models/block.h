@@ -45,7 +45,7 @@ class Block {
     for (double& flops : row_flops) flops = Flops(in) / static_cast<double>(in.rows);
     return WeightBytes(in);
   }
-  // Weights held in memory.
+  // Weights held in the host's memory, whatever a device holds besides.
   virtual size_t resident_bytes() const { return 0; }
 
   // Rows that leave for each row that enters: above 1, what follows is averaged back over them.

@@ -75,7 +75,7 @@ class Model {
   ModelWork Work(int64_t rows, int64_t positions) const;
   // The largest value between blocks.
   size_t ValueBytes(int64_t rows, int64_t positions) const;
-  // Weights held in memory.
+  // Weights held in the host's memory.
   size_t resident_bytes() const;
   // Inputs of `rows` rows to warm up with: zeros, variable dimensions 1.
   ModelInputs ZeroInputs(int64_t rows) const;

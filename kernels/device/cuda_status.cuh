@@ -8,6 +8,9 @@ namespace penstock::kernels {
 
 inline Status ToStatus(cudaError_t error) {
   if (error == cudaSuccess) return {};
+  // It is told here; left in the runtime it would meet the thread's next call, which is good. What
+  // no call survives stays there all the same.
+  static_cast<void>(cudaGetLastError());
   return {Code::kDeviceError, cudaGetErrorString(error)};
 }
 

@@ -17,8 +17,8 @@ class ResidentSession;
 // Several threads may call Run at once: each call has a session of its own, a stream with memory on
 // the device and page-locked memory on the host, and sessions are used again. So there are as many
 // as calls ever ran at once, each as large as its largest call, and once that size was met nothing
-// is allocated. A shape that a session meets again is captured as a CUDA graph, and replayed from
-// then on.
+// is allocated. A shape that a session meets again is captured as a CUDA graph and replayed from
+// then on; one that cannot be captured goes on being launched step by step.
 class ResidentMoe {
  public:
   ResidentMoe();

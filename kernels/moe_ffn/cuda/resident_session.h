@@ -35,6 +35,11 @@ class ResidentSession {
     void operator()(char* memory) const;
   };
   using Graph = std::unique_ptr<void, DestroyGraph>;
+  // Of a shape that was met.
+  struct Remembered {
+    Graph graph;           // null: met once, or
+    bool captures = true;  // it cannot be captured
+  };
 
   Status Open();
   // Room for a call. What is there is let go of, with the graphs that know its place.
@@ -51,7 +56,7 @@ class ResidentSession {
   DeviceBuffer device_;
   std::unique_ptr<char, FreeHost> host_;  // page-locked
   size_t host_bytes_ = 0;
-  RecentUses<MoeCallShape, Graph> shapes_{kMostShapes};  // null: met once
+  RecentUses<MoeCallShape, Remembered> shapes_{kMostShapes};
 };
 
 }  // namespace penstock::kernels

@@ -118,17 +118,18 @@ Status ResidentSession::Capture(const DeviceMoe& moe, const MoeCallShape& shape,
 
 Status ResidentSession::Launch(const DeviceMoe& moe, const MoeCallShape& shape,
                                const MoeStaging& at) {
-  Graph* graph = shapes_.Find(shape);
-  if (graph == nullptr) {
+  Remembered* known = shapes_.Find(shape);
+  if (known == nullptr) {
     // Most shapes of an odd load come once: a graph costs more than it saves there.
-    shapes_.Add(shape, nullptr);
+    shapes_.Add(shape, {});
     return Enqueue(moe, shape, at);
   }
-  if (*graph == nullptr) {
-    const Status status = Capture(moe, shape, at, *graph);
-    if (!status.ok()) return status;
+  if (known->graph == nullptr && known->captures) {
+    known->captures = Capture(moe, shape, at, known->graph).ok();
   }
-  return ToStatus(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph->get()), StreamOf(stream_)));
+  if (known->graph == nullptr) return Enqueue(moe, shape, at);
+  return ToStatus(
+      cudaGraphLaunch(static_cast<cudaGraphExec_t>(known->graph.get()), StreamOf(stream_)));
 }
 
 Status ResidentSession::Run(const DeviceMoe& moe, const MoeFfnArgs& args) {
