@@ -1,5 +1,6 @@
 """Prometheus' text format: fetched from a service and looked up by name and labels."""
 
+import collections
 import re
 import urllib.request
 
@@ -35,15 +36,15 @@ class Samples:
         return sum(value for _, value in self.each(name, **labels))
 
     def children(self):
-        """Of every family each set of labels, as one text: a histogram with all its buckets is one."""
-        found = set()
+        """Of every family each set of labels, as one text, and how many series it has: a histogram several."""
+        found = collections.Counter()
         for name, labels, _ in self.samples:
             family, _, part = name.rpartition("_")
             own = self.families.get(family, ("", ""))[0] == "histogram" and part in ("bucket", "sum", "count")
             shown = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items())
                              if not (own and key == "le"))
-            found.add(f"{family if own else name}{{{shown}}}")
-        return frozenset(found)
+            found[f"{family if own else name}{{{shown}}}"] += 1
+        return found
 
     def max(self, name, **labels):
         """0 where there is none."""

@@ -10,7 +10,7 @@ class Sample:
     anonymous: int
     descriptors: int
     threads: dict  # how many by name
-    series: frozenset  # its metrics' children; empty: it has none
+    series: dict  # of its metrics, how many by family and labels; empty: it has none
 
 
 def fit(points):
@@ -70,8 +70,8 @@ def make_row(name, samples, quiet_first, quiet_last):
     resident = [(sample.at, sample.resident) for sample in samples]
     first, last = fit(resident)
     half = len(samples) // 2
-    before = frozenset().union(*(sample.series for sample in samples[:half]))
-    after = frozenset().union(*(sample.series for sample in samples[half:]))
+    before = {of: count for sample in samples[:half] for of, count in sample.series.items()}
+    after = before | {of: count for sample in samples[half:] for of, count in sample.series.items()}
     return Row(name=name, resident_mib=(first / 2**20, last / 2**20),
                resident_growth=growth(resident),
                anonymous_growth=growth([(sample.at, sample.anonymous) for sample in samples]),
@@ -79,4 +79,5 @@ def make_row(name, samples, quiet_first, quiet_last):
                descriptors=(quiet_first.descriptors, quiet_last.descriptors),
                threads=(sum(quiet_first.threads.values()), sum(quiet_last.threads.values())),
                other_threads=other_threads(quiet_first.threads, quiet_last.threads),
-               series=(len(before), len(before | after)), new_series=tuple(sorted(after - before)))
+               series=(sum(before.values()), sum(after.values())),
+               new_series=tuple(sorted(after.keys() - before.keys())))

@@ -12,7 +12,7 @@ from growth import Sample, fit, growth, make_row  # noqa: E402
 
 def sample(at, resident=100, descriptors=10, threads=5, series=("a", "b")):
     return Sample(at=at, resident=resident, anonymous=resident, descriptors=descriptors,
-                  threads={"grpc": 2, "router": threads - 2}, series=frozenset(series))
+                  threads={"grpc": 2, "router": threads - 2}, series=dict.fromkeys(series, 1))
 
 
 def problems(samples, first=None, last=None):
@@ -53,13 +53,20 @@ class GrowthTest(unittest.TestCase):
         self.assertEqual(problems([sample(at, series=("a", "b") if at % 2 else ("a",))
                                    for at in range(10)]), [])
 
-    def test_a_histogram_with_its_buckets_is_one_series(self):
+    def test_a_histogram_counts_with_all_its_series(self):
+        before, after = sample(0), sample(0)
+        before.series, after.series = {"a": 100}, {"a": 100, "h": 6}
+        self.assertIn("100 to 106: h", problems([before] * 5 + [after] * 5)[0])
+        after.series["h"] = 5
+        self.assertEqual(problems([before] * 5 + [after] * 5), [])
+
+    def test_series_are_told_by_family_and_labels(self):
         scraped = Samples('# TYPE t histogram\n'
                           't_bucket{pool="a",le="1"} 1\nt_bucket{pool="a",le="+Inf"} 2\n'
                           't_sum{pool="a"} 3\nt_count{pool="a"} 2\nt_bucket{pool="b",le="1"} 0\n'
                           '# TYPE le_count counter\nle_count{le="1"} 1\n')
         self.assertEqual(scraped.children(),
-                         frozenset({'t{pool="a"}', 't{pool="b"}', 'le_count{le="1"}'}))
+                         {'t{pool="a"}': 4, 't{pool="b"}': 1, 'le_count{le="1"}': 1})
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ RELOAD_S = 15
 VISIT_S = 5
 TRAFFIC_S = 60
 BURST, BURST_SHARE = 3, 0.25  # of the rate, and of the warm-up
+# Of the wrong requests' rate, in the warm-up: it has to meet what the longer window will.
+WRONG_BURST = 3
 # Without clients, until nothing changes any more.
 QUIET_LOOKS, QUIET_PATIENCE_S = 5, 60
 MOST_GROWTH = 0.03
@@ -31,10 +33,9 @@ def parse_arguments():
         "under well-behaved load of pools of several kinds (cache hits and misses among them), clients that "
         "come and go, streams, explanations, calls that are cancelled, requests of every RPC that are wrong "
         "in many ways, listeners to decisions, scrapes of the metrics, and a service that gets another "
-        "configuration every 15 s, which it must take. The warm-up begins at three times the rate. After it, a line fitted to each process's "
+        "configuration every 15 s, which it must take. The warm-up begins at three times the rate, and its wrong requests come at three times theirs throughout: codes that a pool has not met yet are series. After it, a line fitted to each process's "
         "resident memory may rise by 3 % over the window; file descriptors and threads, counted without clients when the window "
-        "begins and when it is over, must be the same; series of metrics (a histogram "
-        "is one) may become 5 % more. Bounded "
+        "begins and when it is over, must be the same; series of metrics may become 5 % more. Bounded "
         "structures have small bounds, so that they are full by then: 500 decisions in memory and 4 MiB on "
         "disk, 200 kB of answers that a gateway keeps, 8 MiB of Redis. Exit code 1 when a bound is broken, "
         "a well-behaved request failed, a wrong one got no status, a service refused a configuration or was "
@@ -66,8 +67,7 @@ class Soak:
         for process in self.platform.processes():
             try:
                 usage = usage_of(process.pid)
-                series = (scrape(process.metrics).children() if hasattr(process, "metrics")
-                          else frozenset())
+                series = scrape(process.metrics).children() if hasattr(process, "metrics") else {}
             except (ProcessLookupError, OSError) as why:
                 raise RuntimeError(f"{process.name} is gone: {why}\n{process.log_end()}") from None
             samples[process.name] = Sample(
@@ -76,7 +76,7 @@ class Soak:
                 series=series)
         return samples
 
-    def load(self, seconds, rate):
+    def load(self, seconds, rate, wrong_rate):
         """Everything at once for so long; the samples."""
         self.seed += 1
         until = time.monotonic() + seconds
@@ -93,7 +93,7 @@ class Soak:
             if (traffic is None or not traffic.running()) and left > 2:
                 self.finish_traffic(traffic)
                 self.requests["wrong_runs"] += 1
-                traffic = self.platform.start_traffic(self.options.wrong_rate, min(TRAFFIC_S, left),
+                traffic = self.platform.start_traffic(wrong_rate, min(TRAFFIC_S, left),
                                                       self.requests["wrong_runs"])
             if time.monotonic() >= next_sample:
                 samples.append(self.sample())
@@ -150,12 +150,13 @@ class Soak:
         print(f"warm-up: {options.warm_up_minutes:g} min", flush=True)
         # First at a multiple of the rate: gRPC starts a thread whenever all of a kind are busy, and keeps it.
         burst_s = 60 * options.warm_up_minutes * BURST_SHARE
-        self.load(burst_s, BURST * options.rate)
-        self.load(60 * options.warm_up_minutes - burst_s, options.rate)
+        wrong_rate = WRONG_BURST * options.wrong_rate
+        self.load(burst_s, BURST * options.rate, wrong_rate)
+        self.load(60 * options.warm_up_minutes - burst_s, options.rate, wrong_rate)
         first = self.quiet()
         window = options.minutes - options.warm_up_minutes
         print(f"window: {window:g} min", flush=True)
-        samples = self.load(60 * window, options.rate)
+        samples = self.load(60 * window, options.rate, options.wrong_rate)
         last = self.quiet()
         self.check_reloads()
         rows = [make_row(name, [sample[name] for sample in samples], first[name], last[name])
@@ -166,7 +167,7 @@ class Soak:
 
 
 def as_figures(sample):
-    return dataclasses.astuple(dataclasses.replace(sample, series=len(sample.series)))
+    return dataclasses.astuple(dataclasses.replace(sample, series=sum(sample.series.values())))
 
 
 def print_table(rows):
