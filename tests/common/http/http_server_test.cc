@@ -189,17 +189,24 @@ TEST_F(HttpServerTest, WhoWaitsForAnAnswerIsNotEndedForOthers) {
     changed.NotifyAll();
   };
   Serve();
-  const PlainClient first(address()), second(address()), third(address());
-  for (const PlainClient* client : {&first, &second, &third}) client->Send(kGet);
-  {
+  const auto asked = [&](size_t which) {
     MutexLock lock(mutex);
-    while (waiting.size() < 2) changed.Wait(mutex);
-    waiting[0].Send({});
-    // Only now there is room for the third.
-    while (waiting.size() < 3) changed.Wait(mutex);
-    waiting[1].Send({});
-    waiting[2].Send({});
-  }
+    while (waiting.size() <= which) changed.Wait(mutex);
+    return waiting[which];
+  };
+  // Each asks before the next one connects: who has not asked yet is ended for the next.
+  const PlainClient first(address());
+  first.Send(kGet);
+  const HttpResponder to_first = asked(0);
+  const PlainClient second(address());
+  second.Send(kGet);
+  const HttpResponder to_second = asked(1);
+  const PlainClient third(address());
+  third.Send(kGet);
+  to_first.Send({});
+  // Only now there is room for the third.
+  asked(2).Send({});
+  to_second.Send({});
   for (const PlainClient* client : {&first, &second, &third}) {
     EXPECT_THAT(client->Receive(), StartsWith("HTTP/1.1 200 OK"));
   }
