@@ -35,7 +35,7 @@ def parse_arguments():
                         help="folder of the built binaries")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
     parser.add_argument("--slots", type=int, default=10, help="requests the expert serves at once")
-    parser.add_argument("--hold_ms", type=float, default=40, help="for how long each")
+    parser.add_argument("--hold_ms", type=float, default=50, help="for how long each")
     parser.add_argument("--deadline_ms", type=float, default=500, help="of every request")
     parser.add_argument("--overload", type=float, default=3, help="times the peak")
     parser.add_argument("--behaved", type=float, default=0.1, help="of the peak, by the one who behaves")

@@ -19,7 +19,7 @@ VISIT_S = 5
 TRAFFIC_S = 60
 BURST, BURST_SHARE = 3, 0.25  # of the rate, and of the warm-up
 # Of the wrong requests' rate, in the warm-up: it has to meet what the longer window will.
-WRONG_BURST = 3
+WRONG_BURST = 10
 # Without clients, until nothing changes any more.
 QUIET_LOOKS, QUIET_PATIENCE_S = 5, 60
 MOST_GROWTH = 0.03
@@ -33,7 +33,7 @@ def parse_arguments():
         "under well-behaved load of pools of several kinds (cache hits and misses among them), clients that "
         "come and go, streams, explanations, calls that are cancelled, requests of every RPC that are wrong "
         "in many ways, listeners to decisions, scrapes of the metrics, and a service that gets another "
-        "configuration every 15 s, which it must take. The warm-up begins at three times the rate, and its wrong requests come at three times theirs throughout: codes that a pool has not met yet are series. After it, a line fitted to each process's "
+        "configuration every 15 s, which it must take. The warm-up begins at three times the rate, and its wrong requests come at ten times theirs throughout: codes that a pool has not met yet are series. After it, a line fitted to each process's "
         "resident memory may rise by 3 % over the window; file descriptors and threads, counted without clients when the window "
         "begins and when it is over, must be the same; series of metrics may become 5 % more. Bounded "
         "structures have small bounds, so that they are full by then: 500 decisions in memory and 4 MiB on "
