@@ -118,8 +118,10 @@ std::string RedisServer::Command(const std::vector<std::string>& arguments, bool
   } else {
     auto* const reply = static_cast<redisReply*>(
         redisCommandArgv(context, static_cast<int>(texts.size()), texts.data(), sizes.data()));
-    if (reply == nullptr || (reply->type == REDIS_REPLY_ERROR && !may_fail)) {
-      ADD_FAILURE() << arguments[0] << ": " << (reply == nullptr ? context->errstr : reply->str);
+    if (reply == nullptr) {
+      if (!may_fail) ADD_FAILURE() << arguments[0] << ": " << context->errstr;
+    } else if (reply->type == REDIS_REPLY_ERROR && !may_fail) {
+      ADD_FAILURE() << arguments[0] << ": " << reply->str;
     } else if (reply->type == REDIS_REPLY_INTEGER) {
       answer = absl::StrCat(reply->integer);
     } else if (reply->str != nullptr) {

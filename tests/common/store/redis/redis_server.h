@@ -40,8 +40,8 @@ class RedisServer {
   void Start();  // again, at the same places, empty
   void Pause();  // SIGSTOP
   void Resume();
-  // One command past the store; the text or the integer of the reply, empty for others. An error is
-  // a failure of the test, or else its text.
+  // One command past the store; the text or the integer of the reply, empty for others. An error or
+  // a lost connection is a failure of the test, or else the error's text or nothing.
   std::string Command(const std::vector<std::string>& arguments, bool may_fail = false) const;
 
  private:
