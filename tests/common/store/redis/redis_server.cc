@@ -14,6 +14,12 @@
 #include "gtest/gtest.h"
 
 namespace penstock {
+namespace {
+
+// As services do: a server that dies may be written to.
+[[maybe_unused]] const auto ignored = signal(SIGPIPE, SIG_IGN);
+
+}  // namespace
 
 int FreePort() {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
