@@ -18,7 +18,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/broken_pipe.h"
 #include "common/http/listening_socket.h"
 #include "common/http/tls_context.h"
 #include "common/status_macros.h"
@@ -89,8 +88,8 @@ struct HttpServer::State {
       const absl::Time now = absl::Now();
       absl::Duration wait = starved ? kStarvedPause : absl::InfiniteDuration();
       // A full house is not asked for more: poll skips what is negative.
-      const bool accepting =
-          !starved && (clients.size() < options.most_connections || MakesRoom(now, wait));
+      const bool accepting = !starved && (clients.size() < options.most_connections ||
+                                          MakesRoom(now, wait));
       std::vector<pollfd> polled = {{wake.fd(), POLLIN, 0},
                                     {accepting ? listening.socket.fd() : -1, POLLIN, 0}};
       for (const Client& client : clients) {
@@ -171,9 +170,9 @@ struct HttpServer::State {
       handler(std::move(request), HttpResponder(mailbox, id));
     };
     hooks.refuse = options.refuse;
-    clients.push_back(
-        {id, std::make_unique<HttpConnection>(socket, tls == nullptr ? nullptr : tls->Current(),
-                                              options.limits, now, std::move(hooks))});
+    clients.push_back({id, std::make_unique<HttpConnection>(
+                               socket, tls == nullptr ? nullptr : tls->Current(), options.limits,
+                               now, std::move(hooks))});
   }
 
   HttpServerOptions options;
@@ -208,10 +207,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpServerOptions 
   state->options = std::move(options);
   if (!state->options.refuse) state->options.refuse = RefuseInText;
   state->handler = std::move(handler);
-  state->thread = std::thread([running] {
-    BlockBrokenPipeSignals();  // OpenSSL writes without asking for none
-    running->Run();
-  });
+  state->thread = std::thread([running] { running->Run(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 

@@ -8,7 +8,6 @@
 #include <new>
 #include <utility>
 
-#include "common/broken_pipe.h"
 #include "common/notification.h"
 
 namespace penstock {
@@ -33,10 +32,7 @@ EventLoop::EventLoop()
       [](evutil_socket_t, short, void* loop) { static_cast<EventLoop*>(loop)->RunTasks(); },
       this)));
   if (wake_fd_ < 0 || event_add(wake_event_.get(), nullptr) != 0) throw std::bad_alloc();
-  thread_ = std::thread([this] {
-    BlockBrokenPipeSignals();
-    event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
-  });
+  thread_ = std::thread([this] { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); });
 }
 
 EventLoop::~EventLoop() {

@@ -16,7 +16,7 @@
 namespace penstock {
 namespace {
 
-// As services do: a server that dies may be written to.
+// As every program of ours does (InitProcess): a server that dies may be written to.
 [[maybe_unused]] const auto ignored = signal(SIGPIPE, SIG_IGN);
 
 }  // namespace
